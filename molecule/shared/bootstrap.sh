@@ -1,0 +1,125 @@
+#!/usr/bin/env bash
+# Make this machine ready for the lab: Debian packages, a running Docker engine, the base image and the virtual
+# environment. Does only what is missing, so that a second run takes a second. Where it may not do a thing itself,
+# it names the command that does.
+set -euo pipefail
+
+project=$(cd "$(dirname "$0")/../.." && pwd)
+venv=$project/.venv
+base_image=debian:bookworm-slim
+engine_log=${TMPDIR:-/tmp}/gizzi-dockerd.log
+os_release=${GIZZI_OS_RELEASE:-/etc/os-release}
+
+say() { printf '%s\n' "$*" >&2; }
+stop() {
+    say "This machine cannot run the lab: $1"
+    [ -z "${2:-}" ] || say "  Remedy: $2"
+    exit 2
+}
+
+# Runs a command as root: directly, or by a sudo that asks nothing.
+as_root() {
+    if [ "$(id -u)" -eq 0 ]; then
+        "$@"
+    elif sudo -n true 2>/dev/null; then
+        sudo -n "$@"
+    else
+        stop "it needs root once, for: $*" "sudo $*"
+    fi
+}
+
+check_machine() {
+    local id='' like=''
+    # shellcheck source=/dev/null
+    [ ! -r "$os_release" ] || { id=$(. "$os_release" && echo "${ID:-}") && like=$(. "$os_release" && echo "${ID_LIKE:-}"); }
+    case " $id $like " in
+        *' debian '* | *' ubuntu '*) ;;
+        *) stop "its system is '${id:-unknown}', and the packages are Debian's." "use Debian 12 or later, or Ubuntu 24.04 or later" ;;
+    esac
+    [ "$(uname -m)" = x86_64 ] ||
+        stop "its processor is $(uname -m), and the lab's Ollama is built for x86_64." "use an amd64 machine (production also runs on arm64)"
+    grep -qw avx2 /proc/cpuinfo ||
+        stop "its processor has no AVX2, which the lab's Ollama needs." "use a processor of 2013 or later"
+}
+
+docker_answers() { docker info >/dev/null 2>&1; }
+
+# Installs those of the named Debian packages that are missing.
+install_packages() {
+    local missing=() package
+    for package in "$@"; do
+        dpkg-query --show --showformat='${db:Status-Status}\n' "$package" 2>/dev/null | grep -qx installed || missing+=("$package")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    say "Installing Debian packages: ${missing[*]}"
+    as_root apt-get update -qq
+    as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends "${missing[@]}" >/dev/null
+}
+
+start_engine() {
+    docker_answers && return 0
+    command -v dockerd >/dev/null || install_packages docker.io
+    docker_answers && return 0
+    say 'Starting the Docker engine'
+    if [ -d /run/systemd/system ]; then
+        as_root systemctl start docker
+    elif [ "$(id -u)" -eq 0 ]; then
+        # No service manager here: the engine runs on its own, as a session of its own, until the machine stops.
+        setsid nohup dockerd >"$engine_log" 2>&1 </dev/null &
+    else
+        stop 'no Docker engine answers, and there is no systemd to start one.' "start dockerd as root"
+    fi
+    local _
+    for _ in $(seq 60); do
+        docker_answers && return 0
+        sleep 1
+    done
+    [ ! -r "$engine_log" ] || tail -n 5 "$engine_log" >&2
+    stop "the Docker engine does not answer to $(id -un)." "see 'docker info'; to use it without root: sudo usermod -aG docker $(id -un), then log in again"
+}
+
+# Many systemd hosts on one kernel share its inotify instances; late ones come up degraded without.
+raise_inotify() {
+    [ "$(sysctl -n fs.inotify.max_user_instances)" -ge 1024 ] || as_root sysctl --quiet --write fs.inotify.max_user_instances=1024
+}
+
+# Pulled where an image registry can be reached, otherwise made from Debian's own packages under the same name.
+make_base_image() {
+    ! docker image inspect "$base_image" >/dev/null 2>&1 || return 0
+    say "Getting the image $base_image"
+    timeout 120 docker pull --quiet "$base_image" >/dev/null 2>&1 && return 0
+    say '  no image registry answers: making it from Debian packages'
+    install_packages mmdebstrap
+    local rootfs
+    rootfs=$(mktemp --suffix=.tar)
+    as_root mmdebstrap --quiet --variant=minbase bookworm "$rootfs"
+    docker import "$rootfs" "$base_image" >/dev/null
+    as_root rm -f "$rootfs"
+}
+
+make_venv() {
+    local lock stamp python
+    lock=$(sha256sum "$project/requirements/dev.txt" | cut -d ' ' -f 1)
+    stamp=$venv/requirements.sha256
+    [ "$(cat "$stamp" 2>/dev/null)" != "$lock" ] || return 0
+    python=$(command -v python3.11 || command -v python3)
+    "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
+        stop "$("$python" --version) is not one that ansible-core 2.19 runs on." "install Python 3.11, 3.12 or 3.13"
+    say 'Making the virtual environment'
+    rm -rf "$venv"
+    "$python" -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$project/requirements/dev.txt"
+    # The checkout itself is the installed collection, for every tool of this environment.
+    local collections
+    collections=$("$venv/bin/python" -c 'import ansible_collections; print(list(ansible_collections.__path__)[0])')
+    mkdir -p "$collections/etrid"
+    ln -sfn "$project" "$collections/etrid/gizzi"
+    echo "$lock" >"$stamp"
+}
+
+check_machine
+install_packages ca-certificates gcc libc6-dev openssh-client openssl python3 python3-venv zstd
+start_engine
+raise_inotify
+make_base_image
+make_venv

@@ -1,0 +1,16 @@
+#!/bin/bash
+# Runs the web server and the maker of faults; when one of them ends, so does the container.
+set -euo pipefail
+
+# A registry of this lab's own, in which a test may move tags. Kept over a restart.
+mkdir -p /srv/manifests /run/lab
+if [ -z "$(ls -A /srv/manifests)" ]; then
+    cp -r /srv/lab/registry/manifests/. /srv/manifests/
+fi
+
+trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
+trap 'exit 0' TERM INT
+python3 /opt/internet/registry_faults.py &
+nginx -g 'daemon off;' &
+wait -n
+exit 1

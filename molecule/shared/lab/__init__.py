@@ -1,0 +1,1 @@
+"""The lab: a fleet of containers on one machine, and the internet it believes in."""

