@@ -1,5 +1,5 @@
 #!/bin/bash
-# Runs the web server and the maker of faults; when one of them ends, so does the container.
+# Runs the web server and the registry behind it; when one of them ends, so does the container.
 set -euo pipefail
 
 # A registry of this lab's own, in which a test may move tags. Kept over a restart.
@@ -10,7 +10,7 @@ fi
 
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 trap 'exit 0' TERM INT
-python3 /opt/internet/registry_faults.py &
+python3 /opt/internet/registry.py &
 nginx -g 'daemon off;' &
 wait -n
 exit 1

@@ -45,11 +45,7 @@ def still_good(directory: Path) -> bool:
     lasting = openssl("x509", "-in", server, "-noout", "-checkend", str(DAY))
     names = openssl("x509", "-in", server, "-noout", "-ext", "subjectAltName")
     covered = {name.strip() for name in names.stdout.replace("\n", ",").split(",")}
-    return (
-        verified.returncode == 0
-        and lasting.returncode == 0
-        and {f"DNS:{name}" for name in NAMES} <= covered
-    )
+    return verified.returncode == 0 and lasting.returncode == 0 and {f"DNS:{name}" for name in NAMES} <= covered
 
 
 def make(directory: Path) -> None:

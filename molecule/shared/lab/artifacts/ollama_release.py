@@ -91,9 +91,7 @@ def lay_out(wheels: Path, release: Path) -> None:
             extract(wheels, distribution, [f"data/lib/{name}" for name in names], libraries)
 
         symbols = release / "symbols"
-        symbols.write_text(
-            "".join(f"{old} {new}\n" for old, new in CPU_INSTEAD_OF_SYCL.items()), encoding="ascii"
-        )
+        symbols.write_text("".join(f"{old} {new}\n" for old, new in CPU_INSTEAD_OF_SYCL.items()), encoding="ascii")
         patchelf("--rename-dynamic-symbols", str(symbols), str(binary))
         patchelf("--remove-needed", "libggml-sycl.so", str(binary))
         symbols.unlink()
@@ -118,14 +116,10 @@ def check_version(binary: Path, version: str) -> None:
     """Run the binary and see that it reports the version it is to be served as."""
     # No server answers on this port, so the client reports itself.
     environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9"}
-    result = subprocess.run(
-        [binary, "--version"], check=False, capture_output=True, text=True, env=environment
-    )
+    result = subprocess.run([binary, "--version"], check=False, capture_output=True, text=True, env=environment)
     reported = re.findall(r"version is (\S+)", result.stdout + result.stderr)
     if reported != [version]:
-        raise BuildError(
-            f"{binary} should report {version}, but said: {(result.stdout + result.stderr).strip()}"
-        )
+        raise BuildError(f"{binary} should report {version}, but said: {(result.stdout + result.stderr).strip()}")
 
 
 def publish(release: Path, downloads: Path) -> None:
@@ -194,7 +188,7 @@ def pack_zst(release: Path, archive: Path) -> None:
         raise BuildError(f"zstd ended with {zstd.returncode} on {archive.name}")
 
 
-def write_tar(release: Path, sink: IO[bytes]) -> None:
+def write_tar(release: Path, sink: IO[bytes] | gzip.GzipFile) -> None:
     """Write the tree in a fixed order with no owner and no time, so that it is the same each time."""
     with tarfile.open(fileobj=sink, mode="w|", format=tarfile.GNU_FORMAT) as archive:
         for path in sorted(release.rglob("*")):

@@ -78,9 +78,15 @@ def modelfile(weights: Path, licence: str, system: str) -> str:
     )
 
 
-def stored_form(manifest: bytes) -> bytes:
-    """A manifest as a 0.9 client stores it: Go's json.Marshal, keys in their own order."""
-    return json.dumps(json.loads(manifest), separators=(",", ":"), ensure_ascii=False).encode()
+def served_form(stored: bytes) -> bytes:
+    """Turn the manifest of a model created here into what a registry serves and a client stores.
+
+    A created model's layers say which local file they came from; a pulled one's do not.
+    """
+    manifest = json.loads(stored)
+    for layer in manifest["layers"]:
+        layer.pop("from", None)
+    return json.dumps(manifest, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def make_registry(release: Path, weights: Path, licence: Path, registry: Path) -> None:
@@ -92,13 +98,11 @@ def make_registry(release: Path, weights: Path, licence: Path, registry: Path) -
     ):
         for model in MODELS:
             recipe = store / "Modelfile"
-            recipe.write_text(
-                modelfile(weights, licence.read_text(encoding="utf-8"), model.system), "utf-8"
-            )
+            recipe.write_text(modelfile(weights, licence.read_text(encoding="utf-8"), model.system), "utf-8")
             name = f"{model.name}:{model.tags[0]}"
             ollama("create", name, "-f", str(recipe))
             stored = store / "models/manifests/registry.ollama.ai/library" / model.name
-            manifest = stored_form((stored / model.tags[0]).read_bytes())
+            manifest = served_form((stored / model.tags[0]).read_bytes())
             served = registry / "manifests" / "library" / model.name
             served.mkdir(parents=True, exist_ok=True)
             for tag in model.tags:
@@ -139,7 +143,7 @@ def serving(binary: Path, store: Path) -> Iterator[Ollama]:
     }
     log = store / "serve.log"
     # The server must not outlive a build that is killed.
-    command = ["setpriv", "--pdeathsig", "KILL", binary, "serve"]
+    command = ["setpriv", "--pdeathsig", "KILL", str(binary), "serve"]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server,

@@ -1,0 +1,139 @@
+"""The part of the stand-in registry that a plain web server cannot be.
+
+It answers manifests, whose digest goes into a header, and makes the registry
+misbehave while the file /run/lab/registry-fault holds one of these words:
+
+  manifest-500      a manifest is answered by 500
+  manifest-garbage  a manifest is answered by 200 and a web page
+  error-500         the registry knows the manifest, and answers 500 for its blobs
+  truncate          the connection is closed in the middle of a blob
+  stall             a blob stops in its middle, the connection stays open
+  wrong-digest      a blob has the right length and wrong bytes
+
+nginx asks here for manifests always, and for blobs only while that file exists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import select
+from http import HTTPStatus
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+FAULT = Path("/run/lab/registry-fault")
+MANIFESTS = Path("/srv/manifests")
+BLOBS = Path("/srv/lab/registry/blobs")
+MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+CHUNK = 1 << 20
+
+
+def fault() -> str:
+    """Return the fault that is wanted now."""
+    try:
+        return FAULT.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def wanted_range(header: str | None, size: int) -> tuple[int, int]:
+    """Return first and last byte of a Range header; the whole where there is none."""
+    match = re.fullmatch(r"bytes=(\d+)-(\d*)", header or "")
+    if match is None:
+        return 0, size - 1
+    last = int(match[2]) if match[2] else size - 1
+    return int(match[1]), min(last, size - 1)
+
+
+class Registry(BaseHTTPRequestHandler):
+    """One request, already checked by nginx for the form of its path."""
+
+    def do_HEAD(self) -> None:
+        """Answer as to GET, without the body."""
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        """Answer a manifest, a blob at the registry or a blob at the blob host."""
+        if self.path.startswith("/v2/") and "/manifests/" in self.path:
+            self.manifest()
+        elif fault() == "error-500" and self.path.startswith("/v2/"):
+            self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"the lab's fault\n")
+        elif fault() in {"truncate", "stall", "wrong-digest"} and self.path.startswith("/sha256-"):
+            self.faulty_blob(fault())
+        else:
+            self.let_nginx_answer()
+
+    def manifest(self) -> None:
+        """Answer a manifest with its digest, or as the fault wants it."""
+        _, _, namespace, model, _, tag = self.path.split("/")
+        path = MANIFESTS / namespace / model / tag
+        if fault() == "manifest-500":
+            self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"the lab's fault\n")
+        elif fault() == "manifest-garbage":
+            self.answer(HTTPStatus.OK, "text/html", b"<html><body>Log in first</body></html>\n")
+        elif path.is_file():
+            body = path.read_bytes()
+            self.answer(HTTPStatus.OK, MANIFEST_TYPE, body, hashlib.sha256(body).hexdigest())
+        else:
+            body = b'{"errors":[{"code":"MANIFEST_UNKNOWN","message":"manifest unknown"}]}'
+            self.answer(HTTPStatus.NOT_FOUND, "application/json", body)
+
+    def answer(self, status: HTTPStatus, kind: str, body: bytes, digest: str = "") -> None:
+        """Send one small answer."""
+        self.send_response(status)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        if digest:
+            self.send_header("Docker-Content-Digest", f"sha256:{digest}")
+            self.send_header("Ollama-Content-Digest", digest)
+        self.end_headers()
+        if self.command == "GET":
+            self.wfile.write(body)
+
+    def let_nginx_answer(self) -> None:
+        """Hand the request back to nginx: no fault concerns it."""
+        digest = self.path.rsplit("/", 1)[1].replace(":", "-")
+        self.send_response(HTTPStatus.OK)
+        self.send_header("X-Accel-Redirect", f"/healthy/{digest}")
+        self.end_headers()
+
+    def faulty_blob(self, word: str) -> None:
+        """Promise the whole blob and keep that promise badly."""
+        with (BLOBS / self.path.lstrip("/")).open("rb") as blob:
+            size = blob.seek(0, 2)
+            first, last = wanted_range(self.headers["Range"], size)
+            status = HTTPStatus.PARTIAL_CONTENT if self.headers["Range"] else HTTPStatus.OK
+            self.send_response(status)
+            self.send_header("Content-Type", "application/octet-stream")
+            self.send_header("Content-Length", str(last - first + 1))
+            self.send_header("Accept-Ranges", "bytes")
+            if status is HTTPStatus.PARTIAL_CONTENT:
+                self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+            self.end_headers()
+            if self.command == "HEAD":
+                return
+            # A truncated blob ends at its own middle, wherever a client resumes.
+            end = last + 1 if word == "wrong-digest" else min(last + 1, size // 2)
+            blob.seek(first)
+            while first < end:
+                data = blob.read(min(CHUNK, end - first))
+                first += len(data)
+                if word == "wrong-digest":
+                    data = bytes([data[0] ^ 0xFF]) + data[1:]
+                self.wfile.write(data)
+            self.wfile.flush()
+            while word == "stall" and fault() == "stall" and not self.client_is_gone():
+                continue
+
+    def client_is_gone(self) -> bool:
+        """Wait a moment for the other end to hang up; it sends nothing more otherwise."""
+        readable, _, _ = select.select([self.connection], [], [], 0.5)
+        return bool(readable)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Stay silent: nginx keeps the log."""
+
+
+if __name__ == "__main__":
+    ThreadingHTTPServer(("127.0.0.1", 8081), Registry).serve_forever()
