@@ -1,0 +1,72 @@
+# `make demo` shows the main job on a local fleet, `make test` proves everything. Both set up what they need.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+VENV := $(CURDIR)/.venv
+export VIRTUAL_ENV := $(VENV)
+export PATH := $(VENV)/bin:$(PATH)
+export ANSIBLE_FORCE_COLOR ?= 0
+
+TOPOLOGY ?= centralized
+SCENARIOS := default firewall upgrade centralized distributed switch
+
+.PHONY: help
+help: ## Show the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: setup
+setup: ## Make this machine ready: packages, Docker engine, virtual environment
+	@molecule/shared/bootstrap.sh
+
+.PHONY: demo
+demo: setup ## A real Ollama on a local fleet, and its answer; TOPOLOGY=distributed, VALIDATORS=21
+	@molecule/shared/demo.sh $(TOPOLOGY)
+
+.PHONY: demo-clean
+demo-clean: ## Remove the demo's hosts and network
+	@for scenario in centralized distributed; do molecule --no-ansi destroy --scenario-name $$scenario >/dev/null; done
+	@echo 'The demo is gone; the download cache stays.'
+
+.PHONY: test
+test: setup lint sanity build unit scenarios ## Everything
+	@echo 'Everything passed.'
+
+.PHONY: lint
+lint: setup ## Formatting, types and lint
+	ruff format --check .
+	ruff check .
+	tests/mypy.sh
+	yamllint --strict .
+	ansible-lint --offline
+	antsibull-changelog lint
+	git ls-files '*.sh' .ci/run | xargs shellcheck
+
+.PHONY: sanity
+sanity: setup ## ansible-test sanity, on a copy at the path that it wants
+	tests/sanity.sh
+
+.PHONY: unit
+unit: setup ## Unit tests
+	pytest
+
+.PHONY: build
+build: setup ## Build the collection, install it into an empty place and run it from there by its full names
+	tests/installed.sh
+
+.PHONY: scenarios $(addprefix scenario-,$(SCENARIOS))
+scenarios: $(addprefix scenario-,$(SCENARIOS)) ## Every molecule scenario
+
+$(addprefix scenario-,$(SCENARIOS)): scenario-%: setup
+	molecule test --scenario-name $*
+
+.PHONY: benchmark
+benchmark: setup ## The figures of benchmarks/README.md, measured in one run
+	python benchmarks/run.py
+
+.PHONY: requirements
+requirements: setup ## Pin requirements/dev.in again
+	python -m venv $(CURDIR)/.ansible/pip-tools
+	$(CURDIR)/.ansible/pip-tools/bin/pip install --quiet pip-tools==7.6.2
+	$(CURDIR)/.ansible/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe --no-header \
+	  --no-emit-index-url --no-emit-find-links --no-emit-options --output-file requirements/dev.txt requirements/dev.in

@@ -1,0 +1,121 @@
+"""Pytest plugin of the scenarios' tests: the fleet, the hosts outside it, reboots, and waiting for conditions.
+
+Molecule's verifier loads it (``PYTEST_PLUGINS`` in ``.config/molecule/config.yml``).
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import testinfra
+from testinfra.host import Host
+
+
+def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
+    """Return the first true value of ``condition``, asked every 0.2 s; fail after ``timeout`` seconds, naming ``what``.
+
+    An exception of ``condition`` counts as false; the last one is part of the failure's text.
+    """
+    deadline = time.monotonic() + timeout
+    last: BaseException | None = None
+    while time.monotonic() < deadline:
+        try:
+            if value := condition():
+                return value
+            last = None
+        except (AssertionError, OSError, RuntimeError, ValueError, subprocess.SubprocessError) as error:
+            last = error
+        time.sleep(0.2)
+    pytest.fail(f"not within {timeout:g} s: {what}" + (f" (last: {last})" if last else ""))
+
+
+class Lab:
+    """One scenario's lab, as the tests see it."""
+
+    def __init__(self, project: Path, scenario: str) -> None:
+        self.project = project
+        self.scenario = scenario
+        self.inventory = project / ".ansible" / "lab" / scenario / "inventory"
+        listing = subprocess.run(
+            ["ansible-inventory", "--inventory", str(self.inventory), "--list"],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        data = json.loads(listing.stdout)
+        self.variables: dict[str, dict[str, Any]] = data["_meta"]["hostvars"]
+        self.groups: dict[str, list[str]] = {
+            name: group["hosts"] for name, group in data.items() if name != "_meta" and "hosts" in group
+        }
+        self.prefix: str = next(iter(self.variables.values()))["lab_prefix"]
+
+    def host(self, name: str) -> Host:
+        """Return the fleet host ``name``, reached over SSH as root by sudo."""
+        return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(self.inventory), sudo=True)
+
+    def outside(self, name: str) -> Host:
+        """Return ``stranger`` or ``internet``, which are not in the inventory, by way of the engine."""
+        return testinfra.get_host(f"docker://{self.prefix}-{name}")
+
+    def addresses(self, name: str) -> list[str]:
+        """Return the IPv4 and the IPv6 address of a fleet host."""
+        return list(self.variables[name]["gizzi_addresses"])
+
+    def reboot(self, names: Iterable[str]) -> None:
+        """Reboot fleet hosts (systemd starts anew, the kernel's firewall rules are gone) and wait until they are up."""
+        names = list(names)
+        containers = [self.variables[name]["lab_container"] for name in names]
+        subprocess.run(["docker", "restart", *containers], check=True, capture_output=True)
+        for name, container in zip(names, containers, strict=True):
+            wait_until(lambda container=container: self._is_up(container), 60, f"{name} is up after its reboot")
+
+    @staticmethod
+    def _is_up(container: str) -> bool:
+        state = subprocess.run(
+            ["docker", "exec", container, "systemctl", "is-system-running"], check=False, capture_output=True, text=True
+        )
+        return state.stdout.strip() in {"running", "degraded"}
+
+    def playbook(
+        self, playbook: str, *arguments: str, variables: Mapping[str, Any] | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run ``ansible-playbook`` on the lab's inventory; the caller judges ``returncode``, ``stdout`` and ``stderr``."""
+        command = ["ansible-playbook", "--inventory", str(self.inventory), playbook, *arguments]
+        if variables:
+            command += ["--extra-vars", json.dumps(dict(variables))]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MOLECULE_")}
+        environment |= {"ANSIBLE_CONFIG": str(self.project / "ansible.cfg"), "ANSIBLE_HOST_KEY_CHECKING": "false"}
+        return subprocess.run(
+            command, cwd=self.project, env=environment, check=False, capture_output=True, text=True, timeout=900
+        )
+
+
+@pytest.fixture(scope="session")
+def lab() -> Lab:
+    """Return the lab of the scenario that molecule is verifying."""
+    return Lab(Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]), os.environ["MOLECULE_SCENARIO_NAME"])
+
+
+@pytest.fixture(scope="session")
+def fleet(lab: Lab) -> dict[str, Host]:
+    """Return every host of the inventory by name."""
+    return {name: lab.host(name) for name in lab.variables}
+
+
+@pytest.fixture(scope="session")
+def stranger(lab: Lab) -> Host:
+    """Return the host that is on the network and not in the fleet."""
+    return lab.outside("stranger")
+
+
+@pytest.fixture(scope="session")
+def internet(lab: Lab) -> Host:
+    """Return the stand-in internet."""
+    return lab.outside("internet")

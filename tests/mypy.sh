@@ -1,0 +1,9 @@
+#!/usr/bin/env bash
+# mypy --strict over the plugins, under the name by which Ansible imports them, and over the lab and the benchmarks.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+link=.ansible/mypy/ansible_collections/etrid
+mkdir -p "$link"
+ln -sfn "$PWD" "$link/gizzi"
+MYPYPATH=.ansible/mypy mypy --package ansible_collections.etrid.gizzi.plugins
+MYPYPATH=molecule/shared mypy molecule/shared/lab
