@@ -1,0 +1,200 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Transport over open_url: JSON documents, JSON lines, and errors that say what is wrong."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import socket
+import ssl
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from urllib.error import HTTPError, URLError
+from urllib.parse import urlsplit
+
+from ansible.module_utils.urls import open_url
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Iterator, Mapping
+
+# Nothing that is read whole comes near it; a wrong address may answer with a disk image.
+MAX_BODY = 16 * 1024 * 1024
+
+
+class HttpError(GizziError):
+    pass
+
+
+class RefusedError(HttpError):
+    pass
+
+
+class TimedOutError(HttpError):
+    pass
+
+
+class BrokenOffError(HttpError):
+    pass
+
+
+class NotJsonError(HttpError):
+    pass
+
+
+class BadStatusError(HttpError):
+    def __init__(self, request: str, response: Response) -> None:
+        self.response = response
+        detail = _error_text(response.body)
+        super().__init__(f"{request} answered {response.status}{': ' + detail if detail else ''}")
+
+    @property
+    def status(self) -> int:
+        return self.response.status
+
+
+@dataclass(frozen=True)
+class Response:
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+    def json(self) -> Any:
+        return json.loads(self.body)
+
+
+def check_base_url(url: str, option: str) -> str:
+    """Return the URL without a trailing slash, or say what is wrong with it."""
+    if "://" not in url:
+        raise GizziError(f"{option}: {url!r} has no scheme; write 'http://{url}' or 'https://{url}'.")
+    try:
+        parts = urlsplit(url)
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        valid = False
+    if not valid:
+        raise GizziError(f"{option}: {url!r} is not a URL of the form http[s]://host[:port].")
+    if parts.username is not None or parts.query or parts.fragment:
+        raise GizziError(f"{option}: the URL must not carry credentials, a query or a fragment.")
+    return url.rstrip("/")
+
+
+def request(
+    method: str,
+    url: str,
+    timeout: float,
+    payload: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+    use_proxy: bool = False,
+) -> Response:
+    with _opened(method, url, timeout, payload, headers, use_proxy) as answer, _named(f"{method} {url}", timeout):
+        body = answer.read(MAX_BODY + 1)
+        if len(body) > MAX_BODY:
+            raise HttpError(f"{method} {url} answered with more than {MAX_BODY} bytes")
+        return Response(answer.status, _headers(answer), body)
+
+
+def json_lines(
+    method: str, url: str, timeout: float, payload: Mapping[str, Any]
+) -> Generator[dict[str, Any], None, None]:
+    """Yield each line of a streamed answer; timeout is the longest silence."""
+    what = f"{method} {url}"
+    with _opened(method, url, timeout, payload, None, False) as answer:
+        while True:
+            with _named(what, timeout):
+                line = answer.readline()
+            if not line:
+                return
+            if not line.strip():
+                continue
+            try:
+                value = json.loads(line)
+            except ValueError:
+                value = None
+            if not isinstance(value, dict):
+                raise NotJsonError(f"{what}: the stream holds a line that is no JSON object: {_excerpt(line)}")
+            yield value
+
+
+@contextmanager
+def _opened(
+    method: str,
+    url: str,
+    timeout: float,
+    payload: Mapping[str, Any] | None,
+    headers: Mapping[str, str] | None,
+    use_proxy: bool,
+) -> Iterator[Any]:
+    what = f"{method} {url}"
+    data = None if payload is None else json.dumps(payload)
+    all_headers = dict(headers or {})
+    if data is not None:
+        all_headers["Content-Type"] = "application/json"
+    with _named(what, timeout):
+        try:
+            answer = open_url(
+                url,
+                method=method,
+                data=data,
+                headers=all_headers,
+                timeout=timeout,
+                use_proxy=use_proxy,
+                use_netrc=False,
+                http_agent="etrid.gizzi",
+            )
+        except HTTPError as error:
+            with error:
+                raise BadStatusError(what, Response(error.code, _headers(error), error.read(MAX_BODY))) from error
+    with answer:
+        yield answer
+
+
+@contextmanager
+def _named(what: str, timeout: float) -> Iterator[None]:
+    """Turn the transport's many exceptions into ours."""
+    try:
+        yield
+    except (OSError, http.client.HTTPException) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        if isinstance(reason, ConnectionRefusedError):
+            raise RefusedError(f"{what}: connection refused") from error
+        if isinstance(reason, (socket.timeout, TimeoutError)):
+            raise TimedOutError(f"{what}: no answer for {timeout:g} s") from error
+        if isinstance(reason, ssl.SSLError):
+            raise HttpError(f"{what}: TLS failed: {reason}") from error
+        if isinstance(reason, socket.gaierror):
+            raise HttpError(f"{what}: the name {urlsplit(what.split()[-1]).hostname} does not resolve") from error
+        if isinstance(reason, (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionResetError)):
+            raise BrokenOffError(f"{what}: the connection broke off") from error
+        if isinstance(reason, http.client.HTTPException):
+            raise HttpError(f"{what}: the answer is not HTTP ({_excerpt(str(reason).encode())})") from error
+        raise HttpError(f"{what}: {reason}") from error
+
+
+def _headers(answer: Any) -> dict[str, str]:
+    return {key.lower(): value for key, value in answer.headers.items()}
+
+
+def _error_text(body: bytes) -> str:
+    """The reason in {"error": …} (Ollama) or {"errors": [{"message": …}]} (registries), else the body's start."""
+    try:
+        value = json.loads(body)
+    except ValueError:
+        return _excerpt(body)
+    if isinstance(value, dict):
+        if isinstance(value.get("error"), str):
+            return str(value["error"])
+        errors = value.get("errors")
+        if isinstance(errors, list) and errors and isinstance(errors[0], dict):
+            return str(errors[0].get("message", errors[0]))
+    return _excerpt(body)
+
+
+def _excerpt(body: bytes) -> str:
+    text = " ".join(body[:300].decode("utf-8", "replace").split())
+    return text[:120] + ("…" if len(text) > 120 else "")

@@ -1,0 +1,269 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""A client of Ollama's HTTP API: the calls that the modules need."""
+
+from __future__ import annotations
+
+import re
+import time
+from contextlib import closing
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
+    BadStatusError,
+    check_base_url,
+    json_lines,
+    request,
+)
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import InvalidModelNameError, parse_model_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable, Mapping
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._http import Response
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+
+_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
+
+
+class NotOllamaError(GizziError):
+    pass
+
+
+class HostRefusedError(GizziError):
+    pass
+
+
+class PullError(GizziError):
+    pass
+
+
+class StalledError(GizziError):
+    pass
+
+
+@dataclass(frozen=True)
+class Model:
+    name: str
+    digest: str
+    size: int
+    family: str
+    parameter_size: str
+    quantization_level: str
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    name: str
+    digest: str
+    size: int
+    size_vram: int
+    expires_at: str
+
+
+class StallWatch:
+    """Raises StalledError when progress() was not called for the limit, or the deadline has passed."""
+
+    def __init__(
+        self, stall_timeout: float, timeout: float, what: str, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._clock = clock
+        self._stall_timeout = stall_timeout
+        self._timeout = timeout
+        self._what = what
+        self._started = self._last = clock()
+
+    def progress(self) -> None:
+        self._last = self._clock()
+
+    def check(self) -> None:
+        now = self._clock()
+        if now - self._started > self._timeout:
+            raise StalledError(f"{self._what} took longer than {self._timeout:g} s")
+        if now - self._last > self._stall_timeout:
+            raise StalledError(f"{self._what} made no progress for {self._stall_timeout:g} s")
+
+
+class Ollama:
+    def __init__(self, url: str, request_timeout: float) -> None:
+        self.url = check_base_url(url, "url")
+        self._timeout = request_timeout
+
+    def version(self) -> str:
+        answer = self._request("GET", "/api/version")
+        try:
+            version = answer.json()["version"]
+        except (ValueError, KeyError, TypeError):
+            version = None
+        if not isinstance(version, str) or not version:
+            server = answer.headers.get("server", "it does not say what it is")
+            raise NotOllamaError(
+                f"Something other than Ollama answers at {self.url} (Server: {server}): "
+                "find out with 'ss -ltnp' who holds the port."
+            )
+        return version
+
+    def models(self) -> list[Model]:
+        return [
+            Model(
+                name=_text(entry, "name"),
+                digest=_digest(entry),
+                size=_number(entry, "size"),
+                family=_text(_details(entry), "family"),
+                parameter_size=_text(_details(entry), "parameter_size"),
+                quantization_level=_text(_details(entry), "quantization_level"),
+            )
+            for entry in self._list("/api/tags")
+        ]
+
+    def loaded(self) -> list[LoadedModel]:
+        return [
+            LoadedModel(
+                name=_text(entry, "name"),
+                digest=_digest(entry),
+                size=_number(entry, "size"),
+                size_vram=_number(entry, "size_vram"),
+                expires_at=_text(entry, "expires_at"),
+            )
+            for entry in self._list("/api/ps")
+        ]
+
+    def find(self, name: ModelName) -> Model | None:
+        return find_model(self.models(), name)
+
+    def copy(self, source: ModelName, destination: ModelName) -> None:
+        self._request("POST", "/api/copy", {"source": str(source), "destination": str(destination)})
+
+    def delete(self, name: ModelName) -> bool:
+        """Return whether there was something to delete."""
+        try:
+            self._request("DELETE", "/api/delete", {"model": str(name)})
+        except BadStatusError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def pull(self, name: str, insecure: bool, stall_timeout: float, timeout: float) -> int:
+        """Pull, and return the bytes that moved."""
+        payload = {"model": name, "insecure": insecure, "stream": True}
+        with closing(self._stream("/api/pull", payload, min(stall_timeout, timeout))) as lines:
+            return follow_pull(lines, StallWatch(stall_timeout, timeout, "the pull"))
+
+    def load(self, name: ModelName, timeout: float) -> None:
+        """Load the model into memory; an empty prompt does just that."""
+        self._request("POST", "/api/generate", {"model": str(name), "stream": False}, timeout)
+
+    def generate(
+        self, name: ModelName, prompt: str, tokens: int, silence: float
+    ) -> Generator[dict[str, Any], None, None]:
+        options = {"num_predict": tokens, "temperature": 0}
+        payload = {"model": str(name), "prompt": prompt, "stream": True, "options": options}
+        return self._stream("/api/generate", payload, silence)
+
+    def _list(self, path: str) -> list[Mapping[str, Any]]:
+        try:
+            entries = self._request("GET", path).json()["models"]
+        except (ValueError, KeyError, TypeError):
+            raise NotOllamaError(f"{self.url}{path} did not answer with a list of models.") from None
+        return [entry for entry in entries or [] if isinstance(entry, dict)]
+
+    def _request(
+        self, method: str, path: str, payload: Mapping[str, Any] | None = None, timeout: float | None = None
+    ) -> Response:
+        try:
+            return request(method, self.url + path, timeout or self._timeout, payload)
+        except (BadStatusError, RefusedError) as error:
+            raise self._explained(error) from error
+
+    def _stream(self, path: str, payload: Mapping[str, Any], silence: float) -> Generator[dict[str, Any], None, None]:
+        try:
+            yield from json_lines("POST", self.url + path, silence, payload)
+        except (BadStatusError, RefusedError) as error:
+            raise self._explained(error) from error
+
+    def _explained(self, error: BadStatusError | RefusedError) -> GizziError:
+        if isinstance(error, RefusedError):
+            return RefusedError(
+                f"Nothing listens on {self.url}: is the service running? 'systemctl status ollama' tells."
+            )
+        if error.status != 403:
+            return error
+        server = error.response.headers.get("server", "not named")
+        return HostRefusedError(
+            f"{error} (Server: {server}). Bound to loopback, Ollama refuses a Host header that it does not know: "
+            "use http://127.0.0.1:11434 on the server itself, or let the proxy send 'Host: localhost:11434'."
+        )
+
+
+def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
+    """Read a pull's progress to its end and return the bytes that moved.
+
+    Errors come as lines under HTTP 200. While a part stalls, Ollama repeats its last line for ever, so only
+    more bytes or a new status count as progress.
+    """
+    first: dict[str, int] = {}
+    latest: dict[str, int] = {}
+    statuses: set[str] = set()
+    last_status = ""
+    for line in lines:
+        if "error" in line:
+            raise PullError(str(line["error"]))
+        status = str(line.get("status", ""))
+        digest = line.get("digest")
+        if status not in statuses:
+            statuses.add(status)
+            watch.progress()
+        if isinstance(digest, str):
+            completed = _number(line, "completed")
+            first.setdefault(digest, completed)
+            if completed > latest.get(digest, 0):
+                watch.progress()
+            latest[digest] = completed
+        watch.check()
+        last_status = status
+    if last_status != "success":
+        raise PullError(f"the answer broke off after {last_status!r}, before 'success'")
+    return sum(max(0, latest[digest] - first[digest]) for digest in latest)
+
+
+def find_model(models: Iterable[Model], name: ModelName) -> Model | None:
+    return next((model for model in models if _is_named(model, name)), None)
+
+
+def parse_version(text: str) -> tuple[int, int, int]:
+    match = _VERSION.fullmatch(text)
+    if not match:
+        raise GizziError(f"{text!r} is not a version of the form 0.31.2.")
+    major, minor, patch = match.groups()
+    return int(major), int(minor), int(patch)
+
+
+def _is_named(model: Model, name: ModelName) -> bool:
+    try:
+        return parse_model_name(model.name).same_as(name)
+    except InvalidModelNameError:
+        return False
+
+
+def _details(entry: Mapping[str, Any]) -> Mapping[str, Any]:
+    details = entry.get("details")
+    return details if isinstance(details, dict) else {}
+
+
+def _digest(entry: Mapping[str, Any]) -> str:
+    return _text(entry, "digest").split(":")[-1]
+
+
+def _text(entry: Mapping[str, Any], key: str) -> str:
+    value = entry.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def _number(entry: Mapping[str, Any], key: str) -> int:
+    value = entry.get(key)
+    return value if isinstance(value, int) else 0

@@ -1,0 +1,57 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Ollama's model store on disk: what it holds already, and what still fits beside it."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_manifest
+
+if TYPE_CHECKING:
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest
+
+
+@dataclass(frozen=True)
+class Store:
+    path: Path
+
+    def missing_bytes(self, manifest: Manifest) -> int:
+        return sum(layer.size for layer in manifest.layers if not self._has(layer.digest, layer.size))
+
+    def manifest(self, name: ModelName) -> Manifest | None:
+        """The manifest of a model that is there with all its layers."""
+        path = self.path / "manifests" / name.host / name.namespace / name.model / name.tag
+        try:
+            manifest = parse_manifest(path.read_bytes())
+        except (OSError, ValueError):
+            return None
+        return manifest if self.missing_bytes(manifest) == 0 else None
+
+    def free_bytes(self) -> int | None:
+        """Bytes free to a service, without the blocks that the filesystem keeps for root; None when unreadable."""
+        try:
+            stats = os.statvfs(self.existing_parent())
+        except OSError:
+            return None
+        return stats.f_bavail * stats.f_frsize
+
+    def existing_parent(self) -> Path:
+        return next(path for path in (self.path, *self.path.parents) if _size(path) is not None)
+
+    def _has(self, digest: str, size: int) -> bool:
+        # A download in progress is called <blob>-partial and has its full length from the start.
+        return _size(self.path / "blobs" / digest.replace(":", "-")) == size
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None

@@ -1,0 +1,125 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ollama_info
+short_description: Tell what an Ollama server is and holds
+version_added: 1.0.0
+author:
+  - Ëtrid operations (@etrid)
+description:
+  - Returns the version of an Ollama server, the models in its store and the ones in its memory.
+extends_documentation_fragment:
+  - etrid.gizzi.server
+  - etrid.gizzi.attributes
+  - etrid.gizzi.attributes.info_module
+  - etrid.gizzi.attributes.actiongroup_ollama
+seealso:
+  - module: etrid.gizzi.ollama_health
+  - module: etrid.gizzi.ollama_model
+"""
+
+EXAMPLES = r"""
+- name: Ask the server on this host
+  etrid.gizzi.ollama_info:
+  register: server
+
+- name: Show which models it holds
+  ansible.builtin.debug:
+    msg: "{{ server.models | map(attribute='name') }}"
+"""
+
+RETURN = r"""
+version:
+  description: The server's version.
+  returned: success
+  type: str
+  sample: 0.34.2
+models:
+  description: The models in the store, by name.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name, with its tag.
+      type: str
+      sample: llama3.1:8b
+    digest:
+      description: SHA-256 of the manifest, in hex.
+      type: str
+    size:
+      description: Bytes of all layers.
+      type: int
+    family:
+      description: The architecture, V("") when the server does not tell.
+      type: str
+      sample: llama
+    parameter_size:
+      description: The number of parameters, V("") when the server does not tell.
+      type: str
+      sample: 8.0B
+    quantization_level:
+      description: The format of the weights, V("") when the server does not tell.
+      type: str
+      sample: Q4_K_M
+loaded:
+  description:
+    - The models in memory. Their digests are those of the weights that answer now, which a pull does not exchange.
+  returned: success
+  type: list
+  elements: dict
+  contains:
+    name:
+      description: The name, with its tag.
+      type: str
+      sample: llama3.1:8b
+    digest:
+      description: SHA-256 of the manifest from which it was loaded, in hex.
+      type: str
+    size:
+      description: Bytes of memory.
+      type: int
+    size_vram:
+      description: The part of RV(loaded[].size) that is on a GPU.
+      type: int
+    expires_at:
+      description: When the server will unload it if nobody asks again.
+      type: str
+      sample: "2026-11-22T21:35:00.123456789Z"
+"""
+
+from dataclasses import asdict
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "url": {"type": "str", "default": "http://127.0.0.1:11434"},
+            "request_timeout": {"type": "float", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    try:
+        server = Ollama(module.params["url"], module.params["request_timeout"])
+        version, models, loaded = server.version(), server.models(), server.loaded()
+    except GizziError as error:
+        module.fail_json(msg=str(error))
+    module.exit_json(
+        changed=False,
+        version=version,
+        models=[asdict(model) for model in sorted(models, key=lambda model: model.name)],
+        loaded=[asdict(model) for model in sorted(loaded, key=lambda model: model.name)],
+    )
+
+
+if __name__ == "__main__":
+    main()
