@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
     BadStatusError,
+    RefusedError,
     check_base_url,
     json_lines,
     request,
