@@ -1,0 +1,258 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._observed import Host, UnseenError, full_name
+
+DOCUMENTATION = r"""
+name: diagnosis
+short_description: Say what is wrong with a host's Ollama and what to do about it
+version_added: 1.0.0
+author: Ëtrid operations (@etrid)
+description:
+  - Used by the playbook C(etrid.gizzi.diagnose).
+positional: wanted
+options:
+  _input:
+    description: What C(playbooks/tasks/observe.yml) saw of the host.
+    type: dict
+    required: true
+  wanted:
+    description: What should be true of the host.
+    type: dict
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Judge the host
+  ansible.builtin.set_fact:
+    gizzi_findings: "{{ gizzi_seen | etrid.gizzi.diagnosis(gizzi_wanted) }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - Of each topic C(topic), C(host), C(ok), C(found), and C(do), which is empty where there is nothing to do.
+    - RV(_value[].ok) is never true of what could not be seen.
+  type: list
+  elements: dict
+"""
+
+DEPLOY = "run the playbook etrid.gizzi.site"
+
+
+class Finding(t.NamedTuple):
+    ok: bool
+    found: str
+    do: str = ""
+
+
+def service(host: Host) -> Finding:
+    unit = host.unit
+    state, result = unit.get("ActiveState", "unknown"), unit.get("Result", "")
+    if unit.get("LoadState") == "not-found":
+        if host.serves:
+            return Finding(False, "ollama.service is not installed", DEPLOY)
+        return Finding(True, "not installed, and not meant to be")
+    if not host.serves:
+        return Finding(False, f"ollama.service is {state}, but this host is not meant to serve", DEPLOY)
+    if result == "oom-kill":
+        return Finding(
+            False,
+            f"{state}; it was killed for want of memory",
+            "use a smaller model (phi3:mini needs 4 GB), or raise ollama_memory_max, and " + DEPLOY,
+        )
+    if state == "active":
+        restarts = int(unit.get("NRestarts") or 0)
+        found = f"active, {restarts} restarts since it was started by hand or at boot"
+        if unit.get("UnitFileState") != "enabled":
+            return Finding(False, "active, but it does not start at boot", "sudo systemctl enable ollama")
+        return Finding(True, found)
+    if state == "activating":
+        return Finding(
+            False,
+            f"it starts again and again ({unit.get('NRestarts')} times; {result}, status {unit.get('ExecMainStatus')})",
+            "read the journal below; if the configuration or the binary is at fault, correct the inventory and "
+            + DEPLOY,
+        )
+    if state == "failed":
+        return Finding(
+            False,
+            f"failed ({result}, exit status {unit.get('ExecMainStatus')})",
+            "read the journal below, then: sudo systemctl restart ollama",
+        )
+    return Finding(False, f"{state}: it was stopped", "sudo systemctl start ollama")
+
+
+def journal(host: Host) -> Finding:
+    return Finding(True, "\n".join(host.journal) or "no lines")
+
+
+def version(host: Host) -> Finding:
+    found = host.installed
+    if not host.serves:
+        return Finding(not found, f"{found} is installed" if found else "none is installed", DEPLOY if found else "")
+    if not found:
+        return Finding(False, f"none is installed, {host.version} is wanted", DEPLOY)
+    if found != host.version:
+        return Finding(False, f"{found} is installed, {host.version} is wanted", DEPLOY)
+    try:
+        running = str(host.info["version"])
+    except UnseenError:
+        return Finding(True, f"{found} is installed")
+    if running != found:
+        return Finding(False, f"{found} is installed, but {running} runs", "sudo systemctl restart ollama")
+    return Finding(True, f"{found} is installed and runs")
+
+
+def memory(host: Host) -> Finding:
+    available, total = host.measured("memory_available"), host.measured("memory_total")
+    found = f"{human_bytes(available)} of {human_bytes(total)} are available"
+    used = host.unit.get("MemoryCurrent", "")
+    if used.isdigit():
+        found += f", Ollama holds {human_bytes(int(used))}"
+    if host.serves:
+        for name in ("memory_total", "memory_available"):
+            check = host.capacity(name)
+            if not check["ok"]:
+                return Finding(
+                    False,
+                    f"{found}; {check['message']}",
+                    "free memory on the host (ps aux --sort=-rss | head), or set ollama_models to a smaller model, "
+                    "phi3:mini needs 4 GB, and " + DEPLOY,
+                )
+    return Finding(True, found)
+
+
+def listening(host: Host) -> Finding:
+    listeners = host.listeners
+    if not listeners:
+        if host.serves:
+            return Finding(False, f"nothing listens on port {host.port}", "see service")
+        return Finding(True, f"nothing listens on port {host.port}")
+    found = ", ".join(sorted({f"{listener.process} on {listener.address}:{host.port}" for listener in listeners}))
+    if not host.serves:
+        return Finding(False, f"{found}, but this host is not meant to serve", DEPLOY)
+    strangers = sorted({listener.process for listener in listeners if not listener.process.startswith("ollama")})
+    if strangers:
+        return Finding(
+            False, found, f"stop {', '.join(strangers)}, which holds the port, then: sudo systemctl restart ollama"
+        )
+    if host.topology == "distributed" and not all(listener.loopback for listener in listeners):
+        return Finding(False, f"{found}: more than loopback", DEPLOY)
+    if host.topology == "centralized" and not any(listener.wide for listener in listeners):
+        return Finding(False, f"{found}: the other validators cannot connect", DEPLOY)
+    return Finding(True, found)
+
+
+def firewall(host: Host) -> Finding:
+    problem = host.guard
+    if problem:
+        return Finding(False, problem, DEPLOY)
+    if host.guarded:
+        return Finding(
+            True, f"port {host.port} is open to {len(host.sources)} addresses of the fleet and to nobody else"
+        )
+    return Finding(True, "no rules, and none needed: nothing is to be reached from outside")
+
+
+REMEDIES = {
+    "reachable": "on the server: see its service, listening and firewall; if these are well, is this host's address in "
+    "gizzi_addresses, and does the cloud's security list let it through?",
+    "version": "another program answers at that address: see who listens there",
+    "present": f"{DEPLOY}, or on the server: ollama pull the model",
+    "loads": "on the server: see memory; a smaller model (phi3:mini) loads where a large one does not",
+    "answers": "on the server: see memory and its journal, then: sudo systemctl restart ollama",
+    "speed": "on the server: see memory, and what else uses its processors; or use a smaller model (phi3:mini)",
+}
+
+
+def reachability(host: Host) -> Finding:
+    if not host.validator:
+        return Finding(True, "not a validator: it asks nobody")
+    health = host.health
+    if health["healthy"]:
+        return Finding(True, f"{host.url} answers a prompt")
+    failed = health["failed_layer"]
+    return Finding(False, f"{host.url}: {host.layer(failed)['message']}", REMEDIES.get(failed, DEPLOY))
+
+
+def models(host: Host) -> Finding:
+    found = f"{human_bytes(host.measured('disk_free'))} are free for {host.measured('models_dir')}"
+    partial = host.partial_downloads
+    if partial:
+        found += f", {len(partial)} parts of unfinished downloads"
+    if not host.serves:
+        return Finding(True, found)
+    disk = host.capacity("disk")
+    if not disk["ok"]:
+        return Finding(
+            False,
+            f"{found}; {disk['message']}",
+            "remove models that nobody needs (ollama list, ollama rm), enlarge the disk, or set ollama_models_dir, and "
+            + DEPLOY,
+        )
+    digests = host.digests
+    missing = [name for name in (full_name(model["name"]) for model in host.models) if name not in digests]
+    if missing:
+        return Finding(
+            False,
+            f"{found}; {', '.join(missing)} not there",
+            f"{DEPLOY}, or: " + "; ".join(f"ollama pull {name}" for name in missing),
+        )
+    return Finding(
+        True, f"{found}; " + ", ".join(f"{name} at {digest[:12]}" for name, digest in sorted(digests.items()))
+    )
+
+
+TOPICS: dict[str, t.Callable[[Host], Finding]] = {
+    "service": service,
+    "version": version,
+    "memory": memory,
+    "listening": listening,
+    "firewall": firewall,
+    "model store": models,
+    "reachability": reachability,
+    "journal": journal,
+}
+
+
+def _login(host: Host) -> Finding:
+    if not host.blind:
+        return Finding(True, "reached, and sudo works")
+    if host.unreachable:
+        return Finding(
+            False,
+            f"cannot be reached: {host.blind}",
+            "is it up? Are ansible_host, ansible_user and the key right in the inventory, and is port 22 open to you?",
+        )
+    return Finding(
+        False,
+        f"reached, but nothing can be run as root: {host.blind}",
+        "let the login user use sudo without a password, or add --ask-become-pass",
+    )
+
+
+def _judge(host: Host, look: t.Callable[[Host], Finding]) -> Finding:
+    try:
+        return look(host)
+    except UnseenError as error:
+        return Finding(False, f"could not be seen: {error}", "see the other findings of this host first")
+
+
+def diagnosis(seen: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> list[dict[str, t.Any]]:
+    host = Host(seen, wanted)
+    findings = {"login": _login(host)}
+    if not host.blind:
+        findings |= {topic: _judge(host, look) for topic, look in TOPICS.items()}
+    return [{"topic": topic, "host": str(wanted["host"]), **finding._asdict()} for topic, finding in findings.items()]
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"diagnosis": diagnosis}

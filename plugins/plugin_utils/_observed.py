@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What playbooks/tasks/observe.yml saw of a host, in the words of verify and diagnose."""
+
+from __future__ import annotations
+
+import json
+import re
+import typing as t
+from dataclasses import dataclass
+from functools import cached_property
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+
+SECRET = re.compile(
+    r"\b([\w-]*(?:authorization|token|password|secret|api[_-]?key)\w*\s*[=:]\s*)(?:bearer\s+)?\S+", re.IGNORECASE
+)
+
+
+class UnseenError(Exception):
+    """What was to be looked at could not be seen."""
+
+
+@dataclass(frozen=True)
+class Listener:
+    address: str
+    process: str
+
+    @property
+    def wide(self) -> bool:
+        return self.address in ("*", "0.0.0.0", "[::]")
+
+    @property
+    def loopback(self) -> bool:
+        return self.address == "[::1]" or self.address.startswith("127.")
+
+
+def brief(result: t.Mapping[str, t.Any] | None) -> str:
+    """Why a task saw nothing, in one line."""
+    if not result:
+        return "it was not looked at"
+    text = str(result.get("stderr") or result.get("module_stderr") or result.get("msg") or "no reason given")
+    return text.strip().splitlines()[-1] if text.strip() else "no reason given"
+
+
+def redact(line: str) -> str:
+    """A journal line without what may be secret: Ollama logs its whole environment when it starts."""
+    line = re.sub(r'env="?map\[.*', "env=(not shown)", line)
+    line = re.sub(r"//[^/@\s]+@", "//(not shown)@", line)
+    return re.sub(
+        r"(?i)\b([\w-]*(?:authorization|token|password|secret|api[_-]?key)\w*)(\s*[=:]\s*)(?:bearer\s+)?\S+",
+        r"\1\2(not shown)",
+        line,
+    )
+
+
+def full_name(model: str) -> str:
+    """The name as Ollama lists it: with its tag."""
+    return str(parse_model_name(model))
+
+
+class Host:
+    def __init__(self, seen: t.Mapping[str, t.Any], wanted: t.Mapping[str, t.Any]) -> None:
+        self._seen = seen
+        self.serves = bool(wanted["serves"])
+        self.validator = bool(wanted["validator"])
+        self.topology = str(wanted["topology"])
+        self.version = str(wanted["version"])
+        self.port = int(wanted["port"])
+        self.url = str(wanted["url"])
+        self.models: list[t.Mapping[str, t.Any]] = list(wanted["models"])
+        self.sources: list[str] = list(wanted["sources"])
+
+    def _result(self, name: str) -> t.Mapping[str, t.Any]:
+        return self._seen.get(name) or {}
+
+    def _output(self, name: str) -> str:
+        result = self._result(name)
+        if result.get("rc") != 0:
+            raise UnseenError(brief(result))
+        return str(result.get("stdout", ""))
+
+    @property
+    def blind(self) -> str:
+        """Why the host cannot be looked at; empty when it can."""
+        login = self._result("login")
+        return "" if login.get("ping") == "pong" else brief(login)
+
+    @property
+    def unreachable(self) -> bool:
+        return bool(self._result("login").get("unreachable"))
+
+    @cached_property
+    def unit(self) -> dict[str, str]:
+        return _properties(self._output("unit"))
+
+    @property
+    def installed(self) -> str:
+        """The installed version; empty when there is none."""
+        result = self._result("installed")
+        if "stat" not in result:
+            raise UnseenError(brief(result))
+        stat = result["stat"]
+        return str(stat.get("lnk_source", "")).rstrip("/").rpartition("/")[2] if stat.get("exists") else ""
+
+    @cached_property
+    def listeners(self) -> list[Listener]:
+        found = []
+        for line in self._output("sockets").splitlines():
+            fields = line.split()
+            address, _colon, port = fields[3].rpartition(":")
+            if port == str(self.port):
+                process = re.search(r'users:\(\("([^"]+)"', line)
+                found.append(Listener(address, process.group(1) if process else "an unknown process"))
+        return found
+
+    def capacity(self, name: str) -> t.Mapping[str, t.Any]:
+        result = self._result("capacity")
+        for check in result.get("checks", []):
+            if check["name"] == name:
+                return t.cast("t.Mapping[str, t.Any]", check)
+        raise UnseenError(brief(result))
+
+    def measured(self, fact: str) -> t.Any:
+        """One of the facts of host_capacity."""
+        result = self._result("capacity")
+        if result.get("facts", {}).get(fact) is None:
+            raise UnseenError(brief(result))
+        return result["facts"][fact]
+
+    @property
+    def info(self) -> t.Mapping[str, t.Any]:
+        """Version and models of the host's own server."""
+        result = self._result("info")
+        if "models" not in result:
+            raise UnseenError(brief(result))
+        return result
+
+    @property
+    def digests(self) -> dict[str, str]:
+        return {model["name"]: model["digest"] for model in self.info["models"]}
+
+    @property
+    def health(self) -> t.Mapping[str, t.Any]:
+        """What the host's server answers the host."""
+        result = self._result("health")
+        if "layers" not in result:
+            raise UnseenError(brief(result))
+        return result
+
+    def layer(self, name: str) -> t.Mapping[str, t.Any]:
+        for layer in self.health["layers"]:
+            if layer["layer"] == name:
+                return t.cast("t.Mapping[str, t.Any]", layer)
+        raise UnseenError(f"ollama_health did not get as far as '{name}'")
+
+    @property
+    def exposure(self) -> float:
+        level = re.search(r"Overall exposure level for ollama\.service: ([0-9.]+)", self._output("exposure"))
+        if not level:
+            raise UnseenError("systemd-analyze gives no exposure level")
+        return float(level.group(1))
+
+    @property
+    def knocks(self) -> list[tuple[str, bool]]:
+        """The neighbour's addresses, and whether each of them answered."""
+        results = self._result("knock").get("results", [])
+        if not results:
+            raise UnseenError("there is no neighbour to try")
+        answers = []
+        for result in results:
+            answered = "to stop" in str(result.get("msg", ""))
+            if not answered and result.get("state") != "stopped":
+                raise UnseenError(brief(result))
+            answers.append((str(result["item"]), answered))
+        return answers
+
+    @property
+    def guard(self) -> str:
+        """What the guard of the port lacks; empty when it is as wanted, which may be: not there."""
+        result = self._result("guard")
+        if not str(result.get("stdout", "")).startswith("{"):
+            raise UnseenError(brief(result))
+        plan = json.loads(result["stdout"])
+        if "error" in plan:
+            raise UnseenError(plan["error"])
+        if plan["missing"]:
+            return f"{', '.join(plan['missing'])} is not installed"
+        if plan["changed"]:
+            return "the rules are not as wanted; to do: " + " | ".join("\n".join(plan["changes"]).splitlines())
+        if not self.guarded:
+            return ""
+        unit = _properties(self._output("guard_unit"))
+        if (unit.get("ActiveState"), unit.get("UnitFileState")) != ("active", "enabled"):
+            return "the rules are there, but gizzi-firewall-ollama.service would not restore them at boot"
+        return ""
+
+    @property
+    def guarded(self) -> bool:
+        return self.serves and self.topology == "centralized"
+
+    @property
+    def journal(self) -> list[str]:
+        return [redact(line) for line in self._output("journal").splitlines()]
+
+    @property
+    def partial_downloads(self) -> list[str]:
+        result = self._result("partial")
+        if "files" not in result:
+            raise UnseenError(brief(result))
+        return [file["path"] for file in result["files"]]
+
+
+def _properties(text: str) -> dict[str, str]:
+    """What systemctl show prints."""
+    return {name: value for name, _equals, value in (line.partition("=") for line in text.splitlines())}
