@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# The demo: scenario `centralized` or `distributed`, created and converged by molecule, and a summary at the end.
+# A demo that is there already is used again, also after its engine was stopped.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+topology=$1
+validators=${VALIDATORS:-4}
+lab=.ansible/lab/$topology
+log=.ansible/demo-$topology.log
+
+fail() {
+    printf '%s\n' "$@" >&2
+    exit 2
+}
+case $topology in
+    centralized | distributed) ;;
+    *) fail "TOPOLOGY is '$topology'; it can be centralized (Option A) or distributed (Option B)." ;;
+esac
+if ! [[ $validators =~ ^[0-9]+$ ]] || ((10#$validators < 2 || 10#$validators > 21)); then
+    fail "VALIDATORS is '$validators'; it can be 2 to 21."
+fi
+
+# Runs a step with its output in the log; on failure shows the log's end.
+step() {
+    local what=$1 start=$SECONDS
+    shift
+    printf '%-58s ' "$what"
+    if ! "$@" >>"$log" 2>&1; then
+        printf 'failed\n\n'
+        tail -n 40 "$log"
+        fail '' "The whole log: $log" "To begin anew: make demo-clean demo"
+    fi
+    printf '%4d s\n' $((SECONDS - start))
+}
+
+# Molecule skips what it created before. What it created may be stopped, or be another number of hosts.
+start_again() {
+    local prefix containers
+    prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml" 2>/dev/null || true)
+    mapfile -t containers < <([ -z "$prefix" ] || docker ps --all --quiet --filter "label=org.etrid.gizzi.lab=$prefix")
+    if [ "${#containers[@]}" -eq $((validators + 2)) ]; then
+        docker start "${containers[@]}"
+    else
+        molecule destroy --scenario-name "$topology"
+    fi
+}
+
+mkdir -p .ansible
+: >"$log"
+echo "Ollama on a fleet of $validators validators, $topology. Each step's output: $log"
+step 'Looking for an earlier demo' start_again
+step 'Starting the hosts and the stand-in internet' molecule create --scenario-name "$topology"
+step 'Waiting for the hosts' ansible-playbook --inventory "$lab/inventory" molecule/shared/wait.yml
+step 'Deploying: etrid.gizzi.site' molecule converge --scenario-name "$topology"
+step 'Asking a question from a validator' ansible-playbook --inventory "$lab/inventory" \
+    --extra-vars "gizzi_topology=$topology" molecule/shared/demo.yml
+cat "$lab/summary.txt"

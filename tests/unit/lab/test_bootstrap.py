@@ -1,0 +1,58 @@
+"""molecule/shared/bootstrap.sh on machines that cannot run the lab: it names what is missing, and stops."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+BOOTSTRAP = Path(__file__).resolve().parents[3] / "molecule" / "shared" / "bootstrap.sh"
+DEBIAN = 'ID=debian\nVERSION_ID="12"\n'
+
+
+def bootstrap(tmp_path: Path, os_release: str, **programs: str) -> subprocess.CompletedProcess[str]:
+    """Run the script with this os-release, and with ``programs`` (name: shell script) before all others."""
+    (tmp_path / "os-release").write_text(os_release)
+    for name, script in programs.items():
+        program = tmp_path / name.replace("_", "-")
+        program.write_text(f"#!/bin/sh\n{script}\n")
+        program.chmod(0o755)
+    environment = os.environ | {
+        "GIZZI_OS_RELEASE": str(tmp_path / "os-release"),
+        "PATH": f"{tmp_path}:{os.environ['PATH']}",
+    }
+    return subprocess.run([str(BOOTSTRAP)], env=environment, check=False, capture_output=True, text=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("os_release", "programs", "named"),
+    [
+        ("ID=fedora\nVERSION_ID=42\n", {}, "'fedora'"),
+        ("", {}, "'unknown'"),
+        (DEBIAN, {"uname": "echo riscv64"}, "riscv64"),
+        (DEBIAN, {"uname": "echo x86_64", "grep": "exit 1"}, "AVX2"),
+    ],
+    ids=["another system", "no system named", "another processor", "an old processor"],
+)
+def test_an_unsupported_machine_is_told_what_is_missing(
+    tmp_path: Path, os_release: str, programs: dict[str, str], named: str
+) -> None:
+    result = bootstrap(tmp_path, os_release, **programs)
+    assert result.returncode == 2
+    assert named in result.stderr
+    assert "Remedy:" in result.stderr
+
+
+def test_without_root_the_command_to_give_is_named(tmp_path: Path) -> None:
+    result = bootstrap(
+        tmp_path, DEBIAN, uname="echo x86_64", id="echo 1000", sudo="exit 1", dpkg_query="echo not-installed"
+    )
+    assert result.returncode == 2
+    assert "Remedy: sudo apt-get update" in result.stderr
+
+
+def test_debian_s_relatives_are_supported_too(tmp_path: Path) -> None:
+    result = bootstrap(tmp_path, "ID=linuxmint\nID_LIKE='ubuntu debian'\n", uname="echo riscv64")
+    assert "riscv64" in result.stderr
