@@ -10,6 +10,7 @@ import os
 import subprocess
 import time
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -74,7 +75,7 @@ class Lab:
         containers = [self.variables[name]["lab_container"] for name in names]
         subprocess.run(["docker", "restart", *containers], check=True, capture_output=True)
         for name, container in zip(names, containers, strict=True):
-            wait_until(lambda container=container: self._is_up(container), 60, f"{name} is up after its reboot")
+            wait_until(partial(self._is_up, container), 60, f"{name} is up after its reboot")
 
     @staticmethod
     def _is_up(container: str) -> bool:
