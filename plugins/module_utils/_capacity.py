@@ -69,11 +69,7 @@ class Host:
             return None
         sockets = {f"socket:[{inode}]" for inode in inodes}
         for process in self._processes():
-            try:
-                held = {str(entry.readlink()) for entry in (process / "fd").iterdir()}
-            except OSError:
-                continue
-            if held & sockets:
+            if any(_target(descriptor) in sockets for descriptor in _entries(process / "fd")):
                 return Listener(int(process.name), _comm(process) or "unnamed", _is_ollama(process))
         return Listener(None, "", False)
 
@@ -89,10 +85,7 @@ class Host:
         return inodes
 
     def _processes(self) -> list[Path]:
-        try:
-            return [path for path in self.proc.iterdir() if path.name.isdigit()]
-        except OSError:
-            return []
+        return [path for path in _entries(self.proc) if path.name.isdigit()]
 
     def _meminfo(self, key: str) -> int | None:
         return _status_bytes(self.proc / "meminfo", (f"{key}:",)) or None
@@ -179,7 +172,19 @@ def _is_ollama(process: Path) -> bool:
     """Ollama's server and its runners, which are programs of other names in a directory of Ollama's."""
     if _comm(process) == "ollama":
         return True
+    return "ollama" in PurePosixPath(_target(process / "exe").replace(" (deleted)", "")).parts
+
+
+def _entries(directory: Path) -> list[Path]:
     try:
-        return "ollama" in PurePosixPath(str((process / "exe").readlink()).replace(" (deleted)", "")).parts
+        return list(directory.iterdir())
     except OSError:
-        return False
+        return []
+
+
+def _target(link: Path) -> str:
+    """Where a link points; processes and their descriptors may be gone by the time one looks."""
+    try:
+        return str(link.readlink())
+    except OSError:
+        return ""

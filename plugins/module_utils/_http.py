@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Transport over open_url: JSON documents, JSON lines, and errors that say what is wrong."""
+"""Transport over Ansible's own HTTP client: JSON documents, JSON lines, and errors that say what is wrong."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
-from ansible.module_utils.urls import open_url
+from ansible.module_utils.urls import Request, make_context
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 
@@ -116,6 +116,8 @@ def json_lines(
                 value = json.loads(line)
             except ValueError:
                 value = None
+            if value is None and not line.endswith(b"\n"):
+                raise BrokenOffError(f"{what}: the connection broke off in the middle of a line")
             if not isinstance(value, dict):
                 raise NotJsonError(f"{what}: the stream holds a line that is no JSON object: {_excerpt(line)}")
             yield value
@@ -137,15 +139,16 @@ def _opened(
         all_headers["Content-Type"] = "application/json"
     with _named(what, timeout):
         try:
-            answer = open_url(
+            answer = Request().open(
+                method,
                 url,
-                method=method,
                 data=data,
                 headers=all_headers,
                 timeout=timeout,
                 use_proxy=use_proxy,
                 use_netrc=False,
                 http_agent="etrid.gizzi",
+                context=_tls_context(url),
             )
         except HTTPError as error:
             with error:
@@ -174,6 +177,12 @@ def _named(what: str, timeout: float) -> Iterator[None]:
         if isinstance(reason, http.client.HTTPException):
             raise HttpError(f"{what}: the answer is not HTTP ({_excerpt(str(reason).encode())})") from error
         raise HttpError(f"{what}: {reason}") from error
+
+
+def _tls_context(url: str) -> ssl.SSLContext:
+    """The system's trust for https. To read it takes longer than a request, so plain HTTP gets a context without."""
+    context: ssl.SSLContext = make_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    return context
 
 
 def _headers(answer: Any) -> dict[str, str]:

@@ -307,7 +307,7 @@ class Probe:
                     if line.get("done"):
                         final = line
         except TimedOutError:
-            so_far = f"after {len(texts)} tokens" if texts else "before its first token"
+            so_far = f"after token number {len(texts)}" if texts else "before its first token"
             raise UnhealthyError(
                 f"{name} loads but stalls: silence for {silence:g} s {so_far}. Look for a starved or stopped runner "
                 "('ps aux | grep ollama', 'systemctl status ollama') and restart the service."

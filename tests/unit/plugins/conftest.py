@@ -1,0 +1,42 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import json
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ansible.module_utils.testing import patch_module_args
+
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeOllama, FakeRegistry
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with closing(FakeRegistry()) as server:
+        yield server
+
+
+@pytest.fixture
+def ollama(registry: FakeRegistry) -> Iterator[FakeOllama]:
+    with closing(FakeOllama(registry)) as server:
+        yield server
+
+
+@pytest.fixture
+def run_module(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
+    """Run a module's main() as Ansible does, and return what it printed."""
+
+    def run(main: Callable[[], None], check_mode: bool = False, **args: Any) -> dict[str, Any]:
+        with patch_module_args({**args, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit):
+            main()
+        result: dict[str, Any] = json.loads(capsys.readouterr().out)
+        return result
+
+    return run

@@ -1,0 +1,304 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Small servers on loopback that speak the protocols of Ollama and of a model registry, with faults on request."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import ssl
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+
+
+def sha256(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()
+
+
+def layer(seed: str, size: int) -> dict[str, Any]:
+    return {"mediaType": "application/x", "digest": f"sha256:{sha256(seed.encode())}", "size": size}
+
+
+def manifest(seed: str, size: int = 1000) -> bytes:
+    """A manifest as a registry formats it: not the way in which Ollama writes JSON."""
+    document = {
+        "schemaVersion": 2,
+        "mediaType": MEDIA_TYPE,
+        "config": layer(f"{seed} config", 10),
+        "layers": [layer(f"{seed} weights", size), layer("licence", 5)],
+    }
+    return json.dumps(document, indent=3).encode()
+
+
+def rewritten(body: bytes) -> bytes:
+    return json.dumps(json.loads(body), separators=(",", ":")).encode()
+
+
+class FakeServer:
+    """Answers each request with a method named after its verb and path, in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.requests: list[tuple[str, str, Any]] = []
+        self.stopped = threading.Event()
+        fake = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def handle_any(self) -> None:
+                length = int(self.headers.get("Content-Length") or 0)
+                body = json.loads(self.rfile.read(length)) if length else None
+                fake.requests.append((self.command, self.path, body))
+                fake.answer(self, body)
+
+            def log_message(self, *args: Any) -> None:
+                pass
+
+            def send(self, status: int, body: bytes, **headers: str) -> None:
+                self.send_response_only(status)
+                for key, value in headers.items():
+                    self.send_header(key.replace("_", "-"), value)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def send_json(self, status: int, value: Any) -> None:
+                self.send(status, json.dumps(value).encode(), Content_Type="application/json")
+
+            def begin_stream(self) -> None:
+                self.send_response_only(200)
+                self.send_header("Content-Type", "application/x-ndjson")
+                self.send_header("Transfer-Encoding", "chunked")
+                self.end_headers()
+
+            def send_line(self, value: Any) -> None:
+                self.send_chunk(json.dumps(value).encode() + b"\n")
+
+            def send_chunk(self, data: bytes) -> None:
+                self.wfile.write(b"%x\r\n%s\r\n" % (len(data), data))
+
+            def end_stream(self) -> None:
+                self.wfile.write(b"0\r\n\r\n")
+
+        for verb in ("GET", "POST", "DELETE"):
+            setattr(Handler, f"do_{verb}", Handler.handle_any)
+
+        class Server(ThreadingHTTPServer):
+            daemon_threads = True
+
+            def handle_error(self, request: Any, client_address: Any) -> None:
+                """A client that gives up is what some tests are about."""
+
+        self._server = Server(("127.0.0.1", 0), Handler)
+        self.port = self._server.server_address[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        threading.Thread(target=self._server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def answer(self, http: Any, body: Any) -> None:
+        raise NotImplementedError
+
+    def wrap(self, context: ssl.SSLContext) -> None:
+        """Speak TLS from now on."""
+        self._server.socket = context.wrap_socket(self._server.socket, server_side=True)
+
+    def paths(self, prefix: str = "/") -> list[str]:
+        return [path for _method, path, _body in self.requests if path.startswith(prefix)]
+
+    def close(self) -> None:
+        self.stopped.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class FakeRegistry(FakeServer):
+    def __init__(self) -> None:
+        super().__init__()
+        self.manifests: dict[str, bytes] = {}
+        self.status = 200
+
+    def publish(self, name: str, seed: str, size: int = 1000) -> str:
+        """Put a model under name:tag and return the digest of its manifest."""
+        model, tag = name.split(":")
+        path = model if "/" in model else f"library/{model}"
+        self.manifests[f"/v2/{path}/manifests/{tag}"] = body = manifest(seed, size)
+        return sha256(body)
+
+    def answer(self, http: Any, body: Any) -> None:
+        if self.status != 200:
+            http.send_json(self.status, {"errors": [{"code": "BROKEN", "message": "the registry is broken"}]})
+        elif http.path in self.manifests:
+            http.send(200, self.manifests[http.path], Content_Type=MEDIA_TYPE)
+        else:
+            http.send_json(404, {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]})
+
+
+class FakeOllama(FakeServer):
+    """An Ollama server whose store is a dictionary from full names to manifests."""
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        super().__init__()
+        self.registry = registry
+        self.version = "0.34.2"
+        self.store: dict[str, bytes] = {}
+        self.loaded: list[dict[str, Any]] = []
+        self.pull_fault = ""
+        self.host_check = False
+        # What /api/generate does: lines to stream after an empty prompt has loaded the model.
+        self.load_error = ""
+        self.load_hangs = False
+        self.generate_lines: list[Any] = [
+            {"response": "Par", "done": False},
+            {"response": "is.", "done": False},
+            {"response": "", "done": True, "done_reason": "stop", "eval_count": 3, "eval_duration": 200_000_000},
+        ]
+        self.generate_pause = 0.0
+        self.generate_hangs = False
+
+    def have(self, name: str, seed: str) -> str:
+        """Put a model into the store, and return its digest."""
+        self.store[name] = manifest(seed)
+        return sha256(self.store[name])
+
+    def answer(self, http: Any, body: Any) -> None:
+        if self.host_check:
+            http.send(403, b"")
+            return
+        route = {
+            ("GET", "/api/version"): self.get_version,
+            ("GET", "/api/tags"): self.get_tags,
+            ("GET", "/api/ps"): self.get_ps,
+            ("POST", "/api/pull"): self.post_pull,
+            ("POST", "/api/copy"): self.post_copy,
+            ("POST", "/api/generate"): self.post_generate,
+            ("DELETE", "/api/delete"): self.delete_model,
+        }.get((http.command, http.path))
+        if route:
+            route(http, body)
+        else:
+            http.send(404, b"404 page not found", Content_Type="text/plain")
+
+    def get_version(self, http: Any, body: Any) -> None:
+        http.send_json(200, {"version": self.version})
+
+    def get_tags(self, http: Any, body: Any) -> None:
+        models = [
+            {
+                "name": name,
+                "digest": sha256(stored),
+                "size": 1015,
+                "modified_at": "2026-11-22T00:00:00Z",
+                "details": {"family": "llama", "parameter_size": "8.0B", "quantization_level": "Q4_K_M"},
+            }
+            for name, stored in self.store.items()
+        ]
+        http.send_json(200, {"models": models})
+
+    def get_ps(self, http: Any, body: Any) -> None:
+        http.send_json(200, {"models": self.loaded})
+
+    def post_copy(self, http: Any, body: Any) -> None:
+        if body["source"] not in self.store:
+            http.send_json(404, {"error": f'model "{body["source"]}" not found'})
+            return
+        self.store[body["destination"]] = self.store[body["source"]]
+        http.send(200, b"")
+
+    def delete_model(self, http: Any, body: Any) -> None:
+        if self.store.pop(body["model"], None) is None:
+            http.send_json(404, {"error": f"model '{body['model']}' not found"})
+        else:
+            http.send(200, b"")
+
+    def post_pull(self, http: Any, body: Any) -> None:
+        if self.pull_fault == "500":
+            return http.send_json(500, {"error": "the store is read-only"})
+        scheme, _, name = body["model"].rpartition("://")
+        host, repository, model_tag = name.split("/")
+        model, tag = model_tag.split(":")
+        http.begin_stream()
+        http.send_line({"status": "pulling manifest"})
+        if scheme == "http" and not body["insecure"]:
+            http.send_line({"error": "insecure protocol http"})
+            return http.end_stream()
+        offered = self.registry.manifests.get(f"/v2/{repository}/{model}/manifests/{tag}")
+        if host != f"127.0.0.1:{self.registry.port}" or offered is None:
+            http.send_line({"error": "pull model manifest: file does not exist"})
+            return http.end_stream()
+        document = json.loads(offered)
+        for entry in [*document["layers"], document["config"]]:
+            if not self._pull_layer(http, entry["digest"], entry["size"]):
+                return None
+        for status in ("verifying sha256 digest", "writing manifest", "removing unused layers"):
+            http.send_line({"status": status})
+        if self.pull_fault == "ends":
+            return http.end_stream()
+        verbatim = tuple(map(int, self.version.split("."))) >= (0, 19, 0)
+        self.store[name] = offered if verbatim else rewritten(offered)
+        http.send_line({"status": "success"})
+        return http.end_stream()
+
+    def _pull_layer(self, http: Any, digest: str, size: int) -> bool:
+        line = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": size}
+        stored = any(digest.encode() in body for body in self.store.values())
+        if stored:
+            http.send_line({**line, "completed": size})
+            return True
+        http.send_line(line)
+        if self.pull_fault in ("error", "mismatch"):
+            errors = {
+                "error": "max retries exceeded: unexpected EOF",
+                "mismatch": f"digest mismatch, file must be downloaded again: want {digest}, got sha256:00",
+            }
+            http.send_line({"error": errors[self.pull_fault]})
+            http.end_stream()
+            return False
+        if self.pull_fault == "truncated":
+            http.send_chunk(json.dumps({**line, "completed": size // 2}).encode()[:40])
+            http.close_connection = True
+            return False
+        if self.pull_fault == "silence":
+            self.stopped.wait(5)
+            return False
+        if self.pull_fault == "repeats":
+            while not self.stopped.wait(0.02):
+                http.send_line({**line, "completed": size // 2})
+            return False
+        pause = 0.05 if self.pull_fault == "slow" else 0
+        for part in range(5):
+            http.send_line({**line, "completed": size * (part + 1) // 5})
+            self.stopped.wait(pause)
+        return True
+
+    def post_generate(self, http: Any, body: Any) -> None:
+        if not body.get("prompt"):
+            if self.load_hangs:
+                self.stopped.wait(5)
+            elif self.load_error:
+                http.send_json(500, {"error": self.load_error})
+            else:
+                http.send_json(200, {"model": body["model"], "response": "", "done": True, "done_reason": "load"})
+            return
+        http.begin_stream()
+        for line in self.generate_lines:
+            self.stopped.wait(self.generate_pause)
+            http.send_line(line)
+        if self.generate_hangs:
+            self.stopped.wait(5)
+        http.end_stream()
+
+
+class OtherService(FakeServer):
+    """A web server that is no Ollama."""
+
+    def __init__(self, status: int = 200, body: bytes = b"<html>Welcome</html>") -> None:
+        super().__init__()
+        self.status = status
+        self.body = body
+
+    def answer(self, http: Any, body: Any) -> None:
+        http.send(self.status, self.body, Server="nginx/1.22.1", Content_Type="text/html")

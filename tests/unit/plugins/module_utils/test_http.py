@@ -1,0 +1,82 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from contextlib import closing
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.module_utils import _http
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import OtherService
+
+
+@pytest.mark.parametrize(
+    ("url", "base"),
+    [
+        ("http://127.0.0.1:11434", "http://127.0.0.1:11434"),
+        ("http://127.0.0.1:11434/", "http://127.0.0.1:11434"),
+        ("https://gateway.example/ollama/", "https://gateway.example/ollama"),
+        ("http://[fd42::5]:11434", "http://[fd42::5]:11434"),
+    ],
+)
+def test_base_urls(url: str, base: str) -> None:
+    assert _http.check_base_url(url, "url") == base
+
+
+@pytest.mark.parametrize(
+    ("url", "complaint"),
+    [
+        ("127.0.0.1:11434", "write 'http://127.0.0.1:11434'"),
+        ("localhost", "write 'http://localhost'"),
+        ("ftp://host", "not a URL"),
+        ("http://", "not a URL"),
+        ("http://host:99999", "not a URL"),
+        ("http://[::1", "not a URL"),
+        ("http://user:secret@host", "credentials"),
+        ("http://host/?q=1", "a query"),
+    ],
+)
+def test_wrong_urls_are_explained(url: str, complaint: str) -> None:
+    with pytest.raises(GizziError, match=r"^url: ") as error:
+        _http.check_base_url(url, "url")
+    assert complaint in str(error.value)
+    assert "secret" not in str(error.value)
+
+
+def test_a_body_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(_http, "MAX_BODY", 10)
+    with closing(OtherService()) as other, pytest.raises(_http.HttpError, match="more than 10 bytes"):
+        _http.request("GET", other.url, 1)
+
+
+@pytest.mark.parametrize(
+    ("body", "text"),
+    [
+        (b'{"error": "model not found"}', "answered 500: model not found"),
+        (b'{"errors": [{"code": "X", "message": "gone"}]}', "answered 500: gone"),
+        (b"<html>\n  Bad gateway</html>", "answered 500: <html> Bad gateway</html>"),
+        (b"", "answered 500$"),
+    ],
+)
+def test_error_bodies_are_quoted(body: bytes, text: str) -> None:
+    with closing(OtherService(500, body)) as other, pytest.raises(_http.BadStatusError, match=text):
+        _http.request("GET", other.url, 1)
+
+
+def test_lines_that_are_no_objects() -> None:
+    with closing(OtherService(200, b'{"a": 1}\n\n<html>\n')) as other:
+        lines = _http.json_lines("POST", other.url, 1, {})
+        assert next(lines) == {"a": 1}
+        with pytest.raises(_http.NotJsonError, match="<html>"):
+            next(lines)
+
+
+def test_proxies_of_the_environment_are_not_for_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    with closing(OtherService()) as other:
+        assert _http.request("GET", other.url, 1).status == 200
+        with pytest.raises(_http.RefusedError):
+            _http.request("GET", other.url, 1, use_proxy=True)

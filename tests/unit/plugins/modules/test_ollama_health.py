@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.modules import ollama_health
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import OtherService
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeOllama
+
+    Run = Callable[..., dict[str, Any]]
+
+LAYERS = ["reachable", "version", "present", "loads", "answers", "speed"]
+
+
+@pytest.fixture
+def health(run_module: Callable[..., dict[str, Any]], ollama: FakeOllama) -> Run:
+    ollama.have("mistral:latest", "one")
+
+    def run(**args: Any) -> dict[str, Any]:
+        return run_module(ollama_health.main, **{"url": ollama.url, "model": "mistral", **args})
+
+    return run
+
+
+def failed_at(result: dict[str, Any], layer: str) -> str:
+    """Check that everything before the layer passed and nothing after it was judged, and return its message."""
+    index = LAYERS.index(layer)
+    assert [entry["layer"] for entry in result["layers"]] == LAYERS
+    assert [entry["status"] for entry in result["layers"]] == ["pass"] * index + ["fail"] + ["skip"] * (5 - index)
+    assert result["healthy"] is False
+    assert result["failed_layer"] == layer
+    assert result["failed"] is True
+    message: str = result["layers"][index]["message"]
+    assert message in result["msg"]
+    return message
+
+
+def test_healthy(health: Run, ollama: FakeOllama) -> None:
+    digest = ollama.have("mistral:latest", "one")
+    result = health(min_tokens_per_second=10, min_version="0.31.2", digest=digest)
+    assert [entry["status"] for entry in result["layers"]] == ["pass"] * 6
+    assert result["healthy"] is True
+    assert result["failed_layer"] is None
+    assert result["answer"] == "Paris."
+    assert result["version"] == "0.34.2"
+    assert result["digest"] == digest
+    # Three tokens in 200 ms: the server counts tokens, and nanoseconds.
+    assert result["tokens_per_second"] == pytest.approx(15)
+    assert "changed" in result
+    assert result["changed"] is False
+
+
+def test_without_a_model_only_the_server_is_judged(
+    run_module: Callable[..., dict[str, Any]], ollama: FakeOllama
+) -> None:
+    result = run_module(ollama_health.main, url=ollama.url)
+    assert [entry["status"] for entry in result["layers"]] == ["pass", "pass", "skip", "skip", "skip", "skip"]
+    assert result["healthy"] is True
+    assert ollama.paths() == ["/api/version"]
+
+
+def test_nothing_listens(health: Run, ollama: FakeOllama) -> None:
+    ollama.close()
+    message = failed_at(health(), "reachable")
+    assert "Nothing listens on" in message
+    assert "systemctl status ollama" in message
+
+
+def test_silence_is_told_from_refusal(health: Run) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        message = failed_at(
+            health(url=f"http://127.0.0.1:{listener.getsockname()[1]}", request_timeout=0.2), "reachable"
+        )
+    assert "does not answer" in message
+
+
+def test_service_that_speaks_no_http(health: Run) -> None:
+    def greet(listener: socket.socket) -> None:
+        with listener.accept()[0] as connection:
+            connection.sendall(b"SSH-2.0-OpenSSH_9.2\r\n")
+            connection.recv(1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        threading.Thread(target=greet, args=(listener,), daemon=True).start()
+        message = failed_at(health(url=f"http://127.0.0.1:{listener.getsockname()[1]}"), "reachable")
+    assert "SSH-2.0-OpenSSH_9.2" in message
+
+
+@pytest.mark.parametrize(("status", "body"), [(200, b"<html>Welcome</html>"), (404, b"no"), (200, b'{"status": "ok"}')])
+def test_another_service(health: Run, status: int, body: bytes) -> None:
+    with closing(OtherService(status, body)) as other:
+        message = failed_at(health(url=other.url), "version")
+    assert "nginx/1.22.1" in message
+
+
+def test_host_header_refused(health: Run, ollama: FakeOllama) -> None:
+    ollama.host_check = True
+    assert "Host: localhost:11434" in failed_at(health(), "version")
+
+
+def test_server_too_old(health: Run) -> None:
+    message = failed_at(health(min_version="0.100.0"), "version")
+    assert "0.34.2 is older than 0.100.0" in message
+
+
+def test_model_absent(health: Run, ollama: FakeOllama) -> None:
+    ollama.have("phi3:mini", "mini")
+    message = failed_at(health(model="phi3"), "present")
+    assert "no model phi3:latest; it has mistral:latest, phi3:mini" in message
+
+
+def test_model_at_another_digest(health: Run, ollama: FakeOllama) -> None:
+    digest = ollama.have("mistral:latest", "one")
+    message = failed_at(health(digest="ab" * 32), "present")
+    assert digest in message
+    assert "ab" * 32 in message
+
+
+def test_model_that_does_not_load(health: Run, ollama: FakeOllama) -> None:
+    ollama.load_error = "model requires more system memory (8.0 GiB) than is available (1.2 GiB)"
+    assert "requires more system memory" in failed_at(health(), "loads")
+
+
+def test_model_that_never_finishes_to_load(health: Run, ollama: FakeOllama) -> None:
+    ollama.load_hangs = True
+    started = time.monotonic()
+    message = failed_at(health(timeout=0.4), "loads")
+    assert "did not load within" in message
+    assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("tokens", [0, 1])
+def test_model_that_loads_but_stalls(health: Run, ollama: FakeOllama, tokens: int) -> None:
+    ollama.generate_lines = ollama.generate_lines[:tokens]
+    ollama.generate_hangs = True
+    started = time.monotonic()
+    message = failed_at(health(stall_timeout=0.3), "answers")
+    assert "loads but stalls" in message
+    assert ("before its first token" if tokens == 0 else "after token number 1") in message
+    assert time.monotonic() - started < 2
+
+
+def test_lines_without_text_are_no_progress(health: Run, ollama: FakeOllama) -> None:
+    ollama.generate_lines = [{"response": "", "done": False}] * 50
+    ollama.generate_pause = 0.02
+    assert "loads but stalls" in failed_at(health(stall_timeout=0.2), "answers")
+
+
+def test_answer_over_time(health: Run, ollama: FakeOllama) -> None:
+    ollama.generate_lines = [{"response": "x", "done": False}] * 50
+    ollama.generate_pause = 0.02
+    assert "longer than" in failed_at(health(timeout=0.4, stall_timeout=0.2), "answers")
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason"),
+    [
+        ([{"response": "Par"}, {"error": "llama runner process has terminated"}], "runner process has terminated"),
+        ([{"response": "Par", "done": False}], "broke off"),
+        ([{"response": " \n"}, {"response": "", "done": True}], "empty answer"),
+    ],
+)
+def test_answers_that_are_none(health: Run, ollama: FakeOllama, lines: list[Any], reason: str) -> None:
+    ollama.generate_lines = lines
+    assert reason in failed_at(health(), "answers")
+
+
+def test_thinking_is_an_answer(health: Run, ollama: FakeOllama) -> None:
+    ollama.generate_lines = [{"thinking": "Hm, Paris"}, {"response": "", "done": True}]
+    assert health()["answer"] == "Hm, Paris"
+
+
+def test_too_slow(health: Run) -> None:
+    message = failed_at(health(min_tokens_per_second=20), "speed")
+    assert "15.00 tokens/s by the server's own clock" in message
+    assert "at least 20" in message
+
+
+def test_speed_without_durations_is_timed_here(health: Run, ollama: FakeOllama) -> None:
+    ollama.generate_lines = [{"response": "a"}, {"response": "b"}, {"response": "c"}, {"response": "", "done": True}]
+    ollama.generate_pause = 0.05
+    result = health(min_tokens_per_second=5)
+    # Two gaps of 50 ms.
+    assert 5 < result["tokens_per_second"] <= 20
+    assert "timed here" in result["layers"][5]["message"]
+
+
+def test_unknown_speed_is_not_healthy(health: Run, ollama: FakeOllama) -> None:
+    ollama.generate_lines = [{"response": "Paris."}, {"response": "", "done": True}]
+    assert "could not be measured" in failed_at(health(min_tokens_per_second=1), "speed")
+    assert health()["healthy"] is True
+
+
+def test_fail_on_never_reports(health: Run) -> None:
+    result = health(model="phi3", fail_on="never")
+    assert "failed" not in result
+    assert result["healthy"] is False
+    assert result["failed_layer"] == "present"
+
+
+def test_wrong_values(health: Run, run_module: Callable[..., dict[str, Any]], ollama: FakeOllama) -> None:
+    assert "is not a version" in health(min_version="new")["msg"]
+    assert "has no scheme" in health(url="127.0.0.1:11434")["msg"]
+    assert "missing parameter" in run_module(ollama_health.main, url=ollama.url, digest="ab" * 32)["msg"]
