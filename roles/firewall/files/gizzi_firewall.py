@@ -29,9 +29,9 @@ import shlex
 import shutil
 import subprocess
 import sys
-import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Union
 
@@ -125,25 +125,25 @@ def parse_source(value: str) -> Network:
     return network
 
 
-def parse_guard(name: str, port: int, sources: Iterable[str]) -> Guard:
-    """Check every value and report all that is wrong at once."""
-    errors: list[str] = []
-    networks: set[Network] = set()
+def problems_of(check: Callable[[], object]) -> list[str]:
     try:
-        check_name(name)
+        check()
     except FirewallError as error:
-        errors.append(str(error))
+        return [str(error)]
+    return []
+
+
+def parse_guard(name: str, port: int, sources: Sequence[str]) -> Guard:
+    """Check every value and report all that is wrong at once."""
+    problems = problems_of(partial(check_name, name))
     if not 1 <= port <= 65535:
-        errors.append(f"port {port} does not exist: write one from 1 to 65535")
+        problems.append(f"port {port} does not exist: write one from 1 to 65535")
     for source in sources:
-        try:
-            networks.add(parse_source(source))
-        except FirewallError as error:
-            errors.append(str(error))
-    if errors:
-        raise FirewallError("; ".join(errors))
-    ordered = sorted(networks, key=lambda n: (n.version, int(n.network_address), n.prefixlen))
-    return Guard(name, port, tuple(ordered))
+        problems += problems_of(partial(parse_source, source))
+    if problems:
+        raise FirewallError("; ".join(problems))
+    networks = {parse_source(source) for source in sources}
+    return Guard(name, port, tuple(sorted(networks, key=lambda n: (n.version, n.network_address, n.prefixlen))))
 
 
 def check_name(name: str) -> None:
@@ -300,9 +300,7 @@ def ufw_rules(wanted: Guard, version: int) -> list[UfwRule]:
     return allowed + [rule("deny", half) for half in EVERYBODY[version]]
 
 
-def ufw_steps(
-    present: Sequence[UfwRule], name: str, wanted: Guard | None, version: int
-) -> list[Step]:
+def ufw_steps(present: Sequence[UfwRule], name: str, wanted: Guard | None, version: int) -> list[Step]:
     """The ufw commands that lead from the rules of one address family to what is wanted."""
     ours = [rule for rule in present if rule.is_ours(name)]
     rules = ufw_rules(wanted, version) if wanted else []
@@ -369,9 +367,7 @@ class Host:
 
     def run(self, argv: Sequence[str], stdin: str = "") -> str:
         environment = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
-        result = subprocess.run(
-            argv, input=stdin, capture_output=True, text=True, check=False, env=environment
-        )
+        result = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, env=environment)
         if result.returncode != 0:
             problem = (result.stderr or result.stdout).strip()
             raise FirewallError(f"{shlex.join(argv)} failed: {problem}")
@@ -388,12 +384,12 @@ class Host:
         """Swap the file in one rename, with the owner and mode it had."""
         target = (self.root / path.lstrip("/")).resolve()
         status = target.stat()
-        handle, name = tempfile.mkstemp(dir=target.parent, prefix=target.name)
-        with os.fdopen(handle, "w", encoding="utf-8", errors="surrogateescape") as file:
-            file.write(content)
-        os.chmod(name, status.st_mode & 0o7777)
-        os.chown(name, status.st_uid, status.st_gid)
-        os.replace(name, target)
+        draft = target.with_name(f".{target.name}.gizzi")
+        draft.touch(mode=0o600)
+        draft.write_text(content, "utf-8", "surrogateescape")
+        os.chown(draft, status.st_uid, status.st_gid)
+        draft.chmod(status.st_mode & 0o7777)
+        draft.replace(target)
 
     def listing(self, version: int) -> str | None:
         """`iptables -S` of the filter table; None where the kernel does without IPv6."""
