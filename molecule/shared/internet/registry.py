@@ -6,9 +6,12 @@ misbehave while the file /run/lab/registry-fault holds one of these words:
   manifest-500      a manifest is answered by 500
   manifest-garbage  a manifest is answered by 200 and a web page
   error-500         the registry knows the manifest, and answers 500 for its blobs
-  truncate          the connection is closed in the middle of a blob
-  stall             a blob stops in its middle, the connection stays open
-  wrong-digest      a blob has the right length and wrong bytes
+  truncate          the connection is closed in the middle of the weights
+  stall             the weights stop in their middle, the connection stays open
+  wrong-digest      the weights have the right length and wrong bytes
+  wrong-layers      every blob has the right length and wrong bytes: Ollama 0.9
+                    refuses the weights only, and after a second pull reports
+                    success for a model that it cannot read
 
 nginx asks here for manifests always, and for blobs only while that file exists.
 """
@@ -27,6 +30,7 @@ MANIFESTS = Path("/srv/manifests")
 BLOBS = Path("/srv/lab/registry/blobs")
 MANIFEST_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 CHUNK = 1 << 20
+BLOB_FAULTS = {"truncate", "stall", "wrong-digest", "wrong-layers"}
 
 
 def fault() -> str:
@@ -59,8 +63,8 @@ class Registry(BaseHTTPRequestHandler):
             self.manifest()
         elif fault() == "error-500" and self.path.startswith("/v2/"):
             self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"the lab's fault\n")
-        elif fault() in {"truncate", "stall", "wrong-digest"} and self.path.startswith("/sha256-"):
-            self.faulty_blob(fault())
+        elif self.path.startswith("/sha256-") and fault() in BLOB_FAULTS:
+            self.blob(fault())
         else:
             self.let_nginx_answer()
 
@@ -98,10 +102,13 @@ class Registry(BaseHTTPRequestHandler):
         self.send_header("X-Accel-Redirect", f"/healthy/{digest}")
         self.end_headers()
 
-    def faulty_blob(self, word: str) -> None:
-        """Promise the whole blob and keep that promise badly."""
+    def blob(self, word: str) -> None:
+        """Promise the whole blob, or the range asked for, and keep that promise as the fault wants."""
         with (BLOBS / self.path.lstrip("/")).open("rb") as blob:
             size = blob.seek(0, 2)
+            if size <= CHUNK and word != "wrong-layers":
+                self.let_nginx_answer()
+                return
             first, last = wanted_range(self.headers["Range"], size)
             status = HTTPStatus.PARTIAL_CONTENT if self.headers["Range"] else HTTPStatus.OK
             self.send_response(status)
@@ -113,13 +120,13 @@ class Registry(BaseHTTPRequestHandler):
             self.end_headers()
             if self.command == "HEAD":
                 return
-            # A truncated blob ends at its own middle, wherever a client resumes.
-            end = last + 1 if word == "wrong-digest" else min(last + 1, size // 2)
+            # The blob ends at its own middle, from wherever a client resumes.
+            end = min(last + 1, size // 2) if word in {"truncate", "stall"} else last + 1
             blob.seek(first)
             while first < end:
                 data = blob.read(min(CHUNK, end - first))
                 first += len(data)
-                if word == "wrong-digest":
+                if word in {"wrong-digest", "wrong-layers"}:
                     data = bytes([data[0] ^ 0xFF]) + data[1:]
                 self.wfile.write(data)
             self.wfile.flush()

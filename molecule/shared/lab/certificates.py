@@ -70,7 +70,7 @@ def make(directory: Path) -> None:
             *["-CA", str(work / "ca.crt"), "-CAkey", str(work / "ca.key"), "-CAcreateserial"],
             *["-extfile", str(extensions), "-out", str(work / "server.crt")],
         )
-        for name in ("server.key", "server.crt", "ca.crt"):
+        for name in ("ca.crt", "server.key", "server.crt"):
             (work / name).replace(directory / name)
 
 

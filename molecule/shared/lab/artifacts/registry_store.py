@@ -74,6 +74,9 @@ def modelfile(weights: Path, licence: str, system: str) -> str:
         f'SYSTEM """{system}"""\n'
         'PARAMETER stop "<|im_start|>"\n'
         'PARAMETER stop "<|im_end|>"\n'
+        # Where more servers than cores share a machine, threads that wait for each
+        # other cost far more than a second one brings.
+        "PARAMETER num_thread 1\n"
         f'LICENSE """{licence}"""\n'
     )
 

@@ -1,0 +1,88 @@
+"""The parts of the lab's builder that need no downloads."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from lab.artifacts import __main__ as command
+from lab.artifacts import cache
+from lab.artifacts.downloads import PINS, pinned_hashes
+from lab.artifacts.errors import BuildError, UnsupportedMachineError
+from lab.artifacts.ollama_release import checksum_line, patched_version
+from lab.artifacts.registry_store import served_form
+
+
+def test_every_wheel_is_pinned() -> None:
+    text = PINS.read_text(encoding="utf-8")
+    assert len(pinned_hashes(text)) == text.count("==")
+
+
+def test_version_is_replaced_in_place() -> None:
+    assert patched_version(b"TRACE0.9.3Ints:", "0.9.3", "0.9.4") == b"TRACE0.9.4Ints:"
+
+
+@pytest.mark.parametrize("binary", [b"no version", b"0.9.3 and 0.9.3"])
+def test_version_must_be_there_once(binary: bytes) -> None:
+    with pytest.raises(BuildError, match="not once"):
+        patched_version(binary, "0.9.3", "0.9.4")
+
+
+def test_version_must_keep_its_length() -> None:
+    with pytest.raises(ValueError, match="not as long"):
+        patched_version(b"0.9.3", "0.9.3", "0.9.10")
+
+
+def test_checksum_line_is_as_upstream_writes_it() -> None:
+    assert checksum_line("ab12", "ollama-linux-amd64.tgz") == "ab12  ./ollama-linux-amd64.tgz\n"
+
+
+def test_manifest_is_served_as_a_client_stores_it() -> None:
+    created = b'{"schemaVersion":2,"config":{"size":1},"layers":[{"digest":"sha256:a","size":2,"from":"/x"}]}\n'
+    served = b'{"schemaVersion":2,"config":{"size":1},"layers":[{"digest":"sha256:a","size":2}]}'
+    assert served_form(created) == served
+    assert served_form(served) == served
+    assert list(json.loads(served)) == ["schemaVersion", "config", "layers"]
+
+
+@pytest.mark.parametrize(
+    ("machine", "flags", "reason"),
+    [("aarch64", {"avx2"}, "aarch64"), ("x86_64", {"sse4_2"}, "AVX2")],
+)
+def test_unsupported_machine_is_told_why(machine: str, flags: set[str], reason: str) -> None:
+    with pytest.raises(UnsupportedMachineError, match=reason):
+        command.check_machine(machine, flags)
+
+
+def test_cpu_flags_are_read() -> None:
+    assert command.cpu_flags("processor\t: 0\nflags\t\t: fpu avx2\nflags : none\n") == {"fpu", "avx2"}
+    assert command.cpu_flags("") == set()
+
+
+def test_tree_appears_whole_or_not_at_all(tmp_path: Path) -> None:
+    tree = tmp_path / "tree-1"
+    killed = tmp_path / f"{cache.UNFINISHED}killed"
+    killed.mkdir()
+    with pytest.raises(RuntimeError), cache.becoming(tree) as scratch:
+        (scratch / "half").touch()
+        raise RuntimeError
+    assert list(tmp_path.iterdir()) == []
+    with cache.becoming(tree) as scratch:
+        (scratch / "whole").touch()
+        assert not tree.exists()
+    assert [path.name for path in tree.iterdir()] == ["whole"]
+
+
+def test_trees_that_nobody_uses_are_dropped(tmp_path: Path) -> None:
+    trees = [tmp_path / "tree-used", tmp_path / "tree-recent", tmp_path / "tree-old"]
+    for tree in trees:
+        tree.mkdir()
+    long_ago = time.time() - (cache.UNUSED_AFTER_DAYS + 1) * 86400
+    os.utime(trees[0], (long_ago, long_ago))
+    os.utime(trees[2], (long_ago, long_ago))
+    cache.mark_used(trees[0])
+    assert sorted(tmp_path.iterdir()) == sorted(trees[:2])
