@@ -6,16 +6,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_manifest
 
 if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
     from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest
+
+# Templates, parameters, licences: everything but weights.
+SMALL = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,22 @@ class Store:
             return None
         return manifest if self.missing_bytes(manifest) == 0 else None
 
+    def drop_damaged(self, manifest: Manifest) -> None:
+        """Remove small layers whose content is not what their name says.
+
+        A pull that finds one bad layer stops there, and leaves the ones behind it unverified. The next pull takes
+        them as they are. The weights come first, and so are never among them.
+        """
+        for layer in manifest.layers:
+            path = self._blob(layer.digest)
+            if _size(path) is None or layer.size > SMALL:
+                continue
+            try:
+                if f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" != layer.digest:
+                    path.unlink()
+            except OSError as error:
+                raise GizziError(f"The layer {path} cannot be verified: {error}.") from error
+
     def free_bytes(self) -> int | None:
         """Bytes free to a service, without the blocks that the filesystem keeps for root; None when unreadable."""
         try:
@@ -47,7 +68,10 @@ class Store:
 
     def _has(self, digest: str, size: int) -> bool:
         # A download in progress is called <blob>-partial and has its full length from the start.
-        return _size(self.path / "blobs" / digest.replace(":", "-")) == size
+        return _size(self._blob(digest)) == size
+
+    def _blob(self, digest: str) -> Path:
+        return self.path / "blobs" / digest.replace(":", "-")
 
 
 def _size(path: Path) -> int | None:

@@ -223,7 +223,7 @@ def demand_of(names: list[ModelName], store: Store, registry: Registry) -> Deman
 
 
 def check_amount(
-    name: str, required: int, available: int | None, unit: str, purpose: str, remedy: str, unknown: tuple[str, ...] = ()
+    name: str, required: int, available: int | None, unit: str, purpose: str, remedy: str, unknown: str = ""
 ) -> Check:
     def human(amount: int) -> str:
         return human_bytes(amount) if unit == "bytes" else f"{amount} {unit}"
@@ -231,8 +231,7 @@ def check_amount(
     if available is None:
         return Check(name, False, required, None, unit, f"What the host has is unknown; {human(required)} {purpose}.")
     if unknown:
-        message = f"{human(available)} there, the need is unknown: {' '.join(unknown)}"
-        return Check(name, False, None, available, unit, message)
+        return Check(name, False, None, available, unit, f"{human(available)} there, the need is unknown: {unknown}")
     figures = f"{human(required)} {purpose}, {human(available)} there"
     ok = available >= required
     return Check(name, ok, required, available, unit, f"{figures}." if ok else f"{figures}: {remedy}.")
@@ -260,6 +259,7 @@ def survey(
     cpus = facts["cpus"] = host.cpus()
     free = facts["disk_free"] = store.free_bytes()
     model = demand.largest or "no model"
+    unsized = "see the disk." if demand.unknown else ""
     checks = [
         check_amount(
             "memory_total",
@@ -268,7 +268,7 @@ def survey(
             "bytes",
             f"of memory needed ({model} {human_bytes(demand.memory)}, rest of the host {human_bytes(reserved_memory)})",
             "choose a smaller model, such as phi3:mini, or a host with more memory",
-            demand.unknown,
+            unsized,
         ),
         check_amount(
             "memory_available",
@@ -277,7 +277,7 @@ def survey(
             "bytes",
             f"of unused memory needed for {model}",
             "stop what uses it, or choose a smaller model",
-            demand.unknown,
+            unsized,
         ),
         check_amount("cpus", min_cpus, cpus, "cpus", "needed", "use a host with more, or raise the CPU quota"),
         check_amount(
@@ -288,7 +288,7 @@ def survey(
             f"needed under {store.path} (models to pull {human_bytes(demand.disk)}, "
             f"to stay free {human_bytes(reserved_disk)})",
             "free some space, or keep the models on a larger disk",
-            demand.unknown,
+            " ".join(demand.unknown),
         ),
         check_port(host, port),
     ]

@@ -65,6 +65,8 @@ options:
     description:
       - The server's model store. When given, a pull is refused before its first byte unless the missing layers
         fit on the disk and O(reserved_disk) stays free.
+      - Also, small layers that an earlier, failed pull left damaged are removed before a pull. Ollama would use them
+        unverified.
     type: path
   reserved_disk:
     description: Bytes that must stay free on the disk of O(models_dir) after a pull.
@@ -272,6 +274,8 @@ def predict(desired: Desired, server: Ollama, before: str | None, manifest: Mani
 
 def replace_model(desired: Desired, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:
     name = desired.name
+    if desired.store:
+        desired.store.drop_damaged(manifest)
     if desired.backup and before:
         # Deleting frees the layers of the older backup; copying over it would leave them behind.
         server.delete(desired.backup)
@@ -287,12 +291,16 @@ def replace_model(desired: Desired, server: Ollama, before: str | None, manifest
     except GizziError as error:
         kept = f"The model that was there before ({before[:12]}) is untouched" if before else "Nothing was installed"
         raise GizziError(f"Pulling {name} failed: {error}. {kept}, and another run resumes the pull.") from error
+    if server.find(pull_name) is None:
+        server.delete(pull_name)
+        raise GizziError(
+            f"The pull of {name} ended with 'success', but the server cannot read the model: a layer in its store is "
+            "damaged. The pull was undone, and another run fetches the layers anew."
+        )
     if elsewhere:
         adopt(server, pull_name, name, before)
 
     after = installed_digest(server, name)
-    if after is None:
-        raise GizziError(f"The pull of {name} ended with 'success', but the server does not list the model.")
     if desired.digest and after != desired.digest and after not in manifest.digests:
         raise GizziError(
             f"{name} has the digest {after} after the pull, not {desired.digest} as asked: "

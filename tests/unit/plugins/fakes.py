@@ -146,6 +146,7 @@ class FakeOllama(FakeServer):
         self.version = "0.34.2"
         self.store: dict[str, bytes] = {}
         self.loaded: list[dict[str, Any]] = []
+        self.unreadable: set[str] = set()
         self.pull_fault = ""
         self.host_check = False
         # What /api/generate does: lines to stream after an empty prompt has loaded the model.
@@ -195,6 +196,7 @@ class FakeOllama(FakeServer):
                 "details": {"family": "llama", "parameter_size": "8.0B", "quantization_level": "Q4_K_M"},
             }
             for name, stored in self.store.items()
+            if sha256(stored) not in self.unreadable
         ]
         http.send_json(200, {"models": models})
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import pytest
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_manifest
 from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
-from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest, sha256
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -55,6 +56,22 @@ def test_a_model_is_stored_when_all_its_layers_are(tmp_path: Path, offered: Mani
     assert store.manifest(name) == offered
     path.write_bytes(b"")
     assert store.manifest(name) is None
+
+
+def test_damaged_layers_are_dropped(tmp_path: Path) -> None:
+    store = Store(tmp_path)
+    document = json.loads(manifest("one"))
+    document["layers"] = [{"digest": f"sha256:{sha256(text)}", "size": 4} for text in (b"good", b"evil", b"none")]
+    document["config"] = document["layers"][0]
+    offered = parse_manifest(json.dumps(document).encode())
+    (tmp_path / "blobs").mkdir()
+    good, evil = (tmp_path / "blobs" / f"sha256-{sha256(text)}" for text in (b"good", b"evil"))
+    good.write_bytes(b"good")
+    evil.write_bytes(b"EVIL")
+    assert store.missing_bytes(offered) == 4
+    store.drop_damaged(offered)
+    assert list((tmp_path / "blobs").iterdir()) == [good]
+    assert store.missing_bytes(offered) == 8
 
 
 def test_free_space_is_that_of_the_nearest_parent(tmp_path: Path) -> None:

@@ -293,6 +293,20 @@ def test_replaced_model_leaves_no_layers_behind(model: Run, ollama: FakeOllama, 
     assert list(ollama.store) == ["mistral:latest"]
 
 
+def test_model_that_the_server_cannot_read_replaces_nothing(
+    model: Run, ollama: FakeOllama, registry: FakeRegistry
+) -> None:
+    old = ollama.have("mistral:latest", "zero")
+    new = registry.publish("mistral:latest", "one")
+    # Ollama leaves a model out of its list when its configuration is damaged.
+    ollama.unreadable = {new}
+    result = model(state="latest")
+    assert "cannot read the model" in result["msg"]
+    assert {name: sha256(body) for name, body in ollama.store.items()} == {"mistral:latest": old}
+    ollama.unreadable = set()
+    assert model(state="latest")["digest_after"] == new
+
+
 def test_a_name_that_carries_its_host_is_pulled_as_it_is(ollama: FakeOllama, registry: FakeRegistry) -> None:
     registry.publish("team/mistral:7b", "one")
     name = parse_model_name(f"127.0.0.1:{registry.port}/team/mistral:7b")
