@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._http import Response
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
+# How often a pull may fetch the same bytes again before that is no progress any more.
+MAX_TAKEN_BACK = 3
+
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
 
 
@@ -204,11 +207,14 @@ class Ollama:
 def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
     """Read a pull's progress to its end and return the bytes that moved.
 
-    Errors come as lines under HTTP 200. While a part stalls, Ollama repeats its last line for ever, so only
-    more bytes or a new status count as progress.
+    Errors come as lines under HTTP 200. While a part stalls, Ollama repeats its last line, so only more bytes or a new
+    status count as progress. After 30 s of it, Ollama takes the part back and fetches the same bytes again, for ever:
+    that counts a few times and no more.
     """
     first: dict[str, int] = {}
     latest: dict[str, int] = {}
+    most: dict[str, int] = {}
+    taken_back: dict[str, int] = {}
     statuses: set[str] = set()
     last_status = ""
     for line in lines:
@@ -222,7 +228,12 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
         if isinstance(digest, str):
             completed = _number(line, "completed")
             first.setdefault(digest, completed)
-            if completed > latest.get(digest, 0):
+            if completed < latest.get(digest, 0):
+                taken_back[digest] = taken_back.get(digest, 0) + 1
+            if completed > most.get(digest, 0):
+                most[digest] = completed
+                taken_back[digest] = 0
+            if completed > latest.get(digest, 0) and taken_back.get(digest, 0) <= MAX_TAKEN_BACK:
                 watch.progress()
             latest[digest] = completed
         watch.check()

@@ -78,9 +78,11 @@ options:
         that had this tag before.
     type: str
   stall_timeout:
-    description: Seconds after which a pull fails that moves no bytes and reports no new status.
+    description:
+      - Seconds after which a pull fails that moves no bytes and reports no new status.
+      - Ollama itself tries a broken part for about 64 seconds before it names the reason; below that, the reason is lost.
     type: float
-    default: 60
+    default: 90
   timeout:
     description: Seconds after which a pull fails, however well it proceeds.
     type: float
@@ -353,7 +355,7 @@ def main() -> None:
             "models_dir": {"type": "path"},
             "reserved_disk": {"type": "int", "default": 1_000_000_000},
             "backup_tag": {"type": "str"},
-            "stall_timeout": {"type": "float", "default": 60},
+            "stall_timeout": {"type": "float", "default": 90},
             "timeout": {"type": "float", "default": 7200},
         },
         supports_check_mode=True,

@@ -65,6 +65,13 @@ def test_progress_after_a_part_was_taken_back_is_progress() -> None:
     assert pull([at("a", 90), *(at("a", done) for done in range(10, 100, 10)), at("a", 100), SUCCESS]) == 10
 
 
+def test_fetching_the_same_bytes_for_ever_is_no_progress() -> None:
+    climb = [at("a", done) for done in (10, 50, 90)]
+    with pytest.raises(StalledError, match="no progress for 3 s"):
+        pull(climb * 100)
+    assert pull([*climb * 3, at("a", 100), *climb * 3, at("a", 100), SUCCESS]) == 90
+
+
 def test_bytes_of_any_layer_are_progress() -> None:
     lines = [line for done in range(0, 101, 10) for line in (at("a", 50), at("b", done))]
     assert pull([*lines, SUCCESS]) == 100
