@@ -118,7 +118,7 @@ make_venv() {
 }
 
 check_machine
-install_packages ca-certificates gcc libc6-dev openssh-client openssl python3 python3-venv zstd
+install_packages ca-certificates openssh-client openssl python3 python3-venv util-linux zstd
 start_engine
 raise_inotify
 make_base_image

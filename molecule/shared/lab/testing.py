@@ -87,7 +87,7 @@ class Lab:
     def playbook(
         self, playbook: str, *arguments: str, variables: Mapping[str, Any] | None = None
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``ansible-playbook`` on the lab's inventory; the caller judges ``returncode``, ``stdout`` and ``stderr``."""
+        """Run ``ansible-playbook`` on the lab's inventory; the caller judges the result."""
         command = ["ansible-playbook", "--inventory", str(self.inventory), playbook, *arguments]
         if variables:
             command += ["--extra-vars", json.dumps(dict(variables))]
