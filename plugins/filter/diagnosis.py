@@ -197,7 +197,10 @@ def models(host: Host) -> Finding:
             "remove models that nobody needs (ollama list, ollama rm), enlarge the disk, or set ollama_models_dir, and "
             + DEPLOY,
         )
-    digests = host.digests
+    try:
+        digests = host.digests
+    except UnseenError as error:
+        return Finding(False, f"{found}; its models could not be seen: {error}", "see service first")
     missing = [name for name in (full_name(model["name"]) for model in host.models) if name not in digests]
     if missing:
         return Finding(

@@ -14,7 +14,7 @@ from functools import cached_property
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 
 SECRET = re.compile(
-    r"\b([\w-]*(?:authorization|token|password|secret|api[_-]?key)\w*\s*[=:]\s*)(?:bearer\s+)?\S+", re.IGNORECASE
+    r"\b([\w-]*(?:authorization|token|password|secret|api[_-]?key)\s*[=:]\s*)(?:bearer\s+)?\S+", re.IGNORECASE
 )
 
 

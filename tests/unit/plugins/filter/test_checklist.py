@@ -1,0 +1,126 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.etrid.gizzi.plugins.filter.checklist import CHECKS, checklist
+from ansible_collections.etrid.gizzi.tests.unit.plugins.filter import observations as seen
+
+ITEMS = yaml.safe_load((Path(__file__).parents[4] / "playbooks/vars/checklist.yml").read_text())["_gizzi_checklist"]
+
+DISTRIBUTED = {"topology": "distributed", "sources": []}
+
+
+def knock(msg: str | None = None) -> dict[str, Any]:
+    result = {"item": "192.0.2.2", "state": "stopped"} if msg is None else {"item": "192.0.2.2", "msg": msg}
+    return {"results": [result]}
+
+
+def verdicts(host: dict[str, Any], **wanted: Any) -> dict[str, tuple[str, str]]:
+    """Return status and reason by check, without the items of the other topology."""
+    rows = checklist(host, ITEMS, seen.wanted(**wanted))
+    assert all(row["host"] == "validator01" for row in rows)
+    return {row["check"]: (row["status"], row["reason"]) for row in rows if row["status"] != "SKIP"}
+
+
+def local() -> dict[str, Any]:
+    return seen.server() | {"sockets": seen.sockets(seen.listener("127.0.0.1")), "knock": knock()}
+
+
+def test_the_shipped_list_uses_every_check() -> None:
+    assert {item["check"] for item in ITEMS} == set(CHECKS)
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted", "checks"),
+    [
+        (
+            seen.server(),
+            {},
+            "login memory installed service exposure models listening guard reach answers",
+        ),
+        (seen.client(), {"serves": False, "sources": []}, "login listening reach answers absent"),
+        (local(), DISTRIBUTED, "login memory installed service exposure models listening isolated reach answers"),
+    ],
+    ids=["server", "client", "distributed"],
+)
+def test_a_healthy_host_passes(host: dict[str, Any], wanted: dict[str, Any], checks: str) -> None:
+    found = verdicts(host, **wanted)
+    assert set(found) == set(checks.split())
+    assert {status for status, _reason in found.values()} == {"PASS"}
+
+
+def test_items_of_the_other_topology_are_skipped() -> None:
+    rows = checklist(seen.server(), ITEMS, seen.wanted())
+    assert [row["check"] for row in rows if row["status"] == "SKIP"] == ["memory", "isolated"]
+
+
+@pytest.mark.parametrize(
+    ("check", "changes", "wanted", "reason"),
+    [
+        (
+            "memory",
+            {"capacity": seen.capacity(memory_total="16 GB needed, 8 GB there")},
+            {},
+            "16 GB needed, 8 GB there",
+        ),
+        ("installed", {"installed": {"stat": {"exists": False}}}, {}, "not installed"),
+        ("installed", {}, {"version": "0.34.3"}, "0.34.2 is installed, 0.34.3 is wanted"),
+        ("installed", {"info": {"version": "0.34.1", "models": []}}, {}, "0.34.1 runs"),
+        ("installed", {"info": {"msg": "Nothing listens"}}, {}, "could not be seen: Nothing listens"),
+        ("service", {"unit": seen.unit(ActiveState="failed")}, {}, "failed, enabled"),
+        ("service", {"unit": seen.unit(UnitFileState="disabled")}, {}, "active, disabled"),
+        ("exposure", {"exposure": seen.command("→ Overall exposure level for ollama.service: 9.6 UNSAFE")}, {}, "9.6"),
+        ("models", {}, {"models": [{"name": "mistral"}]}, "mistral:latest is not there"),
+        ("models", {}, {"models": [{"name": "llama3.1:8b", "digest": "sha256:" + "0" * 64}]}, "000000000000 is wanted"),
+        ("listening", {"sockets": seen.sockets()}, {}, "nothing listens"),
+        ("listening", {"sockets": seen.sockets(seen.listener("127.0.0.1"))}, {}, "listens on 127.0.0.1"),
+        ("listening", {}, DISTRIBUTED, "listens on *"),
+        ("listening", {}, {"serves": False, "sources": []}, "listens on *"),
+        ("guard", {"guard": seen.guard("iptables-restore\n-A GIZZI-OLLAMA -j DROP")}, {}, "-A GIZZI-OLLAMA -j DROP"),
+        ("guard", {"guard": seen.guard(missing=("iptables",))}, {}, "iptables is not installed"),
+        ("guard", {"guard_unit": seen.command("ActiveState=inactive\nUnitFileState=")}, {}, "at boot"),
+        ("isolated", {"knock": knock("Timeout when waiting for 192.0.2.2:11434 to stop.")}, DISTRIBUTED, "192.0.2.2"),
+        ("reach", {"health": seen.health("reachable", "connection refused")}, {}, "connection refused"),
+        ("answers", {"health": seen.health("loads", "stalled")}, {}, "stalled"),
+        ("absent", {}, {"serves": False, "sources": []}, "version 0.34.2 is installed"),
+        (
+            "absent",
+            seen.client() | {"guard": seen.guard("iptables-restore")},
+            {"serves": False, "sources": []},
+            "in the firewall",
+        ),
+    ],
+)
+def test_what_is_wrong_fails(check: str, changes: dict[str, Any], wanted: dict[str, Any], reason: str) -> None:
+    status, found = verdicts(seen.server() | changes, **wanted)[check]
+    assert status == "FAIL"
+    assert reason in found
+
+
+@pytest.mark.parametrize("missing", [None, {}, {"msg": "the module broke"}, {"rc": 127, "stderr": "not found"}])
+@pytest.mark.parametrize("wanted", [{}, DISTRIBUTED, {"serves": False, "sources": []}], ids=["A", "B", "client"])
+def test_what_cannot_be_seen_never_passes(missing: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
+    blind = {"login": {"ping": "pong"}} | {name: missing for name in seen.server() if name != "login"}
+    found = verdicts(blind, **wanted)
+    assert found.pop("login")[0] == "PASS"
+    assert {status for status, _reason in found.values()} == {"FAIL"}
+
+
+@pytest.mark.parametrize("host", [seen.UNREACHABLE, seen.NO_SUDO, {}], ids=["unreachable", "no sudo", "nothing"])
+def test_a_host_that_cannot_be_looked_at_fails_throughout(host: dict[str, Any]) -> None:
+    assert {status for status, _reason in verdicts(host).values()} == {"FAIL"}
+
+
+@pytest.mark.parametrize("item", [{"check": "weather", "hosts": "fleet"}, {"check": "login", "hosts": "moon"}])
+def test_a_list_with_a_mistake_is_refused(item: dict[str, str]) -> None:
+    with pytest.raises(AnsibleFilterError, match=r"weather|moon"):
+        checklist(seen.server(), [{"item": "x"} | item], seen.wanted())

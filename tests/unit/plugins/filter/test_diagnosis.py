@@ -1,0 +1,118 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.filter.diagnosis import TOPICS, diagnosis
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._observed import redact
+from ansible_collections.etrid.gizzi.tests.unit.plugins.filter import observations as seen
+
+
+def findings(host: dict[str, Any], **wanted: Any) -> dict[str, dict[str, Any]]:
+    return {row["topic"]: row for row in diagnosis(host, seen.wanted(**wanted))}
+
+
+@pytest.mark.parametrize(
+    ("host", "wanted"),
+    [
+        (seen.server(), {}),
+        (seen.client(), {"serves": False, "sources": []}),
+        (
+            seen.server() | {"sockets": seen.sockets(seen.listener("127.0.0.1"))},
+            {"topology": "distributed", "sources": []},
+        ),
+    ],
+    ids=["server", "client", "distributed"],
+)
+def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str, Any]) -> None:
+    found = findings(host, **wanted)
+    assert set(found) == {"login", *TOPICS}
+    assert [row for row in found.values() if not row["ok"] or row["do"]] == []
+
+
+@pytest.mark.parametrize(
+    ("topic", "changes", "wanted", "cause", "remedy"),
+    [
+        ("service", {"unit": seen.unit(LoadState="not-found")}, {}, "not installed", "etrid.gizzi.site"),
+        ("service", {"unit": seen.unit(ActiveState="inactive")}, {}, "stopped", "systemctl start ollama"),
+        (
+            "service",
+            {"unit": seen.unit(ActiveState="failed", Result="exit-code")},
+            {},
+            "exit-code",
+            "systemctl restart",
+        ),
+        ("service", {"unit": seen.unit(ActiveState="failed", Result="oom-kill")}, {}, "memory", "phi3:mini"),
+        ("service", {"unit": seen.unit(ActiveState="activating", NRestarts="7")}, {}, "7 times", "journal"),
+        ("service", {"unit": seen.unit(UnitFileState="disabled")}, {}, "at boot", "systemctl enable ollama"),
+        ("service", {}, {"serves": False, "sources": []}, "not meant to serve", "etrid.gizzi.site"),
+        ("version", {}, {"version": "0.34.3"}, "0.34.3 is wanted", "etrid.gizzi.site"),
+        ("version", {"info": {"version": "0.34.1", "models": []}}, {}, "0.34.1 runs", "systemctl restart ollama"),
+        ("memory", {"capacity": seen.capacity(memory_available="8 GB needed, 2 GB there")}, {}, "2 GB there", "phi3"),
+        ("listening", {"sockets": seen.sockets()}, {}, "nothing listens", "service"),
+        ("listening", {"sockets": seen.sockets(seen.listener("*", "nginx"))}, {}, "nginx on *", "stop nginx"),
+        ("listening", {"sockets": seen.sockets(seen.listener("127.0.0.1"))}, {}, "cannot connect", "etrid.gizzi.site"),
+        ("listening", {}, {"topology": "distributed", "sources": []}, "more than loopback", "etrid.gizzi.site"),
+        ("firewall", {"guard": seen.guard("-I INPUT -j GIZZI-OLLAMA")}, {}, "not as wanted", "etrid.gizzi.site"),
+        ("model store", {"capacity": seen.capacity(disk="no room")}, {}, "no room", "ollama rm"),
+        ("model store", {}, {"models": [{"name": "phi3:mini"}]}, "phi3:mini not there", "ollama pull phi3:mini"),
+        ("reachability", {"health": seen.health("reachable", "refused")}, {}, "refused", "gizzi_addresses"),
+        ("reachability", {"health": seen.health("loads", "stalled")}, {}, "stalled", "memory"),
+    ],
+)
+def test_a_cause_has_its_remedy(
+    topic: str, changes: dict[str, Any], wanted: dict[str, Any], cause: str, remedy: str
+) -> None:
+    row = findings(seen.server() | changes, **wanted)[topic]
+    assert not row["ok"]
+    assert cause in row["found"]
+    assert remedy in row["do"]
+
+
+def test_unfinished_downloads_are_counted() -> None:
+    host = seen.server() | {"partial": {"files": [{"path": "sha256-00-partial-0"}, {"path": "sha256-00-partial-1"}]}}
+    assert "2 parts of unfinished downloads" in findings(host)["model store"]["found"]
+
+
+@pytest.mark.parametrize(
+    ("host", "cause", "remedy"),
+    [(seen.UNREACHABLE, "Connection timed out", "ansible_host"), (seen.NO_SUDO, "sudo password", "--ask-become-pass")],
+    ids=["unreachable", "no sudo"],
+)
+def test_a_host_that_cannot_be_looked_at_has_one_finding(host: dict[str, Any], cause: str, remedy: str) -> None:
+    found = findings(host)
+    assert set(found) == {"login"}
+    assert not found["login"]["ok"]
+    assert cause in found["login"]["found"]
+    assert remedy in found["login"]["do"]
+
+
+@pytest.mark.parametrize("missing", [None, {}, {"msg": "the module broke"}, {"rc": 127, "stderr": "not found"}])
+def test_what_cannot_be_seen_is_never_well(missing: dict[str, Any] | None) -> None:
+    found = findings({"login": {"ping": "pong"}} | {name: missing for name in seen.server() if name != "login"})
+    assert found.pop("login")["ok"]
+    assert not any(row["ok"] for row in found.values())
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'msg="server config" env="map[HTTPS_PROXY:http://u:hunter2@proxy OLLAMA_HOST:http://[::]:11434]"',
+        "proxyconnect tcp: dial http://u:hunter2@proxy:3128",
+        "header Authorization: Bearer hunter2",
+        "OLLAMA_API_KEY=hunter2",
+        "ANTHROPIC_AUTH_TOKEN=hunter2 accepted",
+    ],
+)
+def test_secrets_are_not_shown(line: str) -> None:
+    assert "hunter2" not in redact(line)
+
+
+def test_an_ordinary_line_is_shown_as_it_is() -> None:
+    line = '[GIN] 2026/11/22 - 23:16:01 | 200 | 61.0ms | 127.0.0.1 | POST "/api/generate" load_duration=12 tokens=16'
+    assert redact(line) == line
