@@ -48,11 +48,7 @@ def redact(line: str) -> str:
     """A journal line without what may be secret: Ollama logs its whole environment when it starts."""
     line = re.sub(r'env="?map\[.*', "env=(not shown)", line)
     line = re.sub(r"//[^/@\s]+@", "//(not shown)@", line)
-    return re.sub(
-        r"(?i)\b([\w-]*(?:authorization|token|password|secret|api[_-]?key)\w*)(\s*[=:]\s*)(?:bearer\s+)?\S+",
-        r"\1\2(not shown)",
-        line,
-    )
+    return SECRET.sub(r"\1(not shown)", line)
 
 
 def full_name(model: str) -> str:
