@@ -211,10 +211,7 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
     status count as progress. After 30 s of it, Ollama takes the part back and fetches the same bytes again, for ever:
     that counts a few times and no more.
     """
-    first: dict[str, int] = {}
-    latest: dict[str, int] = {}
-    most: dict[str, int] = {}
-    taken_back: dict[str, int] = {}
+    layers: dict[str, _PulledLayer] = {}
     statuses: set[str] = set()
     last_status = ""
     for line in lines:
@@ -227,20 +224,35 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
             watch.progress()
         if isinstance(digest, str):
             completed = _number(line, "completed")
-            first.setdefault(digest, completed)
-            if completed < latest.get(digest, 0):
-                taken_back[digest] = taken_back.get(digest, 0) + 1
-            if completed > most.get(digest, 0):
-                most[digest] = completed
-                taken_back[digest] = 0
-            if completed > latest.get(digest, 0) and taken_back.get(digest, 0) <= MAX_TAKEN_BACK:
+            if layers.setdefault(digest, _PulledLayer(completed)).advances_to(completed):
                 watch.progress()
-            latest[digest] = completed
         watch.check()
         last_status = status
     if last_status != "success":
         raise PullError(f"the answer broke off after {last_status!r}, before 'success'")
-    return sum(max(0, latest[digest] - first[digest]) for digest in latest)
+    return sum(layer.moved for layer in layers.values())
+
+
+class _PulledLayer:
+    def __init__(self, completed: int) -> None:
+        self._first = completed
+        self._latest = self._most = 0
+        self._taken_back = 0
+
+    @property
+    def moved(self) -> int:
+        return max(0, self._latest - self._first)
+
+    def advances_to(self, completed: int) -> bool:
+        """Take the next line's figure, and tell whether it is progress."""
+        more = completed > self._latest
+        if completed < self._latest:
+            self._taken_back += 1
+        if completed > self._most:
+            self._most = completed
+            self._taken_back = 0
+        self._latest = completed
+        return more and self._taken_back <= MAX_TAKEN_BACK
 
 
 def find_model(models: Iterable[Model], name: ModelName) -> Model | None:

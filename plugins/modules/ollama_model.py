@@ -80,7 +80,8 @@ options:
   stall_timeout:
     description:
       - Seconds after which a pull fails that moves no bytes and reports no new status.
-      - Ollama itself tries a broken part for about 64 seconds before it names the reason; below that, the reason is lost.
+      - Ollama itself tries a broken part for about 64 seconds before it names the reason. With less than that, the
+        reason is lost.
     type: float
     default: 90
   timeout:

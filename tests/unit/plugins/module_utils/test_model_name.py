@@ -35,6 +35,7 @@ def test_names_are_spelled_out(text: str, shown: str, full: str | None) -> None:
         ("library/mistral", "mistral", True),
         ("phi3", "phi3:mini", False),
         ("llama3.2", "llama3.2:1b", False),
+        ("llama3.2:1b", "llama3.2:1b-instruct-q4_0", False),
         ("team/mistral", "mistral", False),
     ],
 )

@@ -72,10 +72,11 @@ def test_the_figures_of_the_known_models(
 
 
 def test_the_largest_model_counts_for_memory_and_all_for_disk(capacity: Run) -> None:
-    result = capacity("phi3:mini", "llama3.1:8b", "phi3:mini", "library/phi3:mini")
+    result = capacity("phi3:mini", "llama3.1:8b", "Phi3:mini", "library/phi3:mini")
     assert check(result, "memory_total")["required"] == (8 + 4) * GB
     assert check(result, "memory_available")["required"] == 8 * GB
     assert check(result, "disk")["required"] == 16_900_000_000
+    assert capacity("llama3.1:8b", "phi3:mini")["checks"] == result["checks"]
     assert result["sufficient"] is True
     assert result["changed"] is False
     assert [entry["name"] for entry in result["checks"]] == ["memory_total", "memory_available", "cpus", "disk", "port"]

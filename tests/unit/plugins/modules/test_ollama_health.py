@@ -192,9 +192,9 @@ def test_too_slow(health: Run) -> None:
 def test_speed_without_durations_is_timed_here(health: Run, ollama: FakeOllama) -> None:
     ollama.generate_lines = [{"response": "a"}, {"response": "b"}, {"response": "c"}, {"response": "", "done": True}]
     ollama.generate_pause = 0.05
-    result = health(min_tokens_per_second=5)
-    # Two gaps of 50 ms.
-    assert 5 < result["tokens_per_second"] <= 20
+    result = health(min_tokens_per_second=0.1)
+    # Two gaps of at least 50 ms; more on a busy machine.
+    assert 0.1 < result["tokens_per_second"] < 21
     assert "timed here" in result["layers"][5]["message"]
 
 
