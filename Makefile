@@ -25,7 +25,7 @@ demo: setup ## A real Ollama on a local fleet, and its answer; TOPOLOGY=distribu
 
 .PHONY: demo-clean
 demo-clean: ## Remove the demo's hosts and network
-	@for scenario in centralized distributed; do molecule --no-ansi destroy --scenario-name $$scenario >/dev/null; done
+	@for scenario in centralized distributed; do molecule destroy --scenario-name $$scenario >/dev/null 2>&1; done
 	@echo 'The demo is gone; the download cache stays.'
 
 .PHONY: test
