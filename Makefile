@@ -25,7 +25,10 @@ demo: setup ## A real Ollama on a local fleet, and its answer; TOPOLOGY=distribu
 
 .PHONY: demo-clean
 demo-clean: ## Remove the demo's hosts and network
-	@for scenario in centralized distributed; do molecule destroy --scenario-name $$scenario >/dev/null 2>&1; done
+	@mkdir -p .ansible
+	@for scenario in centralized distributed; do \
+	  molecule destroy --scenario-name $$scenario >.ansible/demo-clean.log 2>&1 || { cat .ansible/demo-clean.log; exit 1; }; \
+	done
 	@echo 'The demo is gone; the download cache stays.'
 
 .PHONY: test
