@@ -367,7 +367,10 @@ class Host:
 
     def run(self, argv: Sequence[str], stdin: str = "") -> str:
         environment = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
-        result = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, env=environment)
+        try:
+            result = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, env=environment)
+        except OSError as error:
+            raise FirewallError(f"{argv[0]} does not run: {error}") from error
         if result.returncode != 0:
             problem = (result.stderr or result.stdout).strip()
             raise FirewallError(f"{shlex.join(argv)} failed: {problem}")
@@ -418,7 +421,7 @@ def make_plan(host: Host, name: str, wanted: Guard | None) -> Plan:
         found = {version: host.listing(version) for version in (4, 6)}
         listings = {version: text for version, text in found.items() if text is not None}
     ufw = host.ufw_status()
-    plan = Plan("ufw" if ufw == "active" and ufw_is_reached(listings[4]) else "iptables")
+    plan = Plan("ufw" if ufw == "active" and ufw_is_reached(listings.get(4, "")) else "iptables")
 
     by_chain = wanted if plan.backend == "iptables" else None
     chains: list[Step] = []
