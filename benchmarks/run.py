@@ -36,7 +36,7 @@ def run(command: Sequence[str], validators: int) -> float:
 
 def median(command: Sequence[str], validators: int) -> float:
     """Return the median of the seconds that ``command`` takes, in seconds."""
-    return statistics.median(run(command, validators) for _ in range(REPEATS))
+    return statistics.median(run(command, validators) for repeat in range(REPEATS))
 
 
 def ad_hoc(*arguments: str) -> list[str]:

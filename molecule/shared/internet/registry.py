@@ -70,8 +70,9 @@ class Registry(BaseHTTPRequestHandler):
 
     def manifest(self) -> None:
         """Answer a manifest with its digest, or as the fault wants it."""
-        _, _, namespace, model, _, tag = self.path.split("/")
-        path = MANIFESTS / namespace / model / tag
+        # /v2/<namespace>/<model>/manifests/<tag>
+        parts = self.path.split("/")
+        path = MANIFESTS / parts[2] / parts[3] / parts[5]
         if fault() == "manifest-500":
             self.answer(HTTPStatus.INTERNAL_SERVER_ERROR, "text/plain", b"the lab's fault\n")
         elif fault() == "manifest-garbage":
@@ -135,8 +136,7 @@ class Registry(BaseHTTPRequestHandler):
 
     def client_is_gone(self) -> bool:
         """Wait a moment for the other end to hang up; it sends nothing more otherwise."""
-        readable, _, _ = select.select([self.connection], [], [], 0.5)
-        return bool(readable)
+        return bool(select.select([self.connection], [], [], 0.5)[0])
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Stay silent: nginx keeps the log."""

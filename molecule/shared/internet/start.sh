@@ -1,4 +1,4 @@
-#!/bin/bash
+#!/usr/bin/env bash
 # Runs the web server and the registry behind it; when one of them ends, so does the container.
 set -euo pipefail
 

@@ -219,7 +219,7 @@ class FakeOllama(FakeServer):
     def post_pull(self, http: Any, body: Any) -> None:
         if self.pull_fault == "500":
             return http.send_json(500, {"error": "the store is read-only"})
-        scheme, _, name = body["model"].rpartition("://")
+        scheme, name = body["model"].rpartition("://")[::2]
         host, repository, model_tag = name.split("/")
         model, tag = model_tag.split(":")
         http.begin_stream()

@@ -44,9 +44,9 @@ def check_tools() -> None:
 def cpu_flags(cpuinfo: str) -> set[str]:
     """Return the flags of the first CPU in the text of /proc/cpuinfo."""
     for line in cpuinfo.splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == "flags":
-            return set(value.split())
+        field = line.partition(":")
+        if field[0].strip() == "flags":
+            return set(field[2].split())
     return set()
 
 
