@@ -9,6 +9,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeOllama, FakeRegistry
@@ -30,13 +31,19 @@ def ollama(registry: FakeRegistry) -> Iterator[FakeOllama]:
 
 
 @pytest.fixture
-def run_module(capsys: pytest.CaptureFixture[str]) -> Callable[..., dict[str, Any]]:
-    """Run a module's main() as Ansible does, and return what it printed."""
+def run_module(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., dict[str, Any]]:
+    """Run a module's main() as Ansible does, and return what it printed, with its warnings.
+
+    In a process that has also imported Ansible's controller (as the filters do), a module's warnings go to the display.
+    """
+    warnings: list[str] = []
+    monkeypatch.setattr(AnsibleModule, "warn", lambda self, warning: warnings.append(warning))
 
     def run(main: Callable[[], None], check_mode: bool = False, **args: Any) -> dict[str, Any]:
+        warnings.clear()
         with patch_module_args({**args, "_ansible_check_mode": check_mode}), pytest.raises(SystemExit):
             main()
         result: dict[str, Any] = json.loads(capsys.readouterr().out)
-        return result
+        return {**result, "warnings": list(warnings)}
 
     return run
