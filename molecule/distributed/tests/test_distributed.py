@@ -1,0 +1,97 @@
+"""Option B after `converge`: every validator serves itself and nobody else."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from testinfra.host import Host
+
+from lab.ollama import MANIFEST, MODEL, PORT, STORE, ask, digests, every_address, guard_rules, reached
+from lab.testing import Lab, wait_until
+
+VARIABLES = {"gizzi_topology": "distributed"}
+LOOSE = "validator03"
+
+
+def each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    for name in lab.groups["validators"]:
+        host = fleet[name]
+        assert "Paris" in ask(host, "127.0.0.1")
+        assert digests(host, "127.0.0.1")[MODEL] == host.file(f"{STORE}/{MANIFEST}").sha256sum
+        listeners = host.check_output(f"ss -Hltn sport = :{PORT}").splitlines()
+        assert [line.split()[3] for line in listeners] == [f"127.0.0.1:{PORT}"]
+        assert reached(host, every_address(lab)) == set()
+        assert guard_rules(host) == []
+    assert reached(stranger, every_address(lab), 22) == every_address(lab)
+    assert reached(stranger, every_address(lab)) == set()
+
+
+def run(lab: Lab, playbook: str, folder: Path) -> tuple[int, dict[tuple[str, str], dict[str, str]]]:
+    """Run verify or diagnose; return its exit status, and its rows by check or topic and host."""
+    result = lab.playbook(f"etrid.gizzi.{playbook}", variables={**VARIABLES, "gizzi_report_dir": str(folder)})
+    (report,) = folder.glob(f"{playbook}-*.json")
+    rows = [row for row in json.loads(report.read_text())["results"] if row.get("status") != "SKIP"]
+    return result.returncode, {(row.get("check") or row["topic"], row["host"]): row for row in rows}
+
+
+def test_each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    each_serves_itself_alone(lab, fleet, stranger)
+
+
+def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    lab.reboot(lab.groups["validators"])
+    for name in lab.groups["validators"]:
+        wait_until(lambda name=name: reached(fleet[name], ["127.0.0.1"]), 30, f"Ollama listens on {name}")
+    each_serves_itself_alone(lab, fleet, stranger)
+
+
+def test_verify_passes(lab: Lab, tmp_path: Path) -> None:
+    status, rows = run(lab, "verify", tmp_path)
+    assert {key for key, row in rows.items() if row["status"] == "FAIL"} == set()
+    assert status == 0
+    checks = {
+        "login",
+        "memory",
+        "installed",
+        "service",
+        "exposure",
+        "models",
+        "listening",
+        "isolated",
+        "reach",
+        "answers",
+    }
+    for name in lab.groups["validators"]:
+        assert {check for check, host in rows if host == name} == checks
+
+
+@pytest.fixture
+def wide(fleet: dict[str, Host]) -> Iterator[None]:
+    """Let one server listen on all addresses, as somebody might by hand."""
+    host = fleet[LOOSE]
+    dropin = "/etc/systemd/system/ollama.service.d/zz-wide.conf"
+    host.check_output("printf '[Service]\\nEnvironment=OLLAMA_HOST=[::]:11434\\n' > %s", dropin)
+    host.check_output("systemctl daemon-reload && systemctl restart ollama")
+    wait_until(lambda: reached(host, ["127.0.0.1"]), 30, "Ollama listens")
+    yield
+    host.check_output("rm %s && systemctl daemon-reload && systemctl restart ollama", dropin)
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_server_opened_by_hand_is_found(lab: Lab, stranger: Host, tmp_path: Path) -> None:
+    assert reached(stranger, every_address(lab)) == set(lab.addresses(LOOSE))
+    status, rows = run(lab, "verify", tmp_path)
+    assert status != 0
+    validators = lab.groups["validators"]
+    neighbour = validators[validators.index(LOOSE) - 1]
+    failed = {key for key, row in rows.items() if row["status"] == "FAIL"}
+    assert failed == {("listening", LOOSE), ("isolated", neighbour)}
+    assert lab.addresses(LOOSE)[1] in rows["isolated", neighbour]["reason"]
+
+    status, rows = run(lab, "diagnose", tmp_path)
+    assert status == 0
+    assert {key for key, row in rows.items() if not row["ok"]} == {("listening", LOOSE)}
+    assert "more than loopback" in rows["listening", LOOSE]["found"]

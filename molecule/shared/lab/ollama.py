@@ -1,0 +1,90 @@
+"""An Ollama as a client on the network sees it: asked with curl, not with the collection's own modules."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable
+
+from testinfra.host import Host
+
+from lab.testing import Lab
+
+PORT = 11434
+MODEL = "smollm2:135m"
+MANIFEST = "manifests/registry.ollama.ai/library/smollm2/135m"
+STORE = "/var/lib/ollama/models"
+
+
+def url(address: str, path: str = "/") -> str:
+    """Return the address as a URL of Ollama's."""
+    return f"http://[{address}]:{PORT}{path}" if ":" in address else f"http://{address}:{PORT}{path}"
+
+
+def every_address(lab: Lab) -> set[str]:
+    """Return the addresses of all validators, of both families."""
+    return {address for name in lab.groups["validators"] for address in lab.addresses(name)}
+
+
+def reached(client: Host, addresses: Iterable[str], port: int = PORT) -> set[str]:
+    """Return those addresses whose port opens to the client; all are tried at once."""
+    tries = [f"(nc -z -w 2 {address} {port} && echo {address}) &" for address in addresses]
+    return set(client.check_output(" ".join([*tries, "wait"])).split())
+
+
+def ask(client: Host, address: str, prompt: str = "What is the capital of France?", model: str = MODEL) -> str:
+    """Return the answer to a prompt that the client sends to the server at the address."""
+    body = {"model": model, "prompt": prompt, "stream": False, "options": {"num_predict": 16, "temperature": 0}}
+    answer = client.run(
+        "curl --silent --show-error --fail --globoff --max-time 120 --data %s %s",
+        json.dumps(body),
+        url(address, "/api/generate"),
+    )
+    assert answer.rc == 0, f"{address}: {answer.stderr}"
+    response = json.loads(answer.stdout)["response"]
+    assert isinstance(response, str)
+    return response
+
+
+def digests(client: Host, address: str) -> dict[str, str]:
+    """Return the digest of each model that the server at the address has."""
+    listing = client.check_output("curl --silent --fail --globoff --max-time 20 %s", url(address, "/api/tags"))
+    return {model["name"]: model["digest"] for model in json.loads(listing)["models"]}
+
+
+def answered(server: Host) -> list[str]:
+    """Return the client's address of each prompt that this server has answered since it started, from its journal."""
+    lines = server.check_output(
+        "journalctl --unit=ollama.service --output=cat --no-pager _PID=$(systemctl show -P MainPID ollama)"
+    )
+    return re.findall(r'\| 200 \|[^|]*\|\s*(\S+) \| POST\s+"/api/generate"', lines)
+
+
+def traces(host: Host, *, models_kept: bool = False) -> list[str]:
+    """Return what is left of Ollama on a host that should have nothing of it."""
+    kept = ["/var/lib/ollama"] if models_kept else []
+    paths = {
+        "/opt/ollama",
+        "/usr/local/bin/ollama",
+        "/var/lib/ollama",
+        "/etc/default/ollama",
+        "/etc/systemd/system/ollama.service",
+        "/etc/systemd/system/ollama.service.d",
+        "/etc/systemd/system/multi-user.target.wants/ollama.service",
+        "/etc/systemd/system/gizzi-firewall-ollama.service",
+        "/usr/local/sbin/gizzi-firewall",
+    } - set(kept)
+    left = [path for path in sorted(paths) if host.file(path).exists]
+    left += guard_rules(host)
+    left += host.run("systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-firewall*'").stdout.splitlines()
+    left += host.run("pgrep --list-full ollama").stdout.splitlines()
+    left += host.run(f"ss -Hltn sport = :{PORT}").stdout.splitlines()
+    if host.user("ollama").exists:
+        left.append("user ollama")
+    return left
+
+
+def guard_rules(host: Host) -> list[str]:
+    """Return the firewall's rules that are ours, of both address families."""
+    rules = host.check_output("iptables-save; ip6tables-save").splitlines()
+    return [rule for rule in rules if "GIZZI" in rule]

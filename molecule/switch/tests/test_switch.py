@@ -1,0 +1,98 @@
+"""From centralized to distributed and back. Each test starts from what the one before has left."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from typing import Any
+
+from testinfra.host import Host
+
+from lab.ollama import PORT, STORE, answered, ask, every_address, guard_rules, reached, traces
+from lab.testing import Lab, wait_until
+
+SERVER, KEEPER, LOSER = "validator01", "validator02", "validator03"
+
+
+def site(lab: Lab, topology: str, **variables: Any) -> subprocess.CompletedProcess[str]:
+    return lab.playbook("etrid.gizzi.site", variables={"gizzi_topology": topology, **variables})
+
+
+def asked(server: Host, client: Host, address: str, seen_as: str) -> None:
+    """Ask from the client, and see in the server's journal that it is this server that has answered."""
+    before = answered(server).count(seen_as)
+    assert "Paris" in ask(client, address)
+    wait_until(lambda: answered(server).count(seen_as) == before + 1, 10, f"the server has answered {seen_as}")
+
+
+def centralized(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    ipv4, ipv6 = lab.addresses(SERVER)
+    for name in (KEEPER, LOSER):
+        asked(fleet[SERVER], fleet[name], ipv4, lab.addresses(name)[0])
+    assert reached(fleet[KEEPER], every_address(lab)) == {ipv4, ipv6}
+    assert reached(stranger, every_address(lab)) == set()
+    assert guard_rules(fleet[SERVER])
+
+
+def distributed(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    for name in lab.groups["validators"]:
+        host = fleet[name]
+        asked(host, host, "127.0.0.1", "127.0.0.1")
+        listeners = host.check_output(f"ss -Hltn sport = :{PORT}").splitlines()
+        assert [line.split()[3] for line in listeners] == [f"127.0.0.1:{PORT}"]
+        assert guard_rules(host) == []
+        assert not host.file("/etc/systemd/system/gizzi-firewall-ollama.service").exists
+        assert not host.file("/usr/local/sbin/gizzi-firewall").exists
+        assert reached(host, every_address(lab)) == set()
+    assert reached(stranger, every_address(lab)) == set()
+
+
+def test_centralized_to_begin_with(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    centralized(lab, fleet, stranger)
+    assert traces(fleet[KEEPER]) == traces(fleet[LOSER]) == []
+
+
+def test_a_switch_that_fails_leaves_the_fleet_its_server(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    # Preflight is content; the download fails later, after the other new server may have been deployed.
+    fleet[LOSER].check_output("cp /etc/hosts /run/hosts && echo 127.0.0.1 github.com >> /etc/hosts")
+    try:
+        result = site(lab, "distributed")
+    finally:
+        fleet[LOSER].check_output("cat /run/hosts > /etc/hosts")
+    assert result.returncode != 0
+    asked(fleet[SERVER], fleet[LOSER], lab.addresses(SERVER)[0], lab.addresses(LOSER)[0])
+    assert reached(stranger, every_address(lab)) == set()
+
+
+def test_to_distributed(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    result = site(lab, "distributed")
+    assert result.returncode == 0, result.stdout
+    distributed(lab, fleet, stranger)
+    again = site(lab, "distributed")
+    assert again.returncode == 0, again.stdout
+    assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}
+
+
+def test_and_back(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    keep = f"{{{{ inventory_hostname == '{KEEPER}' }}}}"
+    result = site(lab, "centralized", ollama_keep_models=keep)
+    assert result.returncode == 0, result.stdout
+    centralized(lab, fleet, stranger)
+    assert traces(fleet[LOSER]) == []
+    assert traces(fleet[KEEPER], models_kept=True) == []
+    assert fleet[KEEPER].file(f"{STORE}/blobs").listdir()
+
+
+def test_removal_wants_a_confirmation(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    result = lab.playbook("etrid.gizzi.remove")
+    assert result.returncode != 0
+    assert "gizzi_confirm_removal=true" in result.stdout + result.stderr
+    centralized(lab, fleet, stranger)
+
+
+def test_removal_leaves_nothing(lab: Lab, fleet: dict[str, Host]) -> None:
+    result = lab.playbook("etrid.gizzi.remove", variables={"gizzi_confirm_removal": True, "ollama_keep_models": False})
+    assert result.returncode == 0, result.stdout
+    assert {name: traces(fleet[name]) for name in lab.groups["validators"]} == dict.fromkeys(
+        lab.groups["validators"], []
+    )
