@@ -19,7 +19,6 @@ OLLAMA = 11434
 GIZZI_API = 8080
 HOSTS = ["oracle", "ufw", "bare"]
 GUARD = "molecule/firewall/guard.yml"
-CONVERGE = "molecule/firewall/converge.yml"
 PROGRAM = "/usr/local/sbin/gizzi-firewall"
 
 OURS = re.compile(
@@ -62,8 +61,8 @@ def rules_before(host: Host) -> list[str]:
 
 
 def started(host: Host, unit: str) -> str:
-    """Return what changes with every start of the unit, and only then."""
-    return str(host.check_output(f"systemctl show --property InvocationID --value {unit}"))
+    """Return what changes with every start and stop of the unit, and only then."""
+    return str(host.check_output(f"systemctl show --property ActiveState,InvocationID {unit}"))
 
 
 @dataclass
@@ -83,12 +82,12 @@ class Fleet:
         assert reached(self.hosts["peer"], addresses, port) == addresses
         assert reached(self.stranger, addresses, port) == set()
 
-    def run(self, playbook: str, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
-        return self.lab.playbook(playbook, *arguments, variables=variables)
+    def run(self, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+        return self.lab.playbook(GUARD, *arguments, variables=variables)
 
-    def apply(self, *arguments: str, playbook: str = GUARD, **variables: object) -> dict[str, int]:
+    def apply(self, *arguments: str, **variables: object) -> dict[str, int]:
         """Run the role, which must succeed, and return how many tasks changed each host."""
-        run = self.run(playbook, *arguments, **variables)
+        run = self.run(*arguments, **variables)
         assert run.returncode == 0, run.stdout + run.stderr
         return {host: int(changed) for host, changed in re.findall(r"^(\w+) .*\bchanged=(\d+)", run.stdout, re.M)}
 
@@ -245,8 +244,8 @@ def test_a_service_is_not_served_without_its_guard(lab_fleet: Fleet) -> None:
     assert host.service(f"listener@{OLLAMA}").is_running is False
     assert reached(lab_fleet.hosts["peer"], lab_fleet.addresses(["bare"])) == set()
 
+    # Starting the service again starts its guard first.
     host.check_output(f"mv {PROGRAM}.away {PROGRAM}")
-    lab_fleet.apply("--limit", "bare", playbook=CONVERGE)
     host.check_output(f"systemctl start listener@{OLLAMA} listener@{GIZZI_API}")
     wait_until(lambda: host.socket(f"tcp://:::{OLLAMA}").is_listening, 10, "bare listens again")
     lab_fleet.assert_guarded(["bare"])
@@ -276,7 +275,7 @@ def test_a_service_is_not_served_without_its_guard(lab_fleet: Fleet) -> None:
 def test_wrong_values_change_nothing(lab_fleet: Fleet, variables: dict[str, object], reasons: list[str]) -> None:
     host = lab_fleet.hosts["bare"]
     before = filter_rules(host)
-    run = lab_fleet.run(GUARD, "--limit", "bare", **variables)
+    run = lab_fleet.run("--limit", "bare", **variables)
     assert run.returncode != 0
     said = re.sub(r"\s+", " ", run.stdout).replace("''", "'")
     assert [reason for reason in reasons if reason not in said] == [], said
