@@ -60,28 +60,24 @@ def answered(server: Host) -> list[str]:
     return re.findall(r'\| 200 \|[^|]*\|\s*(\S+) \| POST\s+"/api/generate"', lines)
 
 
+_TRACES = """
+ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama.service* \
+  /etc/systemd/system/*.wants/ollama.service /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall
+[ ! -e /var/lib/ollama ] || find /var/lib/ollama
+(iptables-save; ip6tables-save) | grep GIZZI
+systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-firewall*'
+pgrep --list-full ollama
+ss --no-header --listening --tcp --numeric sport = :11434
+getent passwd ollama
+getent group ollama
+"""
+
+
 def traces(host: Host, *, models_kept: bool = False) -> list[str]:
     """Return what is left of Ollama on a host that should have nothing of it."""
-    kept = ["/var/lib/ollama"] if models_kept else []
-    paths = {
-        "/opt/ollama",
-        "/usr/local/bin/ollama",
-        "/var/lib/ollama",
-        "/etc/default/ollama",
-        "/etc/systemd/system/ollama.service",
-        "/etc/systemd/system/ollama.service.d",
-        "/etc/systemd/system/multi-user.target.wants/ollama.service",
-        "/etc/systemd/system/gizzi-firewall-ollama.service",
-        "/usr/local/sbin/gizzi-firewall",
-    } - set(kept)
-    left = [path for path in sorted(paths) if host.file(path).exists]
-    left += guard_rules(host)
-    left += host.run("systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-firewall*'").stdout.splitlines()
-    left += host.run("pgrep --list-full ollama").stdout.splitlines()
-    left += host.run(f"ss -Hltn sport = :{PORT}").stdout.splitlines()
-    if host.user("ollama").exists:
-        left.append("user ollama")
-    return left
+    found = host.run(_TRACES).stdout.splitlines()
+    kept = re.compile(rf"/var/lib/ollama$|{STORE}(/|$)")
+    return [trace for trace in found if not (models_kept and kept.match(trace))]
 
 
 def guard_rules(host: Host) -> list[str]:
