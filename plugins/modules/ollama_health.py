@@ -384,7 +384,7 @@ def main() -> None:
             "prompt": {"type": "str", "default": "Answer with one word. What is the capital of France?"},
             "timeout": {"type": "float", "default": 300},
             "stall_timeout": {"type": "float", "default": 60},
-            "min_tokens_per_second": {"type": "float", "default": 0},
+            "min_tokens_per_second": {"type": "float", "default": 0, "no_log": False},
             "fail_on": {"type": "str", "choices": ["unhealthy", "never"], "default": "unhealthy"},
         },
         required_by={"digest": ("model",)},

@@ -17,7 +17,7 @@ from lab.testing import Lab, wait_until
 
 OLLAMA = 11434
 GIZZI_API = 8080
-HOSTS = ["oracle", "ufw", "bare"]
+HOSTS = ("oracle", "ufw", "bare")
 GUARD = "molecule/firewall/guard.yml"
 PROGRAM = "/usr/local/sbin/gizzi-firewall"
 

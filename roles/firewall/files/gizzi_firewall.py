@@ -1,4 +1,4 @@
-#!/usr/bin/python3
+#!/usr/bin/env python3
 # Copyright: (c) 2026, Ëtrid
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
@@ -187,11 +187,11 @@ def iptables_script(listing: str, name: str, wanted: Guard | None, version: int)
     chain = chain_of(name)
     lines = [line for line in listing.splitlines() if line.startswith("-")]
     rules = [(line, shlex.split(line)) for line in lines]
-    exists = any(rule[:2] == ["-N", chain] for _, rule in rules)
-    own = [rule for _, rule in rules if rule[:2] == ["-A", chain]]
-    jumps = [(line, rule) for line, rule in rules if rule[0] == "-A" and target_of(rule) == chain]
+    exists = any(rule[:2] == ["-N", chain] for line, rule in rules)
+    own = [rule for line, rule in rules if rule[:2] == ["-A", chain]]
+    jumps = [line for line, rule in rules if rule[0] == "-A" and target_of(rule) == chain]
     script = ["*filter", f":{chain} - [0:0]"]
-    script += [line.replace("-A", "-D", 1) for line, _ in jumps]
+    script += [line.replace("-A", "-D", 1) for line in jumps]
 
     if wanted is None:
         if not exists:
@@ -210,7 +210,7 @@ def iptables_script(listing: str, name: str, wanted: Guard | None, version: int)
             if not target_of(rule).startswith(CHAIN_PREFIX):
                 break
             in_front.append(line)
-    in_place = [line for line, _ in jumps] == [f"-A {jump}"] and f"-A {jump}" in in_front
+    in_place = jumps == [f"-A {jump}"] and f"-A {jump}" in in_front
     if in_place and [canonical(rule) for rule in own] == [line.split() for line in body]:
         return ""
     return "\n".join([*script, f"-I {jump}", *body, "COMMIT", ""])
@@ -486,7 +486,7 @@ def answer(host: Host, arguments: argparse.Namespace) -> dict[str, object]:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="gizzi-firewall", description=__doc__.split("\n")[0])
+    parser = argparse.ArgumentParser(prog="gizzi-firewall", description=__doc__.split("\n", maxsplit=1)[0])
     states = parser.add_subparsers(dest="state", required=True)
     present = states.add_parser("present", help="open the port to the sources and nobody else")
     absent = states.add_parser("absent", help="take the guard away")

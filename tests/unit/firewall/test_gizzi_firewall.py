@@ -31,7 +31,7 @@ UFW = """\
 -A INPUT -j ufw-before-logging-input
 -A INPUT -j ufw-before-input
 """
-SOURCES = ["10.0.0.2", "10.0.0.1", "10.1.0.0/16", "fd42::1"]
+SOURCES = ("10.0.0.2", "10.0.0.1", "10.1.0.0/16", "fd42::1")
 GUARDED = """\
 -P INPUT ACCEPT
 -P FORWARD ACCEPT
@@ -201,8 +201,9 @@ def follow(rules: Sequence[firewall.UfwRule], steps: Sequence[firewall.Step]) ->
     """Do what ufw does with one family's rules."""
     result = list(rules)
     for step in steps:
-        program, verb, action, _, protocol, _, source, _, _, _, port, _, comment = step.argv
-        assert program == "ufw"
+        # ufw prepend allow proto tcp from SOURCE to any port PORT comment COMMENT
+        assert step.argv[0] == "ufw"
+        verb, action, protocol, source, port, comment = (step.argv[place] for place in (1, 2, 4, 6, 10, 12))
         rule = firewall.UfwRule(action, (protocol, port, "0.0.0.0/0", "any", source, "in"), comment)
         if verb == "delete":
             result.remove(rule)
@@ -392,7 +393,7 @@ class TestPlan:
 
     def test_a_check_runs_nothing(self, tmp_path: Path) -> None:
         host = FakeHost(tmp_path)
-        arguments = argparse.Namespace(state="present", name="ollama", port=11434, sources=SOURCES, check=True)
+        arguments = argparse.Namespace(state="present", name="ollama", port=11434, sources=list(SOURCES), check=True)
         assert firewall.answer(host, arguments)["changed"] is True
         assert host.ran == []
 
