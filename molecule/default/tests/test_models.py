@@ -1,0 +1,167 @@
+"""Models from a real registry: tags that move, pulls that fail, and a store that stays sound all the while."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from lab.ollama import MODEL, STORE
+from lab.server import Server
+
+Requests = Callable[[], list[dict[str, Any]]]
+
+TAG = "/srv/manifests/library/smollm2/135m"
+FAULT = "/run/lab/registry-fault"
+KEPT = "kept:old"
+
+
+def model(server: Server, check: bool = False, **options: object) -> dict[str, Any]:
+    """Run the module on the host, as a task would, and return its result."""
+    arguments = " ".join(f"{key}={value}" for key, value in ({"name": MODEL} | options).items())
+    result = dict(server.host.ansible("etrid.gizzi.ollama_model", arguments, check=check, become=True))
+    assert "model" in result, result["msg"]
+    return result
+
+
+def refusal(server: Server, **options: object) -> str:
+    """Run the module where it must fail, and return its reason."""
+    with pytest.raises(AssertionError) as failure:
+        model(server, **options)
+    return str(failure.value)
+
+
+def digest_of(internet: Host, manifest: str) -> str:
+    """Return the digest of what the registry serves."""
+    return hashlib.sha256(internet.file(manifest).content).hexdigest()
+
+
+@pytest.fixture
+def moved_tag(internet: Host) -> Iterator[str]:
+    """Move the tag at the registry, and give its new digest."""
+    internet.check_output("cp %s %s.before && cp %s-next %s", TAG, TAG, TAG, TAG)
+    yield digest_of(internet, TAG)
+    internet.check_output("mv %s.before %s", TAG, TAG)
+
+
+def test_nothing_to_do_costs_one_small_request(server: Server, requests: Requests) -> None:
+    result = model(server, state="latest")
+    assert (result["changed"], result["pulled"], result["bytes_pulled"]) == (False, False, 0)
+    assert [(line["method"], line["path"].rsplit("/", 1)[1]) for line in requests()] == [("GET", "135m")]
+
+    assert not model(server)["changed"]
+    assert requests() == []
+
+
+def test_tag_moves(server: Server, requests: Requests, moved_tag: str) -> None:
+    before = server.digest()
+    assert not model(server, state="present")["changed"]
+
+    predicted = model(server, check=True, state="latest")
+    assert (predicted["changed"], predicted["pulled"], predicted["digest_after"]) == (True, False, moved_tag)
+    assert server.digest() == before
+    assert not [line for line in requests() if "/blobs/" in line["path"] or line["path"].startswith("/sha256-")]
+
+    pulled = model(server, state="latest")
+    assert (pulled["changed"], pulled["digest_before"], pulled["digest_after"]) == (True, before, moved_tag)
+    assert server.digest() == moved_tag
+    assert not model(server, state="latest")["changed"]
+    assert server.ask()
+
+
+def test_tag_moves_back(server: Server, internet: Host) -> None:
+    assert model(server, state="latest")["changed"]
+    assert server.digest() == digest_of(internet, TAG)
+
+
+def test_names(server: Server) -> None:
+    """No tag is latest, and a prefix is not the model."""
+    assert model(server, name="phi3:mini")["changed"]
+    assert server.digest("phi3:latest") is None
+    assert model(server, name="phi3")["changed"]
+    assert server.digest("phi3:latest") != server.digest("phi3:mini")
+    assert model(server, name="mistral")["changed"]
+    assert not model(server, name="mistral:latest")["changed"]
+    for name in ("phi3", "phi3:mini", "mistral"):
+        assert model(server, name=name, state="absent")["changed"]
+        assert not model(server, name=name, state="absent")["changed"]
+    assert server.digest() is not None
+
+
+def test_check_mode_does_not_remove(server: Server) -> None:
+    assert model(server, check=True, state="absent")["changed"]
+    assert server.digest() is not None
+
+
+@pytest.fixture(scope="module")
+def old_weights(server: Server) -> str:
+    """Make a model whose weights the registry does not have, by one word of their metadata, and give its digest.
+
+    The lab's models share their weights: with this one in its place, the registry's must be pulled in full.
+    """
+    weights = server.host.check_output("find %s/blobs -size +100M", STORE)
+    server.host.check_output(
+        "python3 -c %s %s /var/tmp/old.gguf",
+        "import sys; data = open(sys.argv[1], 'rb').read(); at = data.index(b'mollm2'); "
+        "open(sys.argv[2], 'wb').write(data[:at] + b'MOLLM2' + data[at + 6:])",
+        weights,
+    )
+    server.host.check_output("echo 'FROM /var/tmp/old.gguf' > /var/tmp/Modelfile")
+    server.host.check_output("HOME=/root ollama create %s --file /var/tmp/Modelfile", KEPT)
+    server.host.check_output("rm -r /var/tmp/old.gguf /var/tmp/Modelfile")
+    digest = server.digest(KEPT)
+    assert digest is not None
+    return digest
+
+
+@pytest.fixture
+def old_model(server: Server, old_weights: str) -> str:
+    """Put the model with the old weights under the usual name, and the others' weights out of the store."""
+    server.api("/api/delete", {"model": MODEL}, "--request", "DELETE")
+    server.api("/api/copy", {"source": KEPT, "destination": MODEL})
+    assert len(server.host.check_output("find %s/blobs -size +100M -not -name '*-partial*'", STORE).splitlines()) == 1
+    return old_weights
+
+
+def test_full_disk_is_seen_before_the_first_byte(server: Server, requests: Requests, old_model: str) -> None:
+    reason = refusal(server, state="latest", models_dir=STORE, reserved_disk=10**15)
+    assert "270.9 MB are still to be pulled" in reason
+    assert "1000.0 TB must stay free" in reason
+    assert not [line for line in requests() if "/blobs/" in line["path"] or line["path"].startswith("/sha256-")]
+    assert server.digest() == old_model
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("manifest-500", "500"),
+        ("manifest-garbage", "manifest"),
+        ("error-500", "500"),
+        ("truncate", "no progress"),
+        ("stall", "no progress"),
+        ("wrong-digest", "digest mismatch"),
+    ],
+)
+def test_failed_pull(server: Server, internet: Host, old_model: str, fault: str, reason: str) -> None:
+    """It fails with the reason, the model that was there still answers, and another run recovers."""
+    internet.check_output("echo %s > %s", fault, FAULT)
+    try:
+        said = refusal(server, state="latest", stall_timeout=10)
+    finally:
+        internet.check_output("rm %s", FAULT)
+    assert reason in said
+    assert server.digest() == old_model
+    assert server.ask()
+
+    recovered = model(server, state="latest")
+    assert recovered["changed"]
+    assert server.digest() == digest_of(internet, TAG)
+    assert server.ask()
+
+
+def test_other_model_is_removed(server: Server) -> None:
+    assert model(server, name=KEPT, state="absent")["changed"]
+    assert server.digest(KEPT) is None

@@ -1,0 +1,54 @@
+"""One host with Ollama, seen from itself: its service, and its API asked with curl."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from testinfra.host import Host
+
+from lab.ollama import MODEL, ask, digests, url
+from lab.testing import wait_until
+
+LOOPBACK = "127.0.0.1"
+
+
+class Server:
+    """A server on loopback."""
+
+    def __init__(self, host: Host) -> None:
+        self.host = host
+
+    def unit(self, setting: str) -> str:
+        """Return one property of the service."""
+        return str(self.host.check_output("systemctl show --value --property=%s ollama.service", setting))
+
+    def api(self, path: str, payload: dict[str, Any] | None = None, *options: str) -> dict[str, Any]:
+        """Ask the API; an error of curl or of HTTP fails."""
+        arguments = ["curl", "--silent", "--show-error", "--fail", "--max-time", "120", *options, url(LOOPBACK, path)]
+        if payload is not None:
+            arguments += ["--data", json.dumps(payload)]
+        answer = self.host.run(" ".join(["%s"] * len(arguments)), *arguments)
+        assert answer.rc == 0, answer.stderr
+        return dict(json.loads(answer.stdout or "{}"))
+
+    def ask(self, model: str = MODEL) -> str:
+        """Return the answer to a prompt."""
+        return ask(self.host, LOOPBACK, model=model)
+
+    def digest(self, model: str = MODEL) -> str | None:
+        """Return the digest by which the server knows a model."""
+        return digests(self.host, LOOPBACK).get(model)
+
+    def version(self) -> str:
+        """Return the version that the API reports."""
+        return str(self.api("/api/version")["version"])
+
+    def wait_until_it_answers(self) -> None:
+        """Wait for the API."""
+        wait_until(self.version, 60, "the server answers")
+
+    def starts(self) -> int:
+        """Return how often the service was started since the host was."""
+        journal = self.host.check_output("journalctl --unit=ollama.service --output=cat --no-pager")
+        return int(journal.splitlines().count("Started ollama.service - Ollama."))
