@@ -7,3 +7,5 @@ mkdir -p "$link"
 ln -sfn "$PWD" "$link/gizzi"
 MYPYPATH=.ansible/mypy mypy --package ansible_collections.etrid.gizzi.plugins
 MYPYPATH=molecule/shared mypy molecule/shared/lab
+MYPYPATH=molecule/shared mypy molecule/shared/validator
+MYPYPATH=roles/gizzi_api/files/gizzi-api/src mypy --package gizzi_api

@@ -1,0 +1,183 @@
+"""Against a real Prometheus that scrapes 21 stand-in validators: each fault shows within two scrapes."""
+
+from __future__ import annotations
+
+import asyncio
+import statistics
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from gizzi_api.settings import Settings
+from recorded_prometheus import AUTHORIZATION
+from served import served
+from validator.fleet import Fleet
+
+pytestmark = pytest.mark.live
+# Four blocks a scrape: scrapes at different moments make a sound fleet differ by no more, two scrapes show a stall.
+LIVE = {"max_lag": 5, "stall_seconds": 3, "stale_seconds": 4}
+
+
+@pytest.fixture(scope="module")
+def fleet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Fleet]:
+    with Fleet(tmp_path_factory.mktemp("fleet"), interval=1.0, block_time=0.25) as fleet:
+        fleet.scrapes(4)
+        yield fleet
+
+
+@pytest.fixture
+def client(fleet: Fleet, settings: Callable[..., Settings]) -> Iterator[httpx.Client]:
+    with serve_live(fleet, settings) as client:
+        yield client
+
+
+@contextmanager
+def serve_live(fleet: Fleet, settings: Callable[..., Settings], **changes: Any) -> Iterator[httpx.Client]:
+    values = {"cache_seconds": 0.1, "thresholds": LIVE, "prometheus": {"url": fleet.url}, **changes}
+    with served(settings(**values)) as url, httpx.Client(base_url=url, timeout=10) as client:
+        yield client
+
+
+def status(client: httpx.Client) -> dict[int, str]:
+    return {one["number"]: one["status"] for one in client.get("/api/network/status").json()["validators"]}
+
+
+@pytest.mark.parametrize(
+    ("validator", "fault", "expected"),
+    [
+        (1, {"stop": True}, "offline"),
+        (10, {"stall": True}, "lagging"),
+        (2, {"lag": 40}, "lagging"),
+        (11, {"peers": 0}, "isolated"),
+        (19, {"syncing": True}, "syncing"),
+        (21, {"drop": ["substrate_sub_libp2p_peers_count"]}, "unknown"),
+        (12, {"rename": {"substrate_block_height": "substrate_height"}}, "unknown"),
+        (3, {"finality_stall": True}, "healthy"),
+    ],
+)
+def test_a_fault_shows_within_two_scrapes(
+    fleet: Fleet, client: httpx.Client, validator: int, fault: dict[str, Any], expected: str
+) -> None:
+    sound = dict.fromkeys(range(1, 22), "healthy")
+    assert status(client) == sound
+    fleet.fault(validator, **fault)
+    try:
+        fleet.scrapes(2)
+        assert status(client) == sound | {validator: expected}
+    finally:
+        fleet.fault(validator)
+    fleet.scrapes(4)
+    assert status(client) == sound
+
+
+def test_the_users_names(fleet: Fleet, settings: Callable[..., Settings]) -> None:
+    renamed = {
+        "substrate_sub_libp2p_peers_count": "substrate_peers_count",
+        "substrate_sub_libp2p_is_major_syncing": "gone",
+    }
+    for number in range(1, 22):
+        fleet.fault(number, rename=renamed)
+    expressions = {
+        "finalized": 'max by (validator) (substrate_block_height{job="$JOB",status="finalized"})',
+        "best": 'max by (validator) (substrate_block_height{job="$JOB",status="best"})',
+    }
+    try:
+        fleet.scrapes(2)
+        with serve_live(fleet, settings, prometheus={"url": fleet.url, "preset": "etrid"}) as client:
+            assert set(status(client).values()) == {"unknown"}
+        with serve_live(
+            fleet, settings, prometheus={"url": fleet.url, "preset": "etrid"}, expressions=expressions
+        ) as client:
+            assert set(status(client).values()) == {"healthy"}
+    finally:
+        for number in range(1, 22):
+            fleet.fault(number)
+        fleet.scrapes(2)
+
+
+def test_real_prometheus_words_and_bounds(client: httpx.Client) -> None:
+    def ask(query: str) -> httpx.Response:
+        return client.get("/api/prometheus/query", params={"query": query}, headers=AUTHORIZATION)
+
+    assert len(ask('substrate_block_height{status="best"}').json()["data"]["result"]) == 21
+    everything = ask('{__name__=~".+"}')
+    assert (everything.status_code, "fewer series" in everything.json()["detail"]) == (422, True)
+    assert "parse error" in ask("substrate_block_height{").json()["detail"]
+    # As many steps as Prometheus would ever have to take: it is stopped, and told why.
+    start = time.monotonic()
+    costly = ask("count_over_time(substrate_tasks_polling_duration_bucket[1h:1ms])")
+    assert costly.status_code in (422, 504)
+    assert time.monotonic() - start < 7
+
+
+def test_a_hundred_callers_make_prometheus_answer_six_times_at_most(
+    fleet: Fleet, settings: Callable[..., Settings]
+) -> None:
+    async def all_at_once(url: httpx.URL) -> list[httpx.Response]:
+        async with httpx.AsyncClient(base_url=url, timeout=10) as many:
+            return await asyncio.gather(*(many.get("/api/network/status") for _unused in range(100)))
+
+    # Kept as long as by default, so that all of them fit into one refresh.
+    with serve_live(fleet, settings, cache_seconds=5) as client:
+        answers = asyncio.run(all_at_once(client.base_url))
+        lines = client.get("/metrics").text.splitlines()
+    counts = [line.rsplit(" ", 1)[1] for line in lines if line.startswith("gizzi_api_upstream_requests_total")]
+    assert {answer.json()["summary"]["by_status"]["healthy"] for answer in answers} == {21}
+    assert 1 <= sum(float(count) for count in counts) <= 6
+
+
+def test_a_hanging_prometheus_delays_nobody(fleet: Fleet, client: httpx.Client) -> None:
+    assert set(status(client).values()) == {"healthy"}
+    fleet.prometheus_hang(True)
+    try:
+        time.sleep(0.2)
+        seconds = []
+        for _unused in range(5):
+            start = time.monotonic()
+            answer = client.get("/api/network/status").json()
+            seconds.append(time.monotonic() - start)
+        assert max(seconds) < 2
+        assert statistics.median(seconds) < 0.2
+        assert answer["age_seconds"] >= 0.2
+        time.sleep(4)
+        assert set(status(client).values()) == {"unknown"}
+    finally:
+        fleet.prometheus_hang(False)
+    fleet.wait(lambda: set(status(client).values()) == {"healthy"}, "healthy again")
+
+
+def test_a_stopped_prometheus_leaves_the_last_answer_until_it_is_old(fleet: Fleet, client: httpx.Client) -> None:
+    before = client.get("/api/network/status").json()
+    assert before["summary"]["by_status"]["healthy"] == 21
+    fleet.prometheus_stop()
+    try:
+        time.sleep(0.3)
+        during = client.get("/api/network/status").json()
+        assert (during["summary"]["by_status"]["healthy"], during["error"]) == (21, "Prometheus cannot be reached")
+        assert client.get("/readyz").status_code == 503
+        time.sleep(LIVE["stale_seconds"])
+        after = client.get("/api/network/status").json()
+        assert after["summary"]["by_status"]["unknown"] == 21
+        assert after["age_seconds"] > LIVE["stale_seconds"]
+        assert client.get("/api/validator/1").status_code == 200
+        assert client.get("/").status_code == 200
+    finally:
+        fleet.prometheus_start()
+    fleet.wait(lambda: set(status(client).values()) == {"healthy"}, "healthy again")
+
+
+def test_one_validator_has_its_hour(tmp_path: Path, settings: Callable[..., Settings]) -> None:
+    def past(number: int, moment: float) -> tuple[int, int]:
+        return int(moment), number
+
+    with Fleet(tmp_path, validators=3, past=past) as fleet, serve_live(fleet, settings) as client:
+        fleet.wait(lambda: client.get("/api/validator/2").json()["history"], "a history")
+        history = client.get("/api/validator/2").json()["history"]
+    assert len(history["peers"]) >= 55
+    assert {peers for _unused, peers in history["peers"][:-6]} == {2}
+    heights = [height for _unused, height in history["block_height"][:-6]]
+    assert heights == sorted(heights)

@@ -1,0 +1,126 @@
+"""The pages for people, as HTML; a real browser looks at them in tests/browser."""
+
+from __future__ import annotations
+
+import re
+from html.parser import HTMLParser
+from typing import Any
+
+import pytest
+from gizzi_api.network import Past
+from gizzi_api.page import sparkline
+from recorded_prometheus import Serve, Upstream
+
+pytestmark = pytest.mark.anyio
+
+
+class Page(HTMLParser):
+    """What the tests want to know of a page."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str | None]]] = []
+        self.feed(text)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def all(self, tag: str) -> list[dict[str, str | None]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+
+async def test_worst_first_with_reason(serve: Serve) -> None:
+    async with serve(Upstream("faults")) as client:
+        text = (await client.get("/")).text
+    rows = re.findall(r'<tr role="row" class="(\w+)">.*?no\. (\d+)</span>', text)
+    assert [(status, int(number)) for status, number in rows[:8]] == [
+        ("offline", 1),
+        ("isolated", 3),
+        ("isolated", 21),
+        ("lagging", 7),
+        ("lagging", 2),
+        ("unknown", 5),
+        ("unknown", 6),
+        ("syncing", 4),
+    ]
+    assert {status for status, _unused in rows[8:]} == {"healthy"}
+    assert len(rows) == 21
+    assert "2 peers (needs 3)" in text
+    assert "21 validators: 1 offline, 2 isolated, 2 lagging, 2 unknown, 1 syncing, 13 healthy" in text
+
+
+async def test_unknown_is_a_word_and_not_zero(serve: Serve) -> None:
+    async with serve(Upstream("elsewhere"), prometheus={"job": "another"}, thresholds={"stall_seconds": 120}) as client:
+        text = (await client.get("/")).text
+    assert ">0</td>" not in text
+    assert text.count('data-label="Peers"><span class="none">unknown</span>') == 21
+
+
+async def test_names_are_escaped(serve: Serve) -> None:
+    evil = '<script>alert("1")</script>'
+    async with serve(Upstream("sound"), validators=[{"number": 1, "name": evil}]) as client:
+        text = (await client.get("/")).text
+    assert evil not in text
+    assert "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;" in text
+
+
+@pytest.mark.parametrize("path", ["/", "/docs"])
+async def test_nothing_comes_from_elsewhere_and_nothing_is_inline(serve: Serve, path: str) -> None:
+    async with serve(Upstream("sound")) as client:
+        answer = await client.get(path)
+        page = Page(answer.text)
+        links = [tag.get("src") or tag.get("href") or "" for name in ("script", "link", "a") for tag in page.all(name)]
+        assert links
+        assert not [link for link in links if not link.startswith("/") or link.startswith("//")]
+        assert not [tag for _unused, tag in page.tags if "style" in tag or any(key.startswith("on") for key in tag)]
+        assert "<style" not in answer.text
+        for link in links:
+            assert (await client.get(link)).status_code == 200
+    assert answer.headers["Content-Security-Policy"].startswith(
+        "default-src 'none'; style-src 'self'; script-src 'self';"
+    )
+
+
+async def test_every_answer_has_the_security_headers(serve: Serve) -> None:
+    async with serve(Upstream("sound")) as client:
+        for path in ("/", "/docs", "/healthz", "/metrics", "/nothing", "/static/page.css", "/api/prometheus/query"):
+            headers = (await client.get(path)).headers
+            assert headers["X-Content-Type-Options"] == "nosniff"
+            assert headers["Referrer-Policy"] == "no-referrer"
+            assert headers["Cache-Control"] == "no-store"
+            assert "frame-ancestors 'none'" in headers["Content-Security-Policy"]
+        assert (await client.get("/static/../settings.py")).status_code == 404
+        assert (await client.get("/static/settings.py")).status_code == 404
+
+
+async def test_the_documentation_names_every_route_with_an_example(serve: Serve) -> None:
+    async with serve(Upstream("sound")) as client:
+        text = (await client.get("/docs")).text
+        paths: dict[str, Any] = (await client.get("/openapi.json")).json()["paths"]
+    for path in paths:
+        assert f"GET {path}</code>" in text
+    assert "34 blocks behind the best (limit 10)" in text
+    assert "Too many queries at once" in text
+    assert "`" not in text
+
+
+PAST = Past(0, 600, 60, {}, {})
+
+
+def test_a_gap_breaks_the_line_and_is_spoken() -> None:
+    drawn = sparkline.render("Peers", [(0, 3), (60, 4), (300, 2), (360, 2), (600, 9)], PAST, 0, 10)
+    assert drawn.count("h0") == 3
+    assert 'aria-label="Peers: from 3 to 9, lowest 2, highest 9, no data for 6 minutes"' in drawn
+
+
+def test_no_data_is_a_word() -> None:
+    assert sparkline.render("Peers", [], PAST, 0, 0) == (
+        '<span class="none" role="img" aria-label="Peers: no data">unknown</span>'
+    )
+
+
+def test_a_line_stays_in_its_box_also_when_nothing_changes() -> None:
+    drawn = sparkline.render("Peers", [(moment, 5) for moment in range(0, 660, 60)], PAST, 5, 5)
+    numbers = [float(number) for number in re.findall(r"-?\d+\.\d", drawn)]
+    assert all(0 <= number <= sparkline.WIDTH for number in numbers)
+    assert "no data" not in drawn
