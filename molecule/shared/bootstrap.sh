@@ -65,6 +65,8 @@ start_engine() {
         as_root systemctl start docker
     elif [ "$(id -u)" -eq 0 ]; then
         # No service manager here: the engine runs on its own, as a session of its own, until the machine stops.
+        # An engine that was killed leaves its process number behind, which another process may have by now.
+        pgrep -x dockerd >/dev/null || rm -f /var/run/docker.pid
         setsid nohup dockerd >"$engine_log" 2>&1 </dev/null &
     else
         stop 'no Docker engine answers, and there is no systemd to start one.' "start dockerd as root"
@@ -118,7 +120,7 @@ make_venv() {
 }
 
 check_machine
-install_packages ca-certificates openssh-client openssl python3 python3-venv util-linux zstd
+install_packages ca-certificates openssh-client openssl procps python3 python3-venv util-linux zstd
 start_engine
 raise_inotify
 make_base_image
