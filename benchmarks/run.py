@@ -74,44 +74,43 @@ def model_bytes() -> int:
     return int(json.loads(answer.split("=>", 1)[1])["models"][0]["size"])
 
 
+def show(validators: int, figure: str, value: str) -> None:
+    """Print one row at once: a run of half an hour that is cut off has still measured something."""
+    print(f"| {validators} | {figure} | {value} |", flush=True)
+
+
 def main() -> None:
     """Measure and print."""
     LOG.parent.mkdir(exist_ok=True)
     LOG.write_text("")
     site = ["ansible-playbook", "--inventory", str(INVENTORY), "playbooks/site.yml", "-e", f"gizzi_topology={SCENARIO}"]
-    sites: list[str] = []
-    modules: list[str] = []
-    pulls: list[str] = []
+    print("| hosts | figure | value |\n|---|---|---|")
     try:
         for validators in FLEETS:
             run(["molecule", "destroy", "--scenario-name", SCENARIO], validators)
             run(["molecule", "converge", "--scenario-name", SCENARIO], validators)
             sent, requests = registry_traffic()
-            size = model_bytes()
-            pulls.append(f"| {validators} | {sent / size:.3f} | {sent / size / validators:.3f} | {requests} |")
+            ratio = sent / model_bytes()
+            show(validators, "bytes from the registry / model size", f"{ratio:.3f}")
+            show(validators, "the same, per server", f"{ratio / validators:.3f}")
+            show(validators, "requests to the registry", str(requests))
             if validators == 1:
                 continue
             setup = median(ad_hoc("--module-name", "ansible.builtin.setup"), validators)
             # Long enough to be steady when run once.
             second = run(site, validators)
-            sites.append(
-                f"| {validators} | {second / setup:.1f} | {setup / validators:.2f} | {second / validators:.2f} |"
-            )
+            show(validators, "second site.yml / setup", f"{second / setup:.1f}")
+            show(validators, "setup, seconds per host", f"{setup / validators:.2f}")
+            show(validators, "second site.yml, seconds per host", f"{second / validators:.2f}")
             ping = median(ad_hoc("--module-name", "ansible.builtin.ping"), validators)
             for state in ("present", "latest"):
-                model = ad_hoc(
-                    "--module-name", "etrid.gizzi.ollama_model", "--args", f"name=smollm2:135m state={state}"
+                arguments = f"name=smollm2:135m state={state}"
+                model = ad_hoc("--module-name", "etrid.gizzi.ollama_model", "--args", arguments)
+                show(
+                    validators, f"ollama_model {state}, nothing to do / ping", f"{median(model, validators) / ping:.2f}"
                 )
-                modules.append(f"| {validators} | {state} | {median(model, validators) / ping:.2f} |")
     finally:
         run(["molecule", "destroy", "--scenario-name", SCENARIO], 1)
-    print("| hosts | second site.yml / setup | setup, s per host | site.yml, s per host |\n|---|---|---|---|")
-    print("\n".join(sites))
-    print("\n| hosts | state | ollama_model with nothing to do / ping |\n|---|---|---|")
-    print("\n".join(modules))
-    print(f"\nModel of {size} bytes:\n")
-    print("| servers | bytes sent / model size | the same, per server | requests |\n|---|---|---|---|")
-    print("\n".join(pulls))
 
 
 if __name__ == "__main__":
