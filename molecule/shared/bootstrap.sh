@@ -6,6 +6,8 @@ set -euo pipefail
 
 project=$(cd "$(dirname "$0")/../.." && pwd)
 venv=$project/.venv
+# make puts the environment first on the path; the one to make it anew with is another.
+PATH=${PATH//$venv\/bin:/}
 base_image=debian:bookworm-slim
 engine_log=${TMPDIR:-/tmp}/gizzi-dockerd.log
 os_release=${GIZZI_OS_RELEASE:-/etc/os-release}
