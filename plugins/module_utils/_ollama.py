@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 
 # How often a pull may fetch the same bytes again before that is no progress any more.
 MAX_TAKEN_BACK = 3
+# What a pull is answered that joins a download whose last client has just left: Ollama shares one download among all
+# pulls of a layer, and takes some time to end it (server/download.go).
+CANCELED = "context canceled"
+CANCELED_PAUSE = 0.5
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
 
@@ -43,6 +47,10 @@ class HostRefusedError(GizziError):
 
 
 class PullError(GizziError):
+    pass
+
+
+class CanceledError(PullError):
     pass
 
 
@@ -155,8 +163,15 @@ class Ollama:
     def pull(self, name: str, insecure: bool, stall_timeout: float, timeout: float) -> int:
         """Pull, and return the bytes that moved."""
         payload = {"model": name, "insecure": insecure, "stream": True}
-        with closing(self._stream("/api/pull", payload, min(stall_timeout, timeout))) as lines:
-            return follow_pull(lines, StallWatch(stall_timeout, timeout, "the pull"))
+        silence = min(stall_timeout, timeout)
+        watch = StallWatch(stall_timeout, timeout, "the pull")
+        patience = time.monotonic() + silence
+        while time.monotonic() < patience:
+            with suppress(CanceledError), closing(self._stream("/api/pull", payload, silence)) as lines:
+                return follow_pull(lines, watch)
+            time.sleep(CANCELED_PAUSE)
+        with closing(self._stream("/api/pull", payload, silence)) as lines:
+            return follow_pull(lines, watch)
 
     def load(self, name: ModelName, timeout: float) -> None:
         """Load the model into memory; an empty prompt does just that."""
@@ -216,7 +231,8 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
     last_status = ""
     for line in lines:
         if "error" in line:
-            raise PullError(str(line["error"]))
+            reason = str(line["error"])
+            raise (CanceledError if reason == CANCELED else PullError)(reason)
         status = str(line.get("status", ""))
         digest = line.get("digest")
         if status not in statuses:

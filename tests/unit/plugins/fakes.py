@@ -148,6 +148,8 @@ class FakeOllama(FakeServer):
         self.loaded: list[dict[str, Any]] = []
         self.unreadable: set[str] = set()
         self.pull_fault = ""
+        # How many pulls join a download that an earlier client's leaving ends.
+        self.canceled_pulls = 0
         self.host_check = False
         # What /api/generate does: lines to stream after an empty prompt has loaded the model.
         self.load_error = ""
@@ -228,6 +230,10 @@ class FakeOllama(FakeServer):
             http.send_line({"error": "insecure protocol http"})
             return http.end_stream()
         offered = self.registry.manifests.get(f"/v2/{repository}/{model}/manifests/{tag}")
+        if self.canceled_pulls:
+            self.canceled_pulls -= 1
+            http.send_line({"error": "context canceled"})
+            return http.end_stream()
         if host != f"127.0.0.1:{self.registry.port}" or offered is None:
             http.send_line({"error": "pull model manifest: file does not exist"})
             return http.end_stream()

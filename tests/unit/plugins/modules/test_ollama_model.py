@@ -189,6 +189,18 @@ def test_first_pull_that_fails_says_that_nothing_is_there(
     assert "Nothing was installed" in model()["msg"]
 
 
+def test_download_of_a_client_that_left(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
+    """Ollama shares downloads: a pull right after one that gave up is canceled together with it."""
+    registry.publish("mistral:latest", "new")
+    ollama.canceled_pulls = 2
+    assert model()["changed"] is True
+    assert len(ollama.paths("/api/pull")) == 3
+
+    registry.publish("mistral:latest", "newer")
+    ollama.canceled_pulls = 1000
+    assert "failed: context canceled" in model(state="latest", stall_timeout=0.2)["msg"]
+
+
 def test_slow_progress_is_no_stall_but_has_a_limit(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
     registry.publish("mistral:latest", "one")
     ollama.pull_fault = "slow"
