@@ -27,7 +27,7 @@ options:
     description:
       - The items of the checklist, in order.
       - Each has C(check), the name of a check; C(item), what is checked, in words;
-        C(hosts), one of V(fleet), V(validators), V(servers), V(others);
+        C(hosts), one of V(fleet), V(validators), V(servers), V(others), V(gizzi);
         and may have C(topology), where the item applies to one topology alone.
     type: list
     elements: dict
@@ -160,6 +160,23 @@ def exposure(host: Host) -> Verdict:
     )
 
 
+def api(host: Host) -> Verdict:
+    state, enabled = host.api_unit.get("ActiveState", "unknown"), host.api_unit.get("UnitFileState", "")
+    return (state, enabled) == ("active", "enabled"), f"{state}, {enabled or 'not installed'}"
+
+
+def api_guard(host: Host) -> Verdict:
+    problem = host.api_guard
+    return not problem, problem or "open to the fleet"
+
+
+def network(host: Host) -> Verdict:
+    unknown = host.unknown_validators
+    if unknown:
+        return False, f"{host.network_url} says unknown of " + ", ".join(f"{name}: {why}" for name, why in unknown)
+    return True, f"{host.network_url} knows the state of {len(host.fleet)} validators"
+
+
 CHECKS: dict[str, t.Callable[[Host], Verdict]] = {
     check.__name__: check
     for check in (
@@ -175,6 +192,9 @@ CHECKS: dict[str, t.Callable[[Host], Verdict]] = {
         answers,
         absent,
         exposure,
+        api,
+        api_guard,
+        network,
     )
 }
 
@@ -185,6 +205,7 @@ def _concerns(host: Host, group: str) -> bool:
         "validators": host.validator,
         "servers": host.serves,
         "others": not host.serves,
+        "gizzi": host.gizzi,
     }
     if group not in groups:
         raise AnsibleFilterError(f"checklist: 'hosts' is '{group}', it must be one of {', '.join(groups)}")

@@ -213,6 +213,39 @@ def models(host: Host) -> Finding:
     )
 
 
+def network(host: Host) -> Finding:
+    if host.gizzi:
+        state = host.api_unit.get("ActiveState", "unknown")
+        if host.api_unit.get("LoadState") == "not-found":
+            return Finding(False, "gizzi-api.service is not installed", DEPLOY)
+        if state != "active":
+            return Finding(
+                False,
+                f"gizzi-api.service is {state} ({host.api_unit.get('Result')})",
+                "read its journal (journalctl -u gizzi-api), then: sudo systemctl restart gizzi-api",
+            )
+        if host.api_guard:
+            return Finding(False, host.api_guard, DEPLOY)
+    if not host.validator:
+        return Finding(True, "not a validator: it asks nobody")
+    try:
+        unknown = host.unknown_validators
+    except UnseenError as error:
+        return Finding(
+            False,
+            f"{host.network_url} does not answer: {error}",
+            "on the Gizzi host: see this topic there; if it is well, is this host's address in gizzi_addresses, and "
+            "does the cloud's security list let it through?",
+        )
+    if unknown:
+        return Finding(
+            False,
+            "unknown are " + ", ".join(f"{name}: {why}" for name, why in unknown),
+            "on the Gizzi host: is Prometheus up, and are these nodes among its targets, with the label validator?",
+        )
+    return Finding(True, f"{host.network_url} knows the state of {len(host.fleet)} validators")
+
+
 TOPICS: dict[str, t.Callable[[Host], Finding]] = {
     "service": service,
     "version": version,
@@ -221,6 +254,7 @@ TOPICS: dict[str, t.Callable[[Host], Finding]] = {
     "firewall": firewall,
     "model store": models,
     "reachability": reachability,
+    "network status": network,
     "journal": journal,
 }
 

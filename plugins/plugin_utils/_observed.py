@@ -67,6 +67,9 @@ class Host:
         self.url = str(wanted["url"])
         self.models: list[t.Mapping[str, t.Any]] = list(wanted["models"])
         self.sources: list[str] = list(wanted["sources"])
+        self.gizzi = bool(wanted["gizzi"])
+        self.network_url = str(wanted["network_url"])
+        self.fleet: list[str] = list(wanted["fleet"])
 
     def _result(self, name: str) -> t.Mapping[str, t.Any]:
         return self._seen.get(name) or {}
@@ -174,8 +177,16 @@ class Host:
 
     @property
     def guard(self) -> str:
-        """What the guard of the port lacks; empty when it is as wanted, which may be: not there."""
-        result = self._result("guard")
+        """What the guard of Ollama's port lacks; empty when it is as wanted, which may be: not there."""
+        return self._guard("guard") or (self._guard_unit("ollama", "guard_unit") if self.guarded else "")
+
+    @property
+    def api_guard(self) -> str:
+        """What the guard of the Gizzi API's port lacks; empty when it is as wanted."""
+        return self._guard("api_guard") or self._guard_unit("gizzi-api", "api_guard_unit")
+
+    def _guard(self, name: str) -> str:
+        result = self._result(name)
         if not str(result.get("stdout", "")).startswith("{"):
             raise UnseenError(brief(result))
         plan = json.loads(result["stdout"])
@@ -185,16 +196,36 @@ class Host:
             return f"{', '.join(plan['missing'])} is not installed"
         if plan["changed"]:
             return "the rules are not as wanted; to do: " + " | ".join("\n".join(plan["changes"]).splitlines())
-        if not self.guarded:
-            return ""
-        unit = _properties(self._output("guard_unit"))
+        return ""
+
+    def _guard_unit(self, guard: str, name: str) -> str:
+        unit = _properties(self._output(name))
         if (unit.get("ActiveState"), unit.get("UnitFileState")) != ("active", "enabled"):
-            return "the rules are there, but gizzi-firewall-ollama.service would not restore them at boot"
+            return f"the rules are there, but gizzi-firewall-{guard}.service would not restore them at boot"
         return ""
 
     @property
     def guarded(self) -> bool:
         return self.serves and self.topology == "centralized"
+
+    @cached_property
+    def api_unit(self) -> dict[str, str]:
+        return _properties(self._output("api_unit"))
+
+    @property
+    def unknown_validators(self) -> list[tuple[str, str]]:
+        """Of which validators the Gizzi API cannot tell the state, and why."""
+        result = self._result("network")
+        listed = result.get("json", {}).get("validators") if result.get("status") == 200 else None
+        if not isinstance(listed, list):
+            raise UnseenError(brief(result))
+        states = {validator["name"]: validator for validator in listed}
+        missing = [(name, "it is not in the API's settings") for name in self.fleet if name not in states]
+        return missing + [
+            (name, str(states[name]["reason"]))
+            for name in self.fleet
+            if name in states and states[name]["status"] == "unknown"
+        ]
 
     @property
     def journal(self) -> list[str]:

@@ -58,6 +58,15 @@ def capacity(**failed: str) -> dict[str, Any]:
     }
 
 
+def network(*unknown: str) -> dict[str, Any]:
+    """What the Gizzi API answers, as uri registers it."""
+    validators = [
+        {"name": name, "status": "unknown" if name in unknown else "lagging", "reason": "no data"}
+        for name in ("validator01", "validator02")
+    ]
+    return {"status": 200, "json": {"validators": validators}}
+
+
 LAYERS = ("reachable", "version", "present", "loads", "answers", "speed")
 
 
@@ -82,6 +91,10 @@ def server() -> dict[str, Any]:
         "sockets": sockets(listener("*")),
         "guard": guard(),
         "guard_unit": command("ActiveState=active\nUnitFileState=enabled"),
+        "api_unit": unit(),
+        "api_guard": guard(),
+        "api_guard_unit": command("ActiveState=active\nUnitFileState=enabled"),
+        "network": network(),
         "info": {"version": "0.34.2", "models": [{"name": "llama3.1:8b", "digest": DIGEST}]},
         "health": health(),
         "knock": {"skipped": True},
@@ -113,6 +126,9 @@ def wanted(**changes: Any) -> dict[str, Any]:
         "url": "http://127.0.0.1:11434",
         "models": [{"name": "llama3.1:8b", "state": "present"}],
         "sources": ["192.0.2.1", "2001:db8::1"],
+        "gizzi": True,
+        "network_url": "http://127.0.0.1:8080",
+        "fleet": ["validator01", "validator02"],
     } | changes
 
 

@@ -17,6 +17,7 @@ from ansible_collections.etrid.gizzi.tests.unit.plugins.filter import observatio
 ITEMS = yaml.safe_load((Path(__file__).parents[4] / "playbooks/vars/checklist.yml").read_text())["_gizzi_checklist"]
 
 DISTRIBUTED = {"topology": "distributed", "sources": []}
+CLIENT = {"serves": False, "sources": [], "gizzi": False}
 
 
 def knock(msg: str | None = None) -> dict[str, Any]:
@@ -45,10 +46,14 @@ def test_the_shipped_list_uses_every_check() -> None:
         (
             seen.server(),
             {},
-            "login memory installed service exposure models listening guard reach answers",
+            "login memory installed service exposure models listening guard reach answers api api_guard network",
         ),
-        (seen.client(), {"serves": False, "sources": []}, "login listening reach answers absent"),
-        (local(), DISTRIBUTED, "login memory installed service exposure models listening isolated reach answers"),
+        (seen.client(), CLIENT, "login listening reach answers absent network"),
+        (
+            local(),
+            DISTRIBUTED | {"gizzi": False},
+            "login memory installed service exposure models listening isolated reach answers network",
+        ),
     ],
     ids=["server", "client", "distributed"],
 )
@@ -98,6 +103,17 @@ def test_items_of_the_other_topology_are_skipped() -> None:
             {"serves": False, "sources": []},
             "in the firewall",
         ),
+        ("api", {"api_unit": seen.unit(ActiveState="failed")}, {}, "failed, enabled"),
+        ("api_guard", {"api_guard": seen.guard("-A GIZZI-GIZZI-API -j DROP")}, {}, "-j DROP"),
+        (
+            "api_guard",
+            {"api_guard_unit": seen.command("ActiveState=inactive\nUnitFileState=")},
+            {},
+            "gizzi-api.service",
+        ),
+        ("network", {"network": {"status": -1, "msg": "Connection refused"}}, {}, "could not be seen: Connection"),
+        ("network", {"network": seen.network("validator02")}, {}, "unknown of validator02: no data"),
+        ("network", {}, {"fleet": ["validator01", "validator03"]}, "validator03: it is not in the API's settings"),
     ],
 )
 def test_what_is_wrong_fails(check: str, changes: dict[str, Any], wanted: dict[str, Any], reason: str) -> None:
@@ -107,7 +123,7 @@ def test_what_is_wrong_fails(check: str, changes: dict[str, Any], wanted: dict[s
 
 
 @pytest.mark.parametrize("missing", [None, {}, {"msg": "the module broke"}, {"rc": 127, "stderr": "not found"}])
-@pytest.mark.parametrize("wanted", [{}, DISTRIBUTED, {"serves": False, "sources": []}], ids=["A", "B", "client"])
+@pytest.mark.parametrize("wanted", [{}, DISTRIBUTED, CLIENT], ids=["A", "B", "client"])
 def test_what_cannot_be_seen_never_passes(missing: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
     blind = {"login": {"ping": "pong"}} | {name: missing for name in seen.server() if name != "login"}
     found = verdicts(blind, **wanted)

@@ -63,6 +63,11 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
         ("model store", {}, {"models": [{"name": "phi3:mini"}]}, "phi3:mini not there", "ollama pull phi3:mini"),
         ("reachability", {"health": seen.health("reachable", "refused")}, {}, "refused", "gizzi_addresses"),
         ("reachability", {"health": seen.health("loads", "stalled")}, {}, "stalled", "memory"),
+        ("network status", {"api_unit": seen.unit(LoadState="not-found")}, {}, "not installed", "etrid.gizzi.site"),
+        ("network status", {"api_unit": seen.unit(ActiveState="failed")}, {}, "is failed", "journalctl -u gizzi-api"),
+        ("network status", {"api_guard": seen.guard("-j DROP")}, {}, "not as wanted", "etrid.gizzi.site"),
+        ("network status", {"network": {"status": -1, "msg": "refused"}}, {}, "not answer: refused", "security list"),
+        ("network status", {"network": seen.network("validator02")}, {}, "validator02: no data", "targets"),
     ],
 )
 def test_a_cause_has_its_remedy(
