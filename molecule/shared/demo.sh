@@ -53,6 +53,6 @@ step 'Looking for an earlier demo' start_again
 step 'Starting the hosts and the stand-in internet' molecule create --scenario-name "$topology"
 step 'Waiting for the hosts' ansible-playbook --inventory "$lab/inventory" molecule/shared/wait.yml
 step 'Deploying: etrid.gizzi.site' molecule converge --scenario-name "$topology"
-step 'Asking a question from a validator' ansible-playbook --inventory "$lab/inventory" \
+step 'Asking for an answer and for the network' ansible-playbook --inventory "$lab/inventory" \
     --extra-vars "gizzi_topology=$topology" molecule/shared/demo.yml
 cat "$lab/summary.txt"
