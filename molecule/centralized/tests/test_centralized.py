@@ -96,9 +96,11 @@ def test_verify_passes_and_changes_nothing(lab: Lab, fleet: dict[str, Host], tmp
     assert report["topology"] == "centralized"
     passed = {(row["check"], row["host"]) for row in report["results"] if row["status"] == "PASS"}
     checks = {"login", "memory", "installed", "service", "exposure", "models", "listening", "guard", "reach", "answers"}
-    assert checks == {check for check, host in passed if host == SERVER}
+    assert checks | {"api", "api_guard", "network"} == {check for check, host in passed if host == SERVER}
     for name in others(lab):
-        assert {"login", "listening", "reach", "answers", "absent"} == {check for check, host in passed if host == name}
+        assert {"login", "listening", "reach", "answers", "absent", "network"} == {
+            check for check, host in passed if host == name
+        }
     path = next(tmp_path.glob("verify-*.json"))
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 

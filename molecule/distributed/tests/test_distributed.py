@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -63,9 +65,23 @@ def test_verify_passes(lab: Lab, tmp_path: Path) -> None:
         "isolated",
         "reach",
         "answers",
+        "network",
     }
     for name in lab.groups["validators"]:
-        assert {check for check, host in rows if host == name} == checks
+        api = {"api", "api_guard"} if name in lab.groups["gizzi"] else set()
+        assert {check for check, host in rows if host == name} == checks | api
+
+
+def test_site_runs_from_an_installed_collection(lab: Lab, tmp_path: Path) -> None:
+    galaxy = ["ansible-galaxy", "collection"]
+    subprocess.run([*galaxy, "build", "--output-path", tmp_path, lab.project], check=True, capture_output=True)
+    (archive,) = tmp_path.glob("etrid-gizzi-*.tar.gz")
+    collections = tmp_path / "collections"
+    subprocess.run([*galaxy, "install", "--offline", "-p", collections, archive], check=True, capture_output=True)
+    result = lab.playbook("etrid.gizzi.site", "-vv", variables=VARIABLES, collections=collections)
+    assert result.returncode == 0, result.stdout
+    assert set(re.findall(r"changed=(\d+)", result.stdout)) == {"0"}
+    assert set(re.findall(r"task path: (.*)/ansible_collections/", result.stdout)) == {str(collections)}
 
 
 @pytest.fixture

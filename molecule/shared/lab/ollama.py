@@ -62,25 +62,26 @@ def answered(server: Host) -> list[str]:
 
 _TRACES = """
 ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama.service* \
-  /etc/systemd/system/*.wants/ollama.service /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall
+  /etc/systemd/system/*.wants/ollama.service /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall \
+  /opt/gizzi-api /etc/gizzi /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api*
 [ ! -e /var/lib/ollama ] || find /var/lib/ollama
 (iptables-save; ip6tables-save) | grep GIZZI
-systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-firewall*'
+systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*'
 pgrep --list-full ollama
-ss --no-header --listening --tcp --numeric sport = :11434
-getent passwd ollama
-getent group ollama
+ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080'
+getent passwd ollama gizzi-api
+getent group ollama gizzi-api
 """
 
 
 def traces(host: Host, *, models_kept: bool = False) -> list[str]:
-    """Return what is left of Ollama on a host that should have nothing of it."""
+    """Return what is left of the collection's work on a host that should have nothing of it."""
     found = host.run(_TRACES).stdout.splitlines()
     kept = re.compile(rf"/var/lib/ollama$|{STORE}(/|$)")
     return [trace for trace in found if not (models_kept and kept.match(trace))]
 
 
 def guard_rules(host: Host) -> list[str]:
-    """Return the firewall's rules that are ours, of both address families."""
+    """Return the firewall's rules that guard Ollama, of both address families."""
     rules = host.check_output("iptables-save; ip6tables-save").splitlines()
-    return [rule for rule in rules if "GIZZI" in rule]
+    return [rule for rule in rules if "GIZZI-OLLAMA" in rule]

@@ -85,14 +85,23 @@ class Lab:
         return state.stdout.strip() in {"running", "degraded"}
 
     def playbook(
-        self, playbook: str, *arguments: str, variables: Mapping[str, Any] | None = None
+        self,
+        playbook: str,
+        *arguments: str,
+        variables: Mapping[str, Any] | None = None,
+        collections: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``ansible-playbook`` on the lab's inventory; the caller judges the result."""
+        """Run ``ansible-playbook`` on the lab's inventory; the caller judges the result.
+
+        The collection is the checkout, or the one installed in the folder ``collections``.
+        """
         command = ["ansible-playbook", "--inventory", str(self.inventory), playbook, *arguments]
         if variables:
             command += ["--extra-vars", json.dumps(dict(variables))]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MOLECULE_")}
         environment |= {"ANSIBLE_CONFIG": str(self.project / "ansible.cfg"), "ANSIBLE_HOST_KEY_CHECKING": "false"}
+        if collections:
+            environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
         return subprocess.run(
             command, cwd=self.project, env=environment, check=False, capture_output=True, text=True, timeout=900
         )
