@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# mypy --strict over the plugins, under the name by which Ansible imports them, and over the lab and the benchmarks.
+# mypy --strict over the plugins, under the name by which Ansible imports them, and over the lab, the benchmarks and the programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 link=.ansible/mypy/ansible_collections/etrid
@@ -9,3 +9,4 @@ MYPYPATH=.ansible/mypy mypy --package ansible_collections.etrid.gizzi.plugins
 MYPYPATH=molecule/shared mypy molecule/shared/lab
 MYPYPATH=molecule/shared mypy molecule/shared/validator
 MYPYPATH=roles/gizzi_api/files/gizzi-api/src mypy --package gizzi_api
+mypy roles/ollama/files/ollama_metrics.py

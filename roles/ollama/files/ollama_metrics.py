@@ -1,0 +1,306 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Write how this host's Ollama is to a file for the textfile collector of Prometheus' node_exporter.
+
+    ollama-metrics --url http://127.0.0.1:11434 --models-dir DIR --folder DIR [MODEL]...
+
+Into the folder go ollama.prom and, for the next run, what the probes have found. What is not known is left out: with
+a server that does not answer, ollama_up is 0 and nothing is said of its models. A run that fails leaves the earlier
+file with its earlier time, by which node_textfile_mtime_seconds shows that it is old.
+
+A model is probed with a few tokens, at most every 15 minutes, and only while it is loaded already. A probe is a use
+and so puts off the model's unloading: one that nobody else has used since the last probe is left to be unloaded.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import re
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime, timezone
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Callable, Optional
+
+REQUEST_TIMEOUT = 10.0
+PROBE_TIMEOUT = 60.0
+MAX_BYTES = 10_000_000
+PROBE_TOKENS = 8
+PROBE_INTERVAL = 900.0
+# An older result says nothing about now.
+PROBE_KEPT = 3600.0
+# A model that is to be unloaded sooner might be gone when the probe comes, which would load it again.
+UNLOAD_MARGIN = 30.0
+# Where a model is kept for ever, Ollama tells a time some 290 years ahead.
+FOR_EVER = datetime(2100, 1, 1, tzinfo=timezone.utc).timestamp()
+
+_TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
+
+# A path, JSON to post or None, and the seconds to wait; returns the JSON that was answered.
+Request = Callable[[str, Optional["Mapping[str, Any]"], float], Any]
+
+
+class OllamaError(Exception):
+    """The server does not answer, or not as an Ollama does; the text says how."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A model in memory: when it will be unloaded (seconds since the epoch), and its context in tokens if told."""
+
+    expires: float
+    context: int | None = None
+
+
+@dataclass(frozen=True)
+class Server:
+    """What a server says of itself; models by their full names."""
+
+    version: str
+    present: frozenset[str]
+    loaded: Mapping[str, Loaded]
+
+
+@dataclass(frozen=True)
+class Probe:
+    """A probe's result, its time in seconds since the epoch; ``expires`` is the unloading that it led to, once seen."""
+
+    time: float
+    success: bool
+    tokens_per_second: float | None = None
+    expires: float | None = None
+
+
+@dataclass(frozen=True)
+class Store:
+    """The file system of the model store, in bytes; free is what an ordinary user can still write."""
+
+    free: int
+    size: int
+
+
+def full_name(model: str) -> str:
+    """Return a model's name as Ollama lists it: with its tag, without the default registry; in lower case."""
+    name = model.lower()
+    for default in ("registry.ollama.ai/", "library/"):
+        if name.startswith(default):
+            name = name[len(default) :]
+    return name if ":" in name.rpartition("/")[2] else f"{name}:latest"
+
+
+def timestamp(text: str) -> float:
+    """Return a time in RFC 3339 as seconds since the epoch, without its fraction; ValueError for any other text."""
+    found = _TIME.fullmatch(text)
+    if found is None:
+        raise ValueError(f"{text!r} is no time")
+    return datetime.fromisoformat(found[1] + found[2].replace("Z", "+00:00")).timestamp()
+
+
+# --- the server -------------------------------------------------------------------------
+
+
+def requester(url: str) -> Request:
+    """Return a function that asks the server at ``url``; it raises OllamaError for whatever is no JSON answer."""
+    # The host's proxy is not for the host's own Ollama.
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+    def request(path: str, payload: Mapping[str, Any] | None, timeout: float) -> Any:
+        body = None if payload is None else json.dumps(payload).encode()
+        headers = {"Content-Type": "application/json"}
+        try:
+            with opener.open(urllib.request.Request(url + path, body, headers), timeout=timeout) as answer:
+                return json.loads(answer.read(MAX_BYTES))
+        except (OSError, HTTPException, ValueError) as error:
+            raise OllamaError(f"{url}{path}: {error}") from None
+
+    return request
+
+
+def read_server(request: Request) -> Server:
+    """Ask for the version and the models; OllamaError if one of the three answers does not come or is no Ollama's."""
+    version = request("/api/version", None, REQUEST_TIMEOUT)
+    present = request("/api/tags", None, REQUEST_TIMEOUT)
+    loaded = request("/api/ps", None, REQUEST_TIMEOUT)
+    try:
+        return Server(
+            str(version["version"]),
+            frozenset(full_name(model["name"]) for model in present["models"]),
+            {
+                full_name(model["name"]): Loaded(timestamp(model["expires_at"]), model.get("context_length"))
+                for model in loaded["models"]
+            },
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise OllamaError(f"the answers are not those of an Ollama ({type(error).__name__}: {error})") from None
+
+
+# --- the probe --------------------------------------------------------------------------
+
+
+def due(wanted: Iterable[str], loaded: Mapping[str, Loaded], probes: Mapping[str, Probe], now: float) -> str | None:
+    """Return the model to probe now: of those whose turn it is the one that has waited longest, None without any.
+
+    One for each run, so that a run stays short.
+    """
+
+    def has_its_turn(model: str) -> bool:
+        if model not in loaded or loaded[model].expires < now + UNLOAD_MARGIN:
+            return False
+        last = probes.get(model)
+        if last is None:
+            return True
+        used = loaded[model].expires != last.expires or loaded[model].expires > FOR_EVER
+        return used and now - last.time >= PROBE_INTERVAL
+
+    turns = [model for model in wanted if has_its_turn(model)]
+    return min(turns, key=lambda model: probes[model].time if model in probes else 0.0, default=None)
+
+
+def probe(request: Request, model: str, loaded: Loaded, now: float) -> Probe:
+    """Let a loaded model generate a few tokens; a failure is a result too."""
+    options: dict[str, Any] = {"num_predict": PROBE_TOKENS, "temperature": 0}
+    # Another context than the loaded one would load the model anew.
+    if loaded.context:
+        options["num_ctx"] = loaded.context
+    payload = {"model": model, "prompt": "Hello", "stream": False, "options": options}
+    try:
+        answer = request("/api/generate", payload, PROBE_TIMEOUT)
+        tokens, nanoseconds = int(answer["eval_count"]), int(answer["eval_duration"])
+    except (OllamaError, KeyError, TypeError, ValueError) as error:
+        print(f"probe of {model}: {type(error).__name__}: {error}", file=sys.stderr)
+        return Probe(now, success=False)
+    return Probe(now, success=True, tokens_per_second=tokens / nanoseconds * 1e9 if nanoseconds > 0 else None)
+
+
+def noted(probes: Mapping[str, Probe], loaded: Mapping[str, Loaded], now: float) -> dict[str, Probe]:
+    """Return the results that still count, each with the unloading that it led to.
+
+    That is noted one run later: Ollama puts the unloading off only after it has answered.
+    """
+    return {
+        model: replace(last, expires=loaded[model].expires) if last.expires is None and model in loaded else last
+        for model, last in probes.items()
+        if 0 <= now - last.time < PROBE_KEPT
+    }
+
+
+def parse_probes(text: str) -> dict[str, Probe]:
+    """Read what ``format_probes`` has written; of anything else nothing is kept, and the models are probed anew."""
+    try:
+        return {str(model): Probe(**fields) for model, fields in json.loads(text).items()}
+    except (ValueError, TypeError, AttributeError):
+        return {}
+
+
+def format_probes(probes: Mapping[str, Probe]) -> str:
+    """Return the results as ``parse_probes`` reads them."""
+    return json.dumps({model: asdict(last) for model, last in probes.items()})
+
+
+# --- the file ---------------------------------------------------------------------------
+
+
+def read_store(models_dir: str) -> Store | None:
+    """Look at the file system of the store; None if that is not possible."""
+    try:
+        found = os.statvfs(models_dir)
+    except OSError as error:
+        print(f"model store: {error}", file=sys.stderr)
+        return None
+    return Store(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
+
+
+def render(wanted: Sequence[str], server: Server | None, probes: Mapping[str, Probe], store: Store | None) -> str:
+    """Return the metrics in Prometheus' text format; what is None is left out."""
+    lines: list[str] = []
+
+    def gauge(name: str, text: str, samples: Mapping[str, float], label: str = "") -> None:
+        if samples:
+            lines.extend((f"# HELP {name} {text}", f"# TYPE {name} gauge"))
+        for value, number in samples.items():
+            pairs = f'{{{label}="{escaped(value)}"}}' if label else ""
+            lines.append(f"{name}{pairs} {number:.15g}")
+
+    gauge("ollama_up", "Whether the server answers.", {"": server is not None})
+    if server is not None:
+        gauge("ollama_version_info", "The server's version.", {server.version: 1}, "version")
+        present = {model: model in server.present for model in wanted}
+        gauge("ollama_model_present", "Whether the server has the wanted model.", present, "model")
+        loaded = {model: model in server.loaded for model in wanted}
+        gauge("ollama_model_loaded", "Whether the wanted model is in memory.", loaded, "model")
+        known = {model: probes[model] for model in wanted if model in probes}
+        success = {model: last.success for model, last in known.items()}
+        gauge("ollama_probe_success", "Whether the model answered the last probe.", success, "model")
+        speeds = {model: last.tokens_per_second for model, last in known.items() if last.tokens_per_second is not None}
+        gauge("ollama_probe_tokens_per_second", "Speed of the model's answer to it.", speeds, "model")
+    if store is not None:
+        gauge("ollama_store_free_bytes", "Free space of the model store's file system.", {"": store.free})
+        gauge("ollama_store_size_bytes", "Size of the model store's file system.", {"": store.size})
+    return "\n".join(lines) + "\n"
+
+
+def escaped(value: str) -> str:
+    """Return a label's value as the text format wants it."""
+    return value.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
+
+
+def write(path: Path, text: str) -> None:
+    """Replace a file at once, readable by everybody: a reader finds the old or the new one and never a part."""
+    handle, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
+    draft = Path(name)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            file.write(text)
+        draft.chmod(0o644)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink()
+        raise
+
+
+def read(path: Path) -> str:
+    """Return a file's text, empty if there is none."""
+    try:
+        return path.read_text("utf-8", "replace")
+    except FileNotFoundError:
+        return ""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="ollama-metrics", description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--url", required=True, help="address of the server")
+    parser.add_argument("--models-dir", required=True, help="the model store")
+    parser.add_argument("--folder", required=True, type=Path, help="where ollama.prom is written")
+    parser.add_argument("models", nargs="*", metavar="model", help="a model that the server should have")
+    arguments = parser.parse_args(argv)
+
+    wanted = list(dict.fromkeys(map(full_name, arguments.models)))
+    request = requester(arguments.url)
+    now = time.time()
+    state = arguments.folder / "probes.json"
+    probes = parse_probes(read(state))
+    server: Server | None = None
+    try:
+        server = read_server(request)
+    except OllamaError as error:
+        print(error, file=sys.stderr)
+    else:
+        probes = noted(probes, server.loaded, now)
+        model = due(wanted, server.loaded, probes, now)
+        if model is not None:
+            probes[model] = probe(request, model, server.loaded[model], now)
+        write(state, format_probes(probes))
+    write(arguments.folder / "ollama.prom", render(wanted, server, probes, read_store(arguments.models_dir)))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

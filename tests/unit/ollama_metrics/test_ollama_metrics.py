@@ -1,0 +1,341 @@
+"""The program that role ollama installs for the metrics: what it asks, when it probes, and the file that it writes."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import ollama_metrics as metrics
+import pytest
+
+NOW = 1_800_000_000.0
+MODEL = "llama3.1:8b"
+LATER = metrics.Loaded(NOW + 300)
+
+
+def answers(**changes: Any) -> dict[str, Any]:
+    """Return what a server with two models, one of them loaded, answers."""
+    return {
+        "/api/version": {"version": "0.34.2"},
+        "/api/tags": {"models": [{"name": MODEL, "size": 1}, {"name": "phi3:mini", "size": 1}]},
+        "/api/ps": {"models": [{"name": MODEL, "expires_at": "2027-01-15T08:05:00.123456789Z"}]},
+        "/api/generate": {"response": "Hi", "done": True, "eval_count": 8, "eval_duration": 2_000_000_000},
+    } | {f"/api/{name}": answer for name, answer in changes.items()}
+
+
+def asked(answers: Mapping[str, Any], requests: list[tuple[str, Any]] | None = None) -> metrics.Request:
+    """Return a server that gives these answers and notes the requests; an answer may be an error."""
+
+    def request(path: str, payload: Mapping[str, Any] | None, timeout: float) -> Any:
+        if requests is not None:
+            requests.append((path, payload))
+        if isinstance(answers[path], Exception):
+            raise answers[path]
+        return answers[path]
+
+    return request
+
+
+@pytest.mark.parametrize(
+    ("written", "listed"),
+    [
+        ("mistral", "mistral:latest"),
+        ("Llama3.1:8B", "llama3.1:8b"),
+        ("library/mistral:7b", "mistral:7b"),
+        ("registry.ollama.ai/library/mistral", "mistral:latest"),
+        ("registry.ollama.ai/etrid/flare:1", "etrid/flare:1"),
+        ("localhost:5000/library/mistral", "localhost:5000/library/mistral:latest"),
+    ],
+)
+def test_a_model_has_one_name(written: str, listed: str) -> None:
+    assert metrics.full_name(written) == listed
+
+
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("2027-01-15T08:00:00Z", NOW),
+        ("2027-01-15T08:05:00.123456789Z", NOW + 300),
+        ("2027-01-15T09:00:00.5+01:00", NOW),
+    ],
+)
+def test_time(text: str, seconds: float) -> None:
+    assert metrics.timestamp(text) == seconds
+
+
+@pytest.mark.parametrize("text", ["", "never", "2027-01-15", "2027-01-15T08:00:00"])
+def test_no_time(text: str) -> None:
+    with pytest.raises(ValueError, match="is no time"):
+        metrics.timestamp(text)
+
+
+class TestServer:
+    def test_is_read(self) -> None:
+        assert metrics.read_server(asked(answers())) == metrics.Server(
+            "0.34.2", frozenset({MODEL, "phi3:mini"}), {MODEL: LATER}
+        )
+
+    def test_tells_the_context_that_a_model_is_loaded_with(self) -> None:
+        loaded = {"models": [{"name": MODEL, "expires_at": "2027-01-15T08:05:00Z", "context_length": 8192}]}
+        assert metrics.read_server(asked(answers(ps=loaded))).loaded == {MODEL: metrics.Loaded(NOW + 300, 8192)}
+
+    @pytest.mark.parametrize("path", ["version", "tags", "ps"])
+    def test_each_answer_is_needed(self, path: str) -> None:
+        with pytest.raises(metrics.OllamaError, match="timed out"):
+            metrics.read_server(asked(answers(**{path: metrics.OllamaError("timed out")})))
+
+    @pytest.mark.parametrize(
+        "changes",
+        [
+            {"version": {}},
+            {"version": []},
+            {"tags": {"models": None}},
+            {"tags": {"models": [{"name": 1}]}},
+            {"ps": {"models": [{"name": MODEL, "expires_at": "never"}]}},
+        ],
+    )
+    def test_something_else_is_no_ollama(self, changes: dict[str, Any]) -> None:
+        with pytest.raises(metrics.OllamaError, match="not those of an Ollama"):
+            metrics.read_server(asked(answers(**changes)))
+
+
+class TestWhenToProbe:
+    @pytest.mark.parametrize(
+        ("loaded", "last", "probed"),
+        [
+            pytest.param({}, {}, None, id="not loaded"),
+            pytest.param({MODEL: LATER}, {}, MODEL, id="never probed"),
+            pytest.param({MODEL: metrics.Loaded(NOW + 29)}, {}, None, id="about to be unloaded"),
+            pytest.param({"phi3:mini": LATER}, {}, None, id="not wanted"),
+            pytest.param({MODEL: LATER}, {MODEL: metrics.Probe(NOW - 899, True)}, None, id="probed lately"),
+            pytest.param({MODEL: LATER}, {MODEL: metrics.Probe(NOW - 900, True)}, MODEL, id="its turn again"),
+            pytest.param(
+                {MODEL: LATER}, {MODEL: metrics.Probe(NOW - 900, True, 4.0, NOW + 299)}, MODEL, id="used since"
+            ),
+            pytest.param(
+                {MODEL: LATER}, {MODEL: metrics.Probe(NOW - 900, True, 4.0, NOW + 300)}, None, id="not used since"
+            ),
+            pytest.param(
+                {MODEL: metrics.Loaded(1e10)}, {MODEL: metrics.Probe(NOW - 900, True, 4.0, 1e10)}, MODEL, id="for ever"
+            ),
+        ],
+    )
+    def test_one_model(
+        self, loaded: dict[str, metrics.Loaded], last: dict[str, metrics.Probe], probed: str | None
+    ) -> None:
+        assert metrics.due([MODEL], loaded, last, NOW) == probed
+
+    def test_the_one_that_has_waited_longest(self) -> None:
+        last = {"a": metrics.Probe(NOW - 1000, True), "b": metrics.Probe(NOW - 2000, True)}
+        loaded = dict.fromkeys("abc", LATER)
+        assert metrics.due("abc", loaded, last, NOW) == "c"
+        assert metrics.due("ab", loaded, last, NOW) == "b"
+
+    def test_the_unloading_is_noted_once(self) -> None:
+        fresh = {MODEL: metrics.Probe(NOW - 60, True, 4.0)}
+        noted = metrics.noted(fresh, {MODEL: LATER}, NOW)
+        assert noted == {MODEL: metrics.Probe(NOW - 60, True, 4.0, LATER.expires)}
+        assert metrics.noted(noted, {MODEL: metrics.Loaded(NOW + 400)}, NOW) == noted
+        assert metrics.noted(fresh, {}, NOW) == fresh
+
+    @pytest.mark.parametrize(("age", "kept"), [(3599, True), (3600, False), (-1, False)])
+    def test_old_results_are_dropped(self, age: float, kept: bool) -> None:
+        assert bool(metrics.noted({MODEL: metrics.Probe(NOW - age, True)}, {}, NOW)) is kept
+
+
+class TestProbe:
+    def test_few_tokens_and_their_speed(self) -> None:
+        requests: list[tuple[str, Any]] = []
+        assert metrics.probe(asked(answers(), requests), MODEL, LATER, NOW) == metrics.Probe(NOW, True, 4.0)
+        [(path, payload)] = requests
+        assert (path, payload["model"], payload["stream"]) == ("/api/generate", MODEL, False)
+        assert payload["options"] == {"num_predict": 8, "temperature": 0}
+
+    def test_with_the_context_that_is_loaded(self) -> None:
+        requests: list[tuple[str, Any]] = []
+        metrics.probe(asked(answers(), requests), MODEL, metrics.Loaded(NOW + 300, 8192), NOW)
+        assert requests[0][1]["options"]["num_ctx"] == 8192
+
+    @pytest.mark.parametrize(
+        "answer", [metrics.OllamaError("HTTP Error 500"), {"error": "no"}, [], {"eval_count": "x", "eval_duration": 1}]
+    )
+    def test_failure_is_a_result(self, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
+        assert metrics.probe(asked(answers(generate=answer)), MODEL, LATER, NOW) == metrics.Probe(NOW, False)
+        assert f"probe of {MODEL}: " in capsys.readouterr().err
+
+    def test_no_time_is_no_speed(self) -> None:
+        generated = {"eval_count": 1, "eval_duration": 0}
+        assert metrics.probe(asked(answers(generate=generated)), MODEL, LATER, NOW) == metrics.Probe(NOW, True, None)
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"time": 1}}', '{"a": {"new": 1}}'])
+def test_unreadable_results_are_none(text: str) -> None:
+    assert metrics.parse_probes(text) == {}
+
+
+def test_results_are_read_as_written() -> None:
+    probes = {MODEL: metrics.Probe(NOW, True, 4.0), "b": metrics.Probe(NOW, False, None, NOW)}
+    assert metrics.parse_probes(metrics.format_probes(probes)) == probes
+
+
+class TestFile:
+    def test_everything_known(self) -> None:
+        server = metrics.Server("0.34.2", frozenset({MODEL}), {MODEL: LATER})
+        probes = {MODEL: metrics.Probe(NOW, True, 4.5), "gone:1": metrics.Probe(NOW, False)}
+        text = metrics.render([MODEL, "phi3:mini"], server, probes, metrics.Store(100_000_000_001, 200_000_000_000))
+        assert text == (
+            "# HELP ollama_up Whether the server answers.\n"
+            "# TYPE ollama_up gauge\n"
+            "ollama_up 1\n"
+            "# HELP ollama_version_info The server's version.\n"
+            "# TYPE ollama_version_info gauge\n"
+            'ollama_version_info{version="0.34.2"} 1\n'
+            "# HELP ollama_model_present Whether the server has the wanted model.\n"
+            "# TYPE ollama_model_present gauge\n"
+            'ollama_model_present{model="llama3.1:8b"} 1\n'
+            'ollama_model_present{model="phi3:mini"} 0\n'
+            "# HELP ollama_model_loaded Whether the wanted model is in memory.\n"
+            "# TYPE ollama_model_loaded gauge\n"
+            'ollama_model_loaded{model="llama3.1:8b"} 1\n'
+            'ollama_model_loaded{model="phi3:mini"} 0\n'
+            "# HELP ollama_probe_success Whether the model answered the last probe.\n"
+            "# TYPE ollama_probe_success gauge\n"
+            'ollama_probe_success{model="llama3.1:8b"} 1\n'
+            "# HELP ollama_probe_tokens_per_second Speed of the model's answer to it.\n"
+            "# TYPE ollama_probe_tokens_per_second gauge\n"
+            'ollama_probe_tokens_per_second{model="llama3.1:8b"} 4.5\n'
+            "# HELP ollama_store_free_bytes Free space of the model store's file system.\n"
+            "# TYPE ollama_store_free_bytes gauge\n"
+            "ollama_store_free_bytes 100000000001\n"
+            "# HELP ollama_store_size_bytes Size of the model store's file system.\n"
+            "# TYPE ollama_store_size_bytes gauge\n"
+            "ollama_store_size_bytes 200000000000\n"
+        )
+
+    def test_the_unknown_is_left_out(self) -> None:
+        text = metrics.render([MODEL], None, {MODEL: metrics.Probe(NOW, True, 4.5)}, None)
+        assert [line for line in text.splitlines() if not line.startswith("#")] == ["ollama_up 0"]
+
+    def test_failed_probe(self) -> None:
+        server = metrics.Server("0.34.2", frozenset({MODEL}), {})
+        text = metrics.render([MODEL], server, {MODEL: metrics.Probe(NOW, False)}, None)
+        assert 'ollama_probe_success{model="llama3.1:8b"} 0\n' in text
+        assert "tokens_per_second" not in text
+
+    def test_labels_are_escaped(self) -> None:
+        server = metrics.Server('a"b\\c\nd', frozenset(), {})
+        assert 'version="a\\"b\\\\c\\nd"' in metrics.render([], server, {}, None)
+
+    def test_is_replaced_at_once_and_readable(self, tmp_path: Path) -> None:
+        path = tmp_path / "ollama.prom"
+        metrics.write(path, "old\n")
+        before = path.open()
+        metrics.write(path, "new\n")
+        with before:
+            assert before.read() == "old\n"
+        assert path.read_text() == "new\n"
+        assert path.stat().st_mode & 0o777 == 0o644
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_failed_write_leaves_the_old_file_with_its_time(self, tmp_path: Path) -> None:
+        path = tmp_path / "ollama.prom"
+        metrics.write(path, "old\n")
+        written = path.stat().st_mtime_ns
+        with pytest.raises(UnicodeEncodeError):
+            metrics.write(path, "\ud800")
+        assert (path.read_text(), path.stat().st_mtime_ns) == ("old\n", written)
+        assert list(tmp_path.iterdir()) == [path]
+
+    def test_store(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        store = metrics.read_store(str(tmp_path))
+        assert store is not None
+        assert 0 < store.free < store.size
+        assert metrics.read_store(str(tmp_path / "missing")) is None
+        assert "missing" in capsys.readouterr().err
+
+
+class Ollama(ThreadingHTTPServer):
+    """A server on loopback that answers from a mapping; None is a 500, bytes are sent as they are."""
+
+    def __init__(self, answers: dict[str, Any]) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.answers = answers
+        self.requests: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Ollama
+
+    def do_GET(self) -> None:  # the base class wants this name
+        self.server.requests.append(self.path)
+        answer = self.server.answers[self.path]
+        body = answer if isinstance(answer, bytes) else json.dumps(answer).encode()
+        self.send_response(500 if answer is None else 200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_POST(self) -> None:  # the base class wants this name
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_request(self, code: Any = "-", size: Any = "-") -> None:
+        """Keep the test's output free of it."""
+
+
+@pytest.fixture
+def ollama() -> Iterator[Ollama]:
+    """Run a server whose model is loaded for the next five minutes."""
+    later = time.strftime("%Y-%m-%dT%H:%M:%S.5Z", time.gmtime(time.time() + 300))
+    server = Ollama(answers(ps={"models": [{"name": MODEL, "expires_at": later}]}))
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def run(ollama: Ollama, folder: Path) -> dict[str, float]:
+    """Run the program as its unit does, and return what its file says."""
+    arguments = ["--url", ollama.url, "--models-dir", str(folder), "--folder", str(folder)]
+    assert metrics.main([*arguments, MODEL, "Phi3:mini", "absent"]) == 0
+    lines = (folder / "ollama.prom").read_text().splitlines()
+    samples = [line.rpartition(" ") for line in lines if not line.startswith("#")]
+    return {name: float(value) for name, _space, value in samples}
+
+
+def test_program(ollama: Ollama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    first = run(ollama, tmp_path)
+    assert first["ollama_up"] == 1
+    assert first['ollama_model_present{model="phi3:mini"}'] == 1
+    assert first['ollama_model_present{model="absent:latest"}'] == 0
+    assert first['ollama_probe_tokens_per_second{model="llama3.1:8b"}'] == 4
+
+    assert run(ollama, tmp_path).keys() == first.keys()
+    assert ollama.requests.count("/api/generate") == 1, "the second run keeps the first one's result"
+
+
+@pytest.mark.parametrize("answer", [None, b"<html>", b"\xff", b'{"models": ['])
+def test_program_without_a_server(
+    ollama: Ollama, tmp_path: Path, answer: bytes | None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(ollama, tmp_path)
+    ollama.answers["/api/tags"] = answer
+    without = run(ollama, tmp_path)
+    assert without["ollama_up"] == 0
+    assert without.keys() == {"ollama_up", "ollama_store_free_bytes", "ollama_store_size_bytes"}
+    assert "/api/tags" in capsys.readouterr().err
+
+
+def test_program_that_cannot_write_fails(ollama: Ollama, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        run(ollama, tmp_path / "missing")
