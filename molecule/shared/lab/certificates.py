@@ -12,13 +12,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-# The real names, and one of the lab's own for the registry's blob host.
+# The real names, and two of the lab's own: the registry's blob host, and the Python index.
 NAMES = (
     "github.com",
     "release-assets.githubusercontent.com",
     "ollama.com",
     "registry.ollama.ai",
     "blobs.registry.lab",
+    "internet",
 )
 DAYS = 90
 DAY = 86400

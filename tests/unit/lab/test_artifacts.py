@@ -78,11 +78,11 @@ def test_tree_appears_whole_or_not_at_all(tmp_path: Path) -> None:
 
 
 def test_trees_that_nobody_uses_are_dropped(tmp_path: Path) -> None:
-    trees = [tmp_path / "tree-used", tmp_path / "tree-recent", tmp_path / "tree-old"]
+    trees = [tmp_path / name for name in ("tree-used", "tree-recent", "wheelhouse-old", "tree-old")]
     for tree in trees:
         tree.mkdir()
     long_ago = time.time() - (cache.UNUSED_AFTER_DAYS + 1) * 86400
-    os.utime(trees[0], (long_ago, long_ago))
-    os.utime(trees[2], (long_ago, long_ago))
+    for tree in (trees[0], *trees[2:]):
+        os.utime(tree, (long_ago, long_ago))
     cache.mark_used(trees[0])
-    assert sorted(tmp_path.iterdir()) == sorted(trees[:2])
+    assert sorted(tmp_path.iterdir()) == sorted(trees[:3])

@@ -1,4 +1,4 @@
-"""Where the finished tree is kept, and how it gets there whole or not at all."""
+"""Where finished trees are kept, and how they get there whole or not at all."""
 
 from __future__ import annotations
 
@@ -62,9 +62,9 @@ def becoming(tree: Path) -> Iterator[Path]:
 
 
 def mark_used(tree: Path) -> None:
-    """Note that this tree is in use, and drop those that nobody has used for long."""
+    """Note that this tree is in use, and drop those of its kind that nobody has used for long."""
     os.utime(tree)
     oldest = time.time() - UNUSED_AFTER_DAYS * 86400
-    for other in tree.parent.glob("tree-*"):
+    for other in tree.parent.glob(f"{tree.name.rpartition('-')[0]}-*"):
         if other.stat().st_mtime < oldest:
             shutil.rmtree(other, ignore_errors=True)

@@ -1,0 +1,81 @@
+"""The Gizzi API's dependencies as wheels for the hosts' Python, and the pages by which pip finds them.
+
+``python -m lab.wheelhouse REQUIREMENTS`` makes a folder for this content of the
+file, keeps it in the cache and prints its path. In it: ``wheels/``, and
+``simple/`` for an index (PEP 503).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from lab.artifacts import cache
+from lab.artifacts.downloads import sha256_of
+from lab.artifacts.errors import BuildError
+from lab.artifacts.progress import megabytes, step
+
+# Debian 12: its Python, and the wheels that its libc can load.
+PYTHON = "3.11"
+PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
+
+
+def key(requirements: Path) -> str:
+    """Name the folder after everything that decides its content."""
+    return hashlib.sha256(requirements.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
+
+
+def fetch(requirements: Path, wheels: Path) -> None:
+    """Bring every pinned wheel into ``wheels``."""
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
+    command += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
+    for platform in PLATFORMS:
+        command += ["--platform", platform]
+    command += ["--requirement", str(requirements), "--dest", str(wheels)]
+    result = subprocess.run(command, check=False, capture_output=True, text=True)
+    if result.returncode != 0:
+        raise BuildError(f"pip could not fetch the Gizzi API's dependencies:\n{result.stderr.strip()}")
+
+
+def write_index(wheels: Path, simple: Path) -> None:
+    """Write a page per project, with its wheels and their checksums."""
+    for wheel in sorted(wheels.glob("*.whl")):
+        project = re.sub(r"[-_.]+", "-", wheel.name.partition("-")[0]).lower()
+        page = simple / project / "index.html"
+        page.parent.mkdir(parents=True, exist_ok=True)
+        with page.open("a", encoding="utf-8") as sink:
+            sink.write(f'<a href="/wheels/{wheel.name}#sha256={sha256_of(wheel)}">{wheel.name}</a>\n')
+
+
+def main() -> int:
+    """Make the folder if it is not there, print where it is."""
+    if len(sys.argv) != 2:
+        print("usage: python -m lab.wheelhouse REQUIREMENTS", file=sys.stderr)
+        return 2
+    requirements = Path(sys.argv[1])
+    # The web server in its container runs as somebody else and must read all this.
+    os.umask(0o022)
+    try:
+        directory = cache.directory()
+        tree = directory / f"wheelhouse-{key(requirements)}"
+        if not tree.is_dir():
+            with cache.only_one_builder(directory):
+                if not tree.is_dir():
+                    with cache.becoming(tree) as scratch, step("the Gizzi API's dependencies") as running:
+                        fetch(requirements, scratch / "wheels")
+                        write_index(scratch / "wheels", scratch / "simple")
+                        running.note = megabytes(*(scratch / "wheels").iterdir())
+        cache.mark_used(tree)
+    except (BuildError, OSError) as error:
+        print(f"lab: {error}", file=sys.stderr)
+        return 1
+    print(tree)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
