@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Make this machine ready for the lab: Debian packages, a running Docker engine, the base image and the virtual
-# environment. Does only what is missing, so that a second run takes a second. Where it may not do a thing itself,
-# it names the command that does.
+# Make this machine ready for the lab and the tests: Debian packages, a running Docker engine, the base image, the
+# virtual environment, Prometheus and a browser. Does only what is missing, so that a second run takes a second. Where
+# it may not do a thing itself, it names the command that does.
 set -euo pipefail
 
 project=$(cd "$(dirname "$0")/../.." && pwd)
@@ -121,9 +121,36 @@ make_venv() {
     echo "$lock" >"$stamp"
 }
 
+# Prometheus and promtool, out of Debian's package: installed, it would come with a service that listens.
+get_prometheus() {
+    [ ! -x "$venv/bin/promtool" ] || return 0
+    say 'Getting Prometheus'
+    local scratch
+    scratch=$(mktemp -d)
+    download() { (cd "$scratch" && apt-get download -qq -o APT::Sandbox::User=root prometheus); }
+    download 2>/dev/null || { as_root apt-get update -qq && download; }
+    dpkg-deb --fsys-tarfile "$scratch"/prometheus_*.deb | tar -x -C "$scratch" ./usr/bin
+    mv "$scratch/usr/bin/prometheus" "$venv/bin/"
+    mv "$scratch/usr/bin/promtool" "$venv/bin/"
+    rm -r "$scratch"
+}
+
+# The browser that the page is tested in. Ubuntu has it as a snap only: there it is Playwright's own.
+get_browser() {
+    # shellcheck source=/dev/null
+    if [ "$(. "$os_release" && echo "$ID")" != ubuntu ]; then
+        install_packages chromium
+    elif [ ! -d "${XDG_CACHE_HOME:-$HOME/.cache}/ms-playwright" ]; then
+        as_root "$venv/bin/playwright" install-deps chromium >/dev/null
+        "$venv/bin/playwright" install chromium >/dev/null
+    fi
+}
+
 check_machine
 install_packages ca-certificates openssh-client openssl procps python3 python3-venv util-linux zstd
 start_engine
 raise_inotify
 make_base_image
 make_venv
+get_prometheus
+get_browser

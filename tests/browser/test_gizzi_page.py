@@ -1,13 +1,11 @@
 """The page in a real headless browser: content, order, refresh, console, accessible names, phone width.
 
-Needs Playwright for Python and a Chromium of the system (``GIZZI_CHROMIUM``, default /usr/bin/chromium). Not part of
-the unit tests:
-    python -m pytest tests/browser
+The browser is the system's Chromium; where there is none, Playwright's own.
 """
 
 from __future__ import annotations
 
-import os
+import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -17,7 +15,6 @@ from playwright.sync_api import Browser, Page, expect, sync_playwright
 from recorded_prometheus import Upstream
 from served import served
 
-CHROMIUM = os.environ.get("GIZZI_CHROMIUM", "/usr/bin/chromium")
 FLAGS = [
     "--headless",
     "--no-sandbox",
@@ -31,7 +28,7 @@ FLAGS = [
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=FLAGS)
         yield browser
         browser.close()
 

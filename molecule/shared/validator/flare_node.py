@@ -13,6 +13,7 @@ Faults come from a JSON file that is read again for every page; a missing file i
   syncing           true: major sync, 300 blocks behind its target
   drop              list of metric names that are not on the page
   rename            {metric name: other name}
+  names             "etrid": the few names of Ëtrid's own document in place of a stock node's
   delay             seconds before the page is sent
   stop              true: connections are closed without an answer, as if nothing listened
 
@@ -164,7 +165,8 @@ class Node:
         renamed = faults.wanted.get("rename", {})
         lines: list[str] = []
         state = self.state(faults, now)
-        for name, kind, text, samples in [*self.vital(state), *self.noise(state, now)]:
+        vital = self.etrid(state) if faults.wanted.get("names") == "etrid" else self.vital(state)
+        for name, kind, text, samples in [*vital, *self.noise(state, now)]:
             if name in dropped:
                 continue
             shown = renamed.get(name, name)
@@ -193,6 +195,15 @@ class Node:
             ("substrate_ready_transactions_number", "gauge", "Transactions in the ready queue", (), state.best % 7),
         ):
             yield name, kind, text, [("", labels, value)]
+
+    def etrid(self, state: State) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
+        """The same by the names of Ëtrid's own document, which knows no sync."""
+        for name, text, value in (
+            ("substrate_block_height", "Block height", state.best),
+            ("substrate_finalized_height", "Finalized block height", state.finalized),
+            ("substrate_peers_count", "Number of connected peers", state.peers),
+        ):
+            yield name, "gauge", text, [("", (), value)]
 
     def noise(self, state: State, now: float) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
         """What else a real page is full of."""

@@ -6,7 +6,6 @@ For unit tests and benchmarks. The scenarios run ``flare_node`` as a service on 
 from __future__ import annotations
 
 import json
-import shutil
 import signal
 import socket
 import subprocess
@@ -199,8 +198,3 @@ class Fleet:
                 }
             )
         )
-
-
-def installed() -> bool:
-    """Whether there is a Prometheus to run."""
-    return shutil.which("prometheus") is not None

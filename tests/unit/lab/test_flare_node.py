@@ -48,6 +48,15 @@ def test_faults() -> None:
     assert values(node, rename={"substrate_sub_libp2p_peers_count": "peers"})["peers"] >= 18
 
 
+def test_the_names_of_etrid_s_own_document() -> None:
+    node, best = Node(1), 'substrate_block_height{status="best"}'
+    stock, found = values(node), values(node, names="etrid")
+    assert found["substrate_block_height"] == stock[best]
+    assert found["substrate_finalized_height"] == stock[best] - 3
+    assert found["substrate_peers_count"] == stock["substrate_sub_libp2p_peers_count"]
+    assert not {best, "substrate_sub_libp2p_peers_count", "substrate_sub_libp2p_is_major_syncing"} & set(found)
+
+
 @pytest.mark.parametrize(
     ("wanted", "line"),
     [
