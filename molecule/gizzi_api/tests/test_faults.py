@@ -1,0 +1,212 @@
+"""What happens to the network shows as the right status, in time, and goes when it is over.
+
+Each test breaks something and mends it again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+import tomllib
+import yaml
+from testinfra.host import Host
+
+from lab.network import (
+    ask,
+    fault,
+    heal,
+    own_metric,
+    prometheus_hanging,
+    prometheus_stopped,
+    query,
+    statuses,
+    url,
+    wait_for,
+)
+from lab.testing import Lab, wait_until
+
+CONVERGE = "molecule/gizzi_api/converge.yml"
+# Seconds between two scrapes of the lab's Prometheus, and for a question to go over SSH.
+SCRAPE = 1
+ASKING = 1
+# Seconds until a Prometheus that was started or woken has scraped everything again.
+AGAIN = 30
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the API was told on this host, in seconds."""
+
+    cache: float
+    stall: float
+    stale: float
+
+    @property
+    def shown(self) -> float:
+        """When a fault must show: two scrapes and the API's cache."""
+        return 2 * SCRAPE + self.cache + ASKING
+
+
+@pytest.fixture(scope="module")
+def gizzi(fleet: dict[str, Host]) -> Host:
+    return fleet["validator01"]
+
+
+@pytest.fixture(scope="module")
+def limits(gizzi: Host) -> Limits:
+    settings = tomllib.loads(gizzi.file("/etc/gizzi/api.toml").content_string)
+    thresholds = settings["thresholds"]
+    return Limits(settings["cache_seconds"], thresholds["stall_seconds"], thresholds["stale_seconds"])
+
+
+@pytest.fixture(autouse=True)
+def sound(gizzi: Host) -> None:
+    """Begin with a network in which all is well."""
+    wait_for(gizzi, {}, AGAIN)
+
+
+@contextmanager
+def ill(validators: list[Host], **wanted: Any) -> Iterator[None]:
+    for validator in validators:
+        fault(validator, **wanted)
+    try:
+        yield
+    finally:
+        for validator in validators:
+            heal(validator)
+
+
+@pytest.mark.parametrize(
+    ("number", "wanted", "status"),
+    [
+        (1, {"stop": True}, "offline"),
+        (10, {"lag": 40}, "lagging"),
+        (21, {"peers": 0}, "isolated"),
+        (2, {"syncing": True}, "syncing"),
+        (21, {"drop": ["substrate_sub_libp2p_is_major_syncing"]}, "unknown"),
+        (1, {"rename": {"substrate_block_height": "substrate_height"}}, "unknown"),
+    ],
+    ids=["silent", "behind", "no peers", "major sync", "metric gone", "metric renamed"],
+)
+def test_a_fault_shows_within_two_scrapes_and_goes(
+    fleet: dict[str, Host], gizzi: Host, limits: Limits, number: int, wanted: dict[str, Any], status: str
+) -> None:
+    with ill([fleet[f"validator{number:02d}"]], **wanted):
+        wait_for(gizzi, {number: status}, limits.shown)
+    wait_for(gizzi, {}, limits.shown)
+
+
+def test_a_height_that_stands_still_is_lagging(fleet: dict[str, Host], gizzi: Host, limits: Limits) -> None:
+    with ill([fleet["validator10"]], stall=True):
+        wait_for(gizzi, {10: "lagging"}, limits.stall + limits.shown)
+        assert f"no new block for {limits.stall} s" in ask(gizzi, "/api/validator/10")[1]["reason"]
+    wait_for(gizzi, {}, limits.shown)
+
+
+def test_a_stopped_node_is_offline(fleet: dict[str, Host], gizzi: Host, limits: Limits) -> None:
+    fleet["validator02"].check_output("systemctl stop flare-node.service")
+    try:
+        wait_for(gizzi, {2: "offline"}, limits.shown)
+        validator = ask(gizzi, "/api/validator/2")[1]
+        assert (validator["block_height"], validator["peers"], validator["lag"]) == (None, None, None)
+    finally:
+        fleet["validator02"].check_output("systemctl start flare-node.service")
+    wait_for(gizzi, {}, limits.shown)
+
+
+def test_validator_1_is_not_taken_for_10_or_21(fleet: dict[str, Host], gizzi: Host, limits: Limits) -> None:
+    with ill([fleet["validator10"], fleet["validator21"]], peers=0):
+        wait_for(gizzi, {10: "isolated", 21: "isolated"}, limits.shown)
+        first = ask(gizzi, "/api/validator/1")[1]
+        peers = 'substrate_sub_libp2p_peers_count{validator="1"}'
+        (series,) = query(gizzi, peers)
+        assert series["metric"]["instance"] == "validator01"
+        assert first["peers"] == first["metrics"]["substrate_sub_libp2p_peers_count"] == int(series["value"][1]) > 0
+    with ill([fleet["validator01"]], peers=0):
+        wait_for(gizzi, {1: "isolated"}, limits.shown)
+
+
+def test_a_stopped_prometheus_leaves_the_last_answer_until_it_is_old(gizzi: Host, limits: Limits) -> None:
+    with prometheus_stopped(gizzi):
+        answer = wait_until(
+            lambda: (found := ask(gizzi, "/api/network/status")[1])["error"] and found,
+            limits.cache + ASKING,
+            "the failure is said",
+        )
+        assert answer["error"] == "Prometheus cannot be reached"
+        assert {validator["status"] for validator in answer["validators"]} == {"healthy"}
+        assert 0 < answer["age_seconds"] <= limits.stale
+        assert ask(gizzi, "/readyz")[0] == 503
+
+        wait_until(
+            lambda: set(statuses(gizzi).values()) == {"unknown"}, limits.stale + ASKING, "what is old is unknown"
+        )
+        answer = ask(gizzi, "/api/network/status")[1]
+        assert answer["age_seconds"] > limits.stale
+        # Shown all the same, with their age.
+        assert all(validator["block_height"] > 0 for validator in answer["validators"])
+        assert ask(gizzi, "/api/validator/1")[0] == 200
+    wait_for(gizzi, {}, AGAIN)
+
+
+def test_a_slow_prometheus_keeps_no_caller_for_two_seconds(gizzi: Host) -> None:
+    slow = 10
+    seconds: list[float] = []
+    with prometheus_hanging(gizzi):
+        end = time.monotonic() + slow
+        while time.monotonic() < end:
+            took = gizzi.check_output(
+                "curl --silent --fail --output /dev/null --write-out '%%{time_total}' %s", url("/api/network/status")
+            )
+            seconds.append(float(took))
+    assert max(seconds) < 2, seconds
+    wait_for(gizzi, {}, AGAIN)
+
+
+def test_a_hundred_callers_cost_prometheus_six_queries(gizzi: Host, limits: Limits) -> None:
+    wait_until(
+        lambda: own_metric(gizzi, "gizzi_api_data_age_seconds") > limits.cache, 2 * limits.cache, "the cache is empty"
+    )
+    before = queries(gizzi)
+    codes = gizzi.check_output(
+        "curl --silent --parallel --parallel-immediate --parallel-max 100 --output /dev/null "
+        "--write-out '%%{http_code} ' %s",
+        url("/api/network/status?caller=[1-100]"),
+    )
+    assert codes.split() == ["200"] * 100
+    assert 1 <= queries(gizzi) - before <= 6
+
+
+def queries(gizzi: Host) -> int:
+    """Return how many queries Prometheus has answered, by its own count."""
+    page = gizzi.check_output("curl --silent --fail http://127.0.0.1:9090/metrics")
+    return sum(
+        int(line.split()[1])
+        for line in page.splitlines()
+        if line.startswith("prometheus_http_requests_total{") and 'handler="/api/v1/query' in line
+    )
+
+
+def test_the_names_of_etrid_s_own_document(lab: Lab, fleet: dict[str, Host], gizzi: Host, limits: Limits) -> None:
+    (play,) = yaml.safe_load((lab.project / CONVERGE).read_text())
+    stock = play["vars"]["gizzi_api_settings"]
+    with ill(list(fleet.values()), names="etrid"):
+        wait_for(gizzi, dict.fromkeys((1, 2, 10, 21), "unknown"), limits.shown)
+        try:
+            etrid = stock | {"prometheus": {"preset": "etrid"}}
+            result = lab.playbook(CONVERGE, variables={"gizzi_api_settings": etrid})
+            assert result.returncode == 0, result.stdout
+            wait_for(gizzi, {}, limits.shown)
+            fault(fleet["validator21"], names="etrid", peers=0)
+            wait_for(gizzi, {21: "isolated"}, limits.shown)
+            validator = ask(gizzi, "/api/validator/2")[1]
+            assert validator["finalized_height"] == validator["block_height"] - 3
+        finally:
+            result = lab.playbook(CONVERGE)
+            assert result.returncode == 0, result.stdout
+    wait_for(gizzi, {}, limits.shown)
