@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from lab import network
 from lab.ollama import MANIFEST, MODEL, STORE, answered, ask, digests, every_address, reached, traces
 from lab.testing import Lab, wait_until
 
@@ -67,8 +68,21 @@ def serves_the_fleet(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     assert reached(fleet[others(lab)[0]], every_address(lab)) == {ipv4, ipv6}
 
 
+def tells_the_fleet_how_the_network_is(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    healthy = dict.fromkeys(range(1, len(lab.groups["validators"]) + 1), "healthy")
+    for name in lab.groups["validators"]:
+        for address in lab.addresses(SERVER):
+            wait_until(
+                lambda name=name, address=address: network.statuses(fleet[name], address) == healthy,
+                30,
+                f"{name} reads at {address} that all are healthy",
+            )
+    assert reached(stranger, every_address(lab), network.PORT) == set()
+
+
 def test_gizzi_answers_every_validator_and_no_stranger(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     serves_the_fleet(lab, fleet, stranger)
+    tells_the_fleet_how_the_network_is(lab, fleet, stranger)
 
 
 def test_the_guard_is_what_shuts_the_stranger_out(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
@@ -85,6 +99,7 @@ def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str
     lab.reboot(lab.groups["validators"])
     wait_until(lambda: reached(fleet[SERVER], lab.addresses(SERVER)), 30, "Ollama listens")
     serves_the_fleet(lab, fleet, stranger)
+    tells_the_fleet_how_the_network_is(lab, fleet, stranger)
 
 
 def test_verify_passes_and_changes_nothing(lab: Lab, fleet: dict[str, Host], tmp_path: Path) -> None:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from testinfra.host import Host
 
+from lab import network
 from lab.ollama import PORT, STORE, answered, ask, every_address, guard_rules, reached, traces
 from lab.testing import Lab, wait_until
 
@@ -65,8 +68,29 @@ def test_a_switch_that_fails_leaves_the_fleet_its_server(lab: Lab, fleet: dict[s
     assert reached(stranger, every_address(lab)) == set()
 
 
+@contextmanager
+def reading_the_network(lab: Lab, client: Host) -> Iterator[None]:
+    """Read the network's status once a second for as long as the block takes; every time it must be there."""
+    status = network.url("/api/network/status", lab.addresses(SERVER)[0])
+    answers = "/run/network-status"
+    client.check_output(
+        "systemd-run --unit=read-network sh -c %s",
+        f"""
+        while curl --silent --max-time 5 --output /dev/null --write-out '%{{http_code}}\\n' {status} >> {answers}
+        do sleep 1; done""",
+    )
+    try:
+        yield
+        read = client.file(answers).content_string.split()
+        assert set(read) == {"200"}, read
+        assert client.service("read-network").is_running
+    finally:
+        client.run("systemctl stop read-network; rm -f %s", answers)
+
+
 def test_to_distributed(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
-    result = site(lab, "distributed")
+    with reading_the_network(lab, fleet[KEEPER]):
+        result = site(lab, "distributed")
     assert result.returncode == 0, result.stdout
     distributed(lab, fleet, stranger)
     again = site(lab, "distributed")
