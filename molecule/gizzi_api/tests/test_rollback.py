@@ -1,0 +1,78 @@
+"""From one release to another, and back when the new one does not become ready. The tests run in this order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from testinfra.host import Host
+
+from lab.network import ask, statuses
+from lab.ollama import guard_rules
+
+CONFIGURATION = "/etc/gizzi /etc/systemd/system/gizzi-api.service"
+
+
+def versions(gizzi: Host) -> list[str]:
+    """Return the versions that lie on the host."""
+    releases = gizzi.check_output("ls /opt/gizzi-api").split()
+    return sorted(release.partition("-")[0] for release in releases if release != "current")
+
+
+def started(gizzi: Host) -> int:
+    """Return how often the service was started since the host was."""
+    journal = gizzi.check_output("journalctl --unit=gizzi-api.service --output=cat --no-pager")
+    return int(journal.splitlines().count("Started gizzi-api.service - Gizzi API."))
+
+
+def state(gizzi: Host) -> tuple[str, list[str], str]:
+    """Return what a rollback must bring back: configuration, firewall and release."""
+    contents = gizzi.check_output(f"find {CONFIGURATION} -type f -exec sha256sum {{}} + | sort")
+    return contents, guard_rules(gizzi), gizzi.check_output("readlink /opt/gizzi-api/current")
+
+
+def test_settings_that_the_program_refuses_never_reach_it(gizzi: Host, converge: Callable[..., str]) -> None:
+    before, starts = state(gizzi), started(gizzi)
+    printed = converge(fails=True, gizzi_api_settings={"thresholds": {"max_lags": 3}})
+    assert "thresholds.max_lags" in printed
+    assert "This run had changed nothing, and the API runs on" in printed
+    assert (state(gizzi), started(gizzi)) == (before, starts)
+
+
+def test_release_and_settings_that_are_not_ready_are_taken_back(
+    gizzi: Host, converge: Callable[..., str], program: Callable[..., str]
+) -> None:
+    before = state(gizzi)
+    printed = converge(
+        fails=True,
+        _gizzi_api_source=program("1.0.1"),
+        gizzi_api_prometheus_url="http://127.0.0.1:9",
+        gizzi_api_listen="[::]:8081",
+        gizzi_api_token="another-token-of-the-lab",
+        gizzi_api_start_timeout=2,
+    )
+    assert "Gizzi API 1.0.1" in printed
+    assert "Prometheus cannot be reached" in printed
+    assert "The earlier release and settings are back, and 1.0.0 answers" in printed
+    assert "another-token-of-the-lab" not in printed
+    assert state(gizzi) == before
+    assert versions(gizzi) == ["1.0.0"]
+    assert set(statuses(gizzi)) == {1, 2, 10, 21}
+
+
+def test_upgrade_restarts_once_and_keeps_the_earlier_release(
+    gizzi: Host, converge: Callable[..., str], program: Callable[..., str]
+) -> None:
+    starts = started(gizzi)
+    converge(_gizzi_api_source=program("1.0.1"))
+    assert ask(gizzi, "/healthz")[1]["version"] == "1.0.1"
+    assert (versions(gizzi), started(gizzi)) == (["1.0.0", "1.0.1"], starts + 1)
+
+
+def test_release_that_does_not_start_is_taken_back(
+    gizzi: Host, converge: Callable[..., str], program: Callable[..., str]
+) -> None:
+    printed = converge(fails=True, _gizzi_api_source=program("1.0.2", ends=True), gizzi_api_start_timeout=2)
+    assert "ended at once" in printed
+    assert "The earlier release and settings are back, and 1.0.1 answers" in printed
+    assert versions(gizzi) == ["1.0.0", "1.0.1"]
+    assert set(statuses(gizzi)) == {1, 2, 10, 21}
