@@ -102,6 +102,34 @@ def test_token_is_told_to_nobody_but_root(lab: Lab, gizzi: Host) -> None:
     assert token(lab) not in told
 
 
+def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(gizzi: Host, converge: Callable[..., str]) -> None:
+    look = "systemctl show --property=InvocationID gizzi-api; ls -lRn --time-style=full-iso /etc/gizzi /opt/gizzi-api"
+    before = gizzi.check_output(look)
+    old = "/run/python3.9"
+    script = """#!/bin/sh\necho '{"version": "3.9", "venv": true}'\n"""
+    gizzi.check_output("printf %%s %s > %s && chmod 755 %s", script, old, old)
+    twice = {"number": 7, "address": "192.0.2.7"}
+    printed = converge(
+        fails=True,
+        gizzi_api_python=old,
+        gizzi_api_listen="8080",
+        gizzi_api_token="short",
+        gizzi_api_validators=[twice | {"name": "one"}, twice | {"name": "other"}],
+        gizzi_api_settings={"port": 80},
+        gizzi_api_wheelhouse="/nowhere",
+    )
+    for said in (
+        f"gizzi_api_python {old} is 3.9, and the API needs 3.11 or newer",
+        'gizzi_api_listen is "8080"',
+        "gizzi_api_token is not at least 16",
+        "gizzi_api_validators has a number twice: 7",
+        "gizzi_api_settings sets port. Set gizzi_api_listen instead",
+        'gizzi_api_wheelhouse is "/nowhere", and the control host has no folder with wheels there',
+    ):
+        assert said in printed
+    assert gizzi.check_output(look) == before
+
+
 def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     lab.reboot([GIZZI])
     wait_until(lambda: reached(fleet[GIZZI], lab.addresses(GIZZI), PORT), 30, "the API listens")
