@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# mypy --strict over the plugins, under the name by which Ansible imports them, and over the lab, the benchmarks and the programs.
+# mypy --strict over the plugins, under the name by which Ansible imports them, and over the lab, the benchmarks and
+# the programs.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 link=.ansible/mypy/ansible_collections/etrid

@@ -1,0 +1,422 @@
+"""The files that role gizzi_api makes for Prometheus: promtool reads them, and each alert fires when it should."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from gizzi_api.settings import Thresholds
+
+RENDER = Path(__file__).with_name("render.py")
+VALIDATORS = [
+    {"number": number, "name": f"validator{number:02d}", "address": f"192.0.2.{number}"} for number in range(1, 22)
+]
+# Prometheus scrapes and evaluates every 30 s in these tests, for half an hour; a sound node has 5 new blocks by then.
+STEPS = 60
+LOOK = "29m"  # step 58
+
+Series = dict[str, str]
+# An alert's name, the labels that tell which one it is, and its summary.
+Alert = tuple[str, dict[str, str], str]
+
+
+def render(template: str, **variables: Any) -> str:
+    """Return a template of the role as Ansible renders it."""
+    values = {"gizzi_api_validators": VALIDATORS} | variables
+    result = subprocess.run(
+        [sys.executable, RENDER, f"prometheus/{template}.yml.j2"],
+        input=json.dumps(values),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == 0, result.stderr
+    return result.stdout
+
+
+def promtool(*arguments: str | Path) -> str:
+    """Run promtool; that it is missing, or finds a mistake, fails."""
+    result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+@pytest.fixture(scope="session")
+def rules() -> str:
+    return render("rules")
+
+
+def alerts(rules: str) -> dict[str, dict[str, Any]]:
+    """Return the alerts by their names."""
+    found = [rule for group in yaml.safe_load(rules)["groups"] for rule in group["rules"]]
+    return {rule["alert"]: rule for rule in found if "alert" in rule}
+
+
+# --- half an hour of a fleet ------------------------------------------------------------
+
+
+def of(job: str, number: int) -> str:
+    return f'job="{job}",validator="{number}",instance="validator{number:02d}"'
+
+
+def up(number: int, job: str = "substrate") -> str:
+    return f"up{{{of(job, number)}}}"
+
+
+def height(number: int, status: str = "best") -> str:
+    return f'substrate_block_height{{{of("substrate", number)},chain="flare",status="{status}"}}'
+
+
+def peers(number: int) -> str:
+    return f'substrate_sub_libp2p_peers_count{{{of("substrate", number)},chain="flare"}}'
+
+
+def syncing(number: int) -> str:
+    return f'substrate_sub_libp2p_is_major_syncing{{{of("substrate", number)},chain="flare"}}'
+
+
+def ollama(name: str, number: int = 1, labels: str = "") -> str:
+    return f"{name}{{{of('node', number)}{labels}}}"
+
+
+def model(name: str) -> str:
+    return ollama(name, labels=',model="llama3.1:8b"')
+
+
+MTIME = ollama("node_textfile_mtime_seconds", labels=',file="/var/lib/prometheus/node-exporter/ollama.prom"')
+API = 'up{job="gizzi-api",instance="127.0.0.1:8080"}'
+
+
+def always(value: float) -> str:
+    return f"{value}x{STEPS}"
+
+
+def turns(before: float, after: float, step: int) -> str:
+    """Return a value that is another one from that step on."""
+    return f"{before}x{step - 1} {after}x{STEPS - step}"
+
+
+def rising(start: int, step: int = 5) -> str:
+    return f"{start}+{step}x{STEPS}"
+
+
+def sound() -> Series:
+    """Return everything as it should be: 21 validators, an Ollama on the first one, and the API."""
+    series = {API: always(1)}
+    for validator in VALIDATORS:
+        number = int(str(validator["number"]))
+        series |= {
+            up(number): always(1),
+            height(number): rising(1000),
+            height(number, "finalized"): rising(997),
+            height(number, "sync_target"): rising(1000),
+            peers(number): always(3),
+            syncing(number): always(0),
+            up(number, "node"): always(1),
+            ollama("node_textfile_scrape_error", number): always(0),
+        }
+    return series | {
+        MTIME: rising(0, 30),
+        ollama("ollama_up"): always(1),
+        model("ollama_model_present"): always(1),
+        model("ollama_model_loaded"): always(1),
+        model("ollama_probe_success"): always(1),
+        model("ollama_probe_tokens_per_second"): always(1),
+        ollama("ollama_store_free_bytes"): always(10_000_000_000),
+        ollama("ollama_store_size_bytes"): always(100_000_000_000),
+    }
+
+
+def page_gone(number: int) -> Series:
+    """Return what is left of a validator that cannot be scraped any more."""
+    ends = f"1000+5x10 stale _x{STEPS - 12}"
+    names = (height(number), height(number, "finalized"), height(number, "sync_target"), peers(number), syncing(number))
+    return {up(number): f"1x10 0x{STEPS - 11}"} | dict.fromkeys(names, ends)
+
+
+def without(*series: str) -> Series:
+    return dict.fromkeys(series, "")
+
+
+def at(number: int, job: str = "") -> dict[str, str]:
+    labels = {"validator": str(number), "instance": f"validator{number:02d}"}
+    return labels | ({"job": job} if job else {})
+
+
+def name(number: int) -> str:
+    return f"Validator {number} (validator{number:02d})"
+
+
+@pytest.fixture
+def judge(tmp_path: Path, rules: str) -> Callable[[Mapping[str, str], Iterable[Alert]], None]:
+    """Return a function that checks that of all alerts exactly these fire after half an hour."""
+
+    def run(changes: Mapping[str, str], firing: Iterable[Alert]) -> None:
+        listed = alerts(rules)
+        expected: dict[str, list[dict[str, Any]]] = {alert: [] for alert in listed}
+        for alert, labels, summary in firing:
+            rule = listed[alert]
+            texts = {"summary": summary, "description": rule["annotations"]["description"]}
+            expected[alert].append({"exp_labels": rule["labels"] | labels, "exp_annotations": texts})
+        series = {key: values for key, values in (sound() | dict(changes)).items() if values}
+        test = {
+            "interval": "30s",
+            "input_series": [{"series": key, "values": values} for key, values in series.items()],
+            "alert_rule_test": [
+                {"alertname": alert, "eval_time": LOOK, "exp_alerts": fires} for alert, fires in expected.items()
+            ],
+        }
+        (tmp_path / "rules.yml").write_text(rules)
+        path = tmp_path / "test.yml"
+        # JSON is YAML.
+        path.write_text(json.dumps({"rule_files": ["rules.yml"], "evaluation_interval": "30s", "tests": [test]}))
+        promtool("test", "rules", path)
+
+    return run
+
+
+FIRING: list[tuple[Series, list[Alert]]] = [
+    (page_gone(1), [("ValidatorOffline", at(1), f"{name(1)} is offline")]),
+    (
+        {key: values for number in (*range(10, 20), 21) for key, values in page_gone(number).items()},
+        [("ValidatorOffline", at(number), f"{name(number)} is offline") for number in (*range(10, 20), 21)],
+    ),
+    *(
+        (
+            without(missing),
+            [("ValidatorMetricsMissing", at(1), f"{name(1)} cannot be judged, metrics are missing")],
+        )
+        for missing in (up(1), height(1), height(1, "finalized"), peers(1), syncing(1))
+    ),
+    (
+        {height(1): rising(989), height(1, "finalized"): rising(986)},
+        [("ValidatorLagging", at(1), f"{name(1)} is 11 blocks behind the best")],
+    ),
+    (
+        # It stands still long enough to be noticed, and not so long that it lags.
+        {
+            height(1): f"1000+5x52 1260x{STEPS - 53}",
+            **{height(number): f"1000+5x52 1261+1x{STEPS - 53}" for number in range(2, 22)},
+        },
+        [("ValidatorStalled", at(1), f"{name(1)} stands still at block 1260")],
+    ),
+    (
+        {
+            key: values
+            for number in range(1, 22)
+            for key, values in {
+                height(number): f"1000000+5x30 1000150x{STEPS - 31}",
+                height(number, "finalized"): f"1000000+5x30 1000150x{STEPS - 31}",
+            }.items()
+        },
+        [("ValidatorStalled", at(number), f"{name(number)} stands still at block 1000150") for number in range(1, 22)],
+    ),
+    ({peers(1): always(2)}, [("ValidatorIsolated", at(1), f"{name(1)} is isolated, peers 2")]),
+    (
+        {height(1, "finalized"): rising(949)},
+        [("ValidatorFinalityStalled", at(1), "Finality of validator 1 (validator01) is 51 blocks behind")],
+    ),
+    *(
+        (changes, [("HostMetricsMissing", at(2), "Host validator02 of validator 2 has no metrics")])
+        for changes in (
+            {up(2, "node"): always(0)},
+            without(up(2, "node")),
+            {ollama("node_textfile_scrape_error", 2): always(1)},
+        )
+    ),
+    (
+        {ollama("ollama_up"): always(0)},
+        [("OllamaDown", at(1, "node"), "Ollama on validator01 does not answer")],
+    ),
+    (
+        {MTIME: always(0)},
+        [
+            (
+                "OllamaMetricsStale",
+                at(1, "node") | {"file": "/var/lib/prometheus/node-exporter/ollama.prom"},
+                "The metrics of Ollama on validator01 are 29m 0s old",
+            )
+        ],
+    ),
+    (
+        {model("ollama_model_present"): always(0)},
+        [
+            (
+                "OllamaModelMissing",
+                at(1, "node") | {"model": "llama3.1:8b"},
+                "Ollama on validator01 does not have the model llama3.1:8b",
+            )
+        ],
+    ),
+    *(
+        (
+            changes,
+            [
+                (
+                    "OllamaModelSlow",
+                    at(1, "node") | {"model": "llama3.1:8b"},
+                    f"Model llama3.1:8b on validator01 is slow, tokens per second {speed}",
+                )
+            ],
+        )
+        for changes, speed in (
+            ({model("ollama_probe_tokens_per_second"): always(0.99)}, "0.99"),
+            (
+                {
+                    model("ollama_probe_success"): always(0),
+                    **without(model("ollama_probe_tokens_per_second")),
+                },
+                "0",
+            ),
+        )
+    ),
+    (
+        {ollama("ollama_store_free_bytes"): always(9_900_000_000)},
+        [
+            (
+                "OllamaStoreFilling",
+                at(1, "node"),
+                "The disk of Ollama's models on validator01 has 9.9% left",
+            )
+        ],
+    ),
+    ({API: always(0)}, [("GizziApiDown", {"job": "gizzi-api", "instance": "127.0.0.1:8080"}, "The Gizzi API is down")]),
+    (without(API), [("GizziApiDown", {"job": "gizzi-api"}, "The Gizzi API is down")]),
+]
+
+# What comes close to an alert when it is looked at, and is none: just within the limit, or not for long enough.
+SILENT: list[tuple[str, Series]] = [
+    ("ValidatorOffline", {up(1): turns(1, 0, 55)}),
+    ("ValidatorMetricsMissing", {height(1): f"1000+5x48 stale _x{STEPS - 49}"}),
+    ("ValidatorLagging", {height(1): rising(990), height(1, "finalized"): rising(987)}),
+    ("ValidatorStalled", {height(1): f"1000+5x53 1265x{STEPS - 54}"}),
+    ("ValidatorIsolated", {peers(1): turns(3, 0, 49)}),
+    ("ValidatorFinalityStalled", {height(1, "finalized"): rising(950)}),
+    ("HostMetricsMissing", {up(1, "node"): turns(1, 0, 49)}),
+    ("OllamaDown", {ollama("ollama_up"): turns(1, 0, 49)}),
+    ("OllamaMetricsStale", {MTIME: f"0+30x39 1170x{STEPS - 40}"}),
+    ("OllamaModelMissing", {model("ollama_model_present"): turns(1, 0, 29)}),
+    # While the server does not answer, nothing is said of its models.
+    ("OllamaModelMissing", without(model("ollama_model_present"), model("ollama_model_loaded"))),
+    # One failed probe counts until the next, a quarter of an hour later.
+    ("OllamaModelSlow", {model("ollama_probe_success"): turns(1, 0, 19)}),
+    ("OllamaModelSlow", without(model("ollama_probe_success"), model("ollama_probe_tokens_per_second"))),
+    ("OllamaStoreFilling", {ollama("ollama_store_free_bytes"): always(10_000_000_000)}),
+    ("OllamaStoreFilling", {ollama("ollama_store_free_bytes"): turns(10_000_000_000, 0, 29)}),
+    ("GizziApiDown", {API: turns(1, 0, 55)}),
+]
+
+
+def test_rules_are_sound(tmp_path: Path, rules: str) -> None:
+    path = tmp_path / "rules.yml"
+    path.write_text(rules)
+    promtool("check", "rules", "--lint-fatal", path)
+
+
+def test_each_alert_is_tested_firing_and_silent(rules: str) -> None:
+    assert {alert for _changes, firing in FIRING for alert, _labels, _summary in firing} == alerts(rules).keys()
+    assert {alert for alert, _changes in SILENT} == alerts(rules).keys()
+
+
+def test_each_alert_says_how_bad_it_is_and_where_to_look(rules: str) -> None:
+    for alert in alerts(rules).values():
+        assert alert["labels"]["severity"] in {"warning", "critical"}
+        assert re.search(r"\b[Ll]ook\b|\bRun\b", alert["annotations"]["description"]), alert["alert"]
+
+
+def test_sound_fleet(judge: Callable[..., None]) -> None:
+    judge({}, [])
+
+
+@pytest.mark.parametrize(("changes", "firing"), FIRING, ids=[firing[0][0] for _changes, firing in FIRING])
+def test_fires(judge: Callable[..., None], changes: Series, firing: list[Alert]) -> None:
+    judge(changes, firing)
+
+
+@pytest.mark.parametrize(("alert", "changes"), SILENT)
+def test_stays_silent(judge: Callable[..., None], alert: str, changes: Series) -> None:
+    judge(changes, [])
+
+
+# --- the same values as the API ---------------------------------------------------------
+
+
+def expression(rules: str, alert: str) -> str:
+    return str(alerts(rules)[alert]["expr"])
+
+
+def test_limits_are_the_defaults_of_the_api(rules: str) -> None:
+    limits = Thresholds()
+    assert expression(rules, "ValidatorLagging").endswith(f" > {limits.max_lag}")
+    assert expression(rules, "ValidatorFinalityStalled").endswith(f" > {limits.max_finality_lag}")
+    assert expression(rules, "ValidatorIsolated").endswith(f" < {limits.min_peers}")
+    assert expression(rules, "ValidatorStalled").endswith(f" offset {limits.stall_seconds}s")
+
+
+def test_settings_of_the_api_count_here_too(tmp_path: Path) -> None:
+    settings = {
+        "prometheus": {"job": 'my "nodes"', "preset": "etrid"},
+        "thresholds": {"max_lag": 4, "min_peers": 8},
+        "expressions": {"peers": 'max by (validator) (my_peers{job="$JOB"}) # the p2p ones\n', "finalized": ""},
+    }
+    rules = render("rules", gizzi_api_settings=settings)
+    path = tmp_path / "rules.yml"
+    path.write_text(rules)
+    promtool("check", "rules", "--lint-fatal", path)
+    assert expression(rules, "ValidatorLagging").endswith(" > 4")
+    assert expression(rules, "ValidatorIsolated").endswith(" < 8")
+    assert "ValidatorFinalityStalled" not in alerts(rules)
+    assert 'max by (validator) (substrate_block_height{job="my \\"nodes\\""})' in rules
+    assert 'my_peers{job="my \\"nodes\\""}' in rules
+    assert not {"finalized", "syncing"} & set(re.findall(r"[a-z]+", expression(rules, "ValidatorMetricsMissing")))
+
+
+# --- the scrape configuration -----------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("listen", "target"),
+    [
+        ("127.0.0.1:8080", "127.0.0.1:8080"),
+        ("[::]:8081", "127.0.0.1:8081"),
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("[fd42::1]:8080", "[fd42::1]:8080"),
+    ],
+)
+def test_prometheus_reads_its_configuration(tmp_path: Path, listen: str, target: str) -> None:
+    """As part of a user's own, with the rules, and with the targets where the stanza looks for them."""
+    own = {"global": {"scrape_interval": "15s"}, "rule_files": [str(tmp_path / "rules.yml")]}
+    stanza = render("scrape", gizzi_api_prometheus_dir=str(tmp_path), gizzi_api_listen=listen)
+    (tmp_path / "rules.yml").write_text(render("rules"))
+    (tmp_path / "targets").mkdir()
+    for job, port in (("substrate", 9615), ("node", 9100)):
+        (tmp_path / "targets" / f"{job}.yml").write_text(render("targets", _gizzi_api_target_port=port))
+    (tmp_path / "prometheus.yml").write_text(f"{yaml.safe_dump(own)}{stanza}")
+    found = promtool("check", "config", tmp_path / "prometheus.yml")
+    assert "WARNING" not in found, found
+    jobs = {job["job_name"]: job for job in yaml.safe_load(stanza)["scrape_configs"]}
+    assert jobs.keys() == {"substrate", "node", "gizzi-api"}
+    assert jobs["gizzi-api"]["static_configs"] == [{"targets": [target]}]
+
+
+def test_targets() -> None:
+    validators = [
+        {"number": 1, "name": "validator01", "address": "192.0.2.1"},
+        {"number": 10, "name": "validator10", "address": "2001:db8::10"},
+    ]
+    assert yaml.safe_load(render("targets", gizzi_api_validators=validators, _gizzi_api_target_port=9615)) == [
+        {"targets": ["192.0.2.1:9615"], "labels": {"validator": "1", "instance": "validator01"}},
+        {"targets": ["[2001:db8::10]:9615"], "labels": {"validator": "10", "instance": "validator10"}},
+    ]
+
+
+def test_job_of_the_settings_is_the_job_that_is_scraped() -> None:
+    stanza = render("scrape", gizzi_api_settings={"prometheus": {"job": "nodes"}}, gizzi_api_prometheus_dir="/x")
+    assert yaml.safe_load(stanza)["scrape_configs"][0]["job_name"] == "nodes"
