@@ -48,7 +48,7 @@ def test_release_and_settings_that_are_not_ready_are_taken_back(
         gizzi_api_prometheus_url="http://127.0.0.1:9",
         gizzi_api_listen="[::]:8081",
         gizzi_api_token="another-token-of-the-lab",
-        gizzi_api_start_timeout=2,
+        gizzi_api_start_timeout=5,
     )
     assert "Gizzi API 1.0.1" in printed
     assert "Prometheus cannot be reached" in printed
@@ -71,7 +71,7 @@ def test_upgrade_restarts_once_and_keeps_the_earlier_release(
 def test_release_that_does_not_start_is_taken_back(
     gizzi: Host, converge: Callable[..., str], program: Callable[..., str]
 ) -> None:
-    printed = converge(fails=True, _gizzi_api_source=program("1.0.2", ends=True), gizzi_api_start_timeout=2)
+    printed = converge(fails=True, _gizzi_api_source=program("1.0.2", ends=True), gizzi_api_start_timeout=5)
     assert "ended at once" in printed
     assert "The earlier release and settings are back, and 1.0.1 answers" in printed
     assert versions(gizzi) == ["1.0.0", "1.0.1"]
