@@ -61,8 +61,9 @@ def answered(server: Host) -> list[str]:
 
 
 _TRACES = """
-ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama.service* \
-  /etc/systemd/system/*.wants/ollama.service /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall \
+ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama* \
+  /etc/systemd/system/*.wants/ollama* /usr/local/sbin/ollama-metrics /var/lib/prometheus/node-exporter/*ollama* \
+  /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall \
   /opt/gizzi-api /etc/gizzi /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api*
 [ ! -e /var/lib/ollama ] || find /var/lib/ollama
 (iptables-save; ip6tables-save) | grep GIZZI

@@ -1,0 +1,181 @@
+"""What the role publishes for node_exporter, and what the program costs the model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from lab.ollama import MODEL
+from lab.server import LOOPBACK, Server
+from lab.testing import wait_until
+
+FOLDER = "/var/lib/prometheus/node-exporter"
+FILE = f"{FOLDER}/ollama.prom"
+MODEL_METRICS = {
+    f'ollama_{name}{{model="{MODEL}"}}'
+    for name in ("model_present", "model_loaded", "probe_success", "probe_tokens_per_second")
+}
+
+Samples = dict[str, float]
+
+
+def parse(text: str) -> Samples:
+    """Return the samples of a page in Prometheus' text format."""
+    lines = [line.rpartition(" ") for line in text.splitlines() if line and not line.startswith("#")]
+    return {name: float(value) for name, _space, value in lines}
+
+
+def measured(server: Server) -> Samples:
+    """Run the program as its timer does, and return what it has published."""
+    server.host.check_output("systemctl start ollama-metrics.service")
+    return parse(server.host.file(FILE).content_string)
+
+
+def written(server: Server) -> float:
+    """Return the time of the file that node_exporter reads."""
+    return float(server.host.check_output("stat --dereference --format=%%.Y %s", FILE))
+
+
+def loaded(server: Server) -> list[str]:
+    """Return the names of the models in memory."""
+    return [model["name"] for model in server.api("/api/ps")["models"]]
+
+
+def unload(server: Server) -> None:
+    """Take the model out of memory."""
+    server.api("/api/generate", {"model": MODEL, "keep_alive": 0})
+    wait_until(lambda: not loaded(server), 30, "the model is unloaded")
+
+
+@pytest.fixture
+def forgotten(server: Server) -> None:
+    """Let the program forget its probes."""
+    server.host.check_output(f"rm -f {FOLDER}/.ollama/probes.json")
+
+
+@pytest.fixture
+def exporter(server: Server) -> Iterator[None]:
+    """Run Debian's node_exporter with its own defaults."""
+    server.host.check_output("systemctl start prometheus-node-exporter.service")
+    yield
+    server.host.check_output("systemctl stop prometheus-node-exporter.service")
+
+
+def test_server_and_wanted_model(server: Server) -> None:
+    samples = measured(server)
+    assert samples["ollama_up"] == 1
+    assert samples['ollama_version_info{version="0.9.3"}'] == 1
+    assert samples[f'ollama_model_present{{model="{MODEL}"}}'] == 1
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_model_is_probed_only_while_it_is_loaded(server: Server) -> None:
+    unload(server)
+    samples = measured(server)
+    assert samples[f'ollama_model_loaded{{model="{MODEL}"}}'] == 0
+    assert not [name for name in samples if "probe" in name]
+    assert not loaded(server)
+
+    server.ask()
+    samples = measured(server)
+    assert samples[f'ollama_model_loaded{{model="{MODEL}"}}'] == 1
+    assert samples[f'ollama_probe_success{{model="{MODEL}"}}'] == 1
+    assert samples[f'ollama_probe_tokens_per_second{{model="{MODEL}"}}'] > 0
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_a_probe_loads_nothing_anew(server: Server) -> None:
+    server.ask()
+    started = (
+        "journalctl --unit=ollama.service --output=cat --no-pager | grep -c 'starting llama server\\|starting runner'"
+    )
+    loads = int(server.host.run(started).stdout)
+    assert loads > 0, "the journal has other words for a load"
+    assert f'ollama_probe_success{{model="{MODEL}"}}' in measured(server)
+    assert int(server.host.run(started).stdout) == loads
+
+
+def test_stopped_server(server: Server) -> None:
+    server.ask()
+    assert measured(server).keys() >= MODEL_METRICS
+    server.host.check_output("systemctl stop ollama.service")
+    try:
+        assert measured(server).keys() == {"ollama_up", "ollama_store_free_bytes", "ollama_store_size_bytes"}
+        assert measured(server)["ollama_up"] == 0
+    finally:
+        server.host.check_output("systemctl start ollama.service")
+        server.wait_until_it_answers()
+
+
+def test_store(server: Server) -> None:
+    samples = measured(server)
+    disk = server.host.check_output("df --block-size=1 --output=size,avail /var/lib/ollama/models").splitlines()[1]
+    size, free = (int(number) for number in disk.split())
+    assert samples["ollama_store_size_bytes"] == size
+    # Others use this disk too.
+    assert samples["ollama_store_free_bytes"] == pytest.approx(free, abs=1e9)
+
+
+@pytest.mark.usefixtures("exporter")
+def test_node_exporter_reads_it(server: Server) -> None:
+    measured(server)
+
+    def page() -> Samples:
+        return parse(server.host.check_output(f"curl --silent --fail http://{LOOPBACK}:9100/metrics"))
+
+    samples = wait_until(page, 30, "node_exporter answers")
+    assert samples["ollama_up"] == 1
+    assert samples[f'node_textfile_mtime_seconds{{file="{FILE}"}}'] == pytest.approx(written(server), abs=1)
+    assert samples["node_textfile_scrape_error"] == 0
+
+
+def test_every_minute(server: Server) -> None:
+    timer = server.host.service("ollama-metrics.timer")
+    assert (timer.is_running, timer.is_enabled) == (True, True)
+    before = written(server)
+    wait_until(lambda: written(server) > before, 75, "the timer has run the program")
+
+
+def test_run_that_fails_leaves_the_old_file_with_its_time(server: Server) -> None:
+    measured(server)
+    before = written(server)
+    server.host.check_output(f"chown root {FOLDER}/.ollama")
+    try:
+        assert server.host.run("systemctl start ollama-metrics.service").rc != 0
+        assert written(server) == before
+    finally:
+        server.host.check_output(f"chown ollama {FOLDER}/.ollama")
+    assert measured(server)["ollama_up"] == 1
+    assert written(server) > before
+
+
+def test_exposure(server: Server) -> None:
+    report = server.host.check_output("systemd-analyze --no-pager security ollama-metrics.service")
+    exposure = re.search(r"Overall exposure level for ollama-metrics\.service: ([0-9.]+) ", report)
+    assert exposure is not None
+    assert float(exposure[1]) <= 1.5
+
+
+def test_folder_that_is_not_there_is_refused(converge: Callable[..., str]) -> None:
+    printed = converge(fails=True, ollama_metrics_dir="/var/lib/none")
+    assert 'ollama_metrics_dir is "/var/lib/none", and the host has no such folder' in printed
+
+
+@pytest.mark.usefixtures("restored")
+def test_another_folder_and_none(server: Server, converge: Callable[..., str]) -> None:
+    server.host.check_output("mkdir -p /srv/metrics")
+    converge(ollama_metrics_dir="/srv/metrics")
+    assert server.host.run(f"ls -A {FOLDER} | grep ollama").stdout == ""
+    measured_there = "systemctl start ollama-metrics.service && cat /srv/metrics/ollama.prom"
+    assert parse(server.host.check_output(measured_there))["ollama_up"] == 1
+
+    assert " changed=0 " not in converge("--check", ollama_metrics_dir="")
+    converge(ollama_metrics_dir="")
+    assert " changed=0 " in converge(ollama_metrics_dir="")
+    assert server.host.run("ls -A /srv/metrics").stdout == ""
+    left = server.host.run("ls /etc/systemd/system/ollama-metrics* /usr/local/sbin/ollama-metrics")
+    assert left.stdout == ""
+    assert not server.host.service("ollama-metrics.timer").is_running
+    server.host.check_output("rmdir /srv/metrics")
