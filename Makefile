@@ -70,10 +70,12 @@ benchmark: setup ## The figures of benchmarks/README.md, measured in one run
 PIP_COMPILE := $(CURDIR)/.ansible/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
   --no-header --no-emit-index-url --no-emit-find-links --no-emit-options
 GIZZI_API := roles/gizzi_api/files/gizzi-api
+OLLAMA_CLIENT := roles/ollama_client/files/ollama-client
 
 .PHONY: requirements
-requirements: setup ## Pin requirements/dev.in and the Gizzi API's requirements.in again
+requirements: setup ## Pin requirements/dev.in and the programs' requirements.in again
 	python -m venv $(CURDIR)/.ansible/pip-tools
 	$(CURDIR)/.ansible/pip-tools/bin/pip install --quiet pip-tools==7.6.2
 	$(PIP_COMPILE) --output-file $(GIZZI_API)/requirements.txt $(GIZZI_API)/requirements.in
+	$(PIP_COMPILE) --output-file $(OLLAMA_CLIENT)/requirements.txt $(OLLAMA_CLIENT)/requirements.in
 	$(PIP_COMPILE) --output-file requirements/dev.txt requirements/dev.in

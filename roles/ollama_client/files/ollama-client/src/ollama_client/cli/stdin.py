@@ -1,0 +1,50 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What is piped into a command: data to analyse."""
+
+from __future__ import annotations
+
+import os
+import select
+import stat
+import sys
+
+from ollama_client.deadline import Deadline
+from ollama_client.errors import PromptError
+from ollama_client.prompts import Data
+
+MAX_BYTES = 8_000_000
+PATIENCE = 10.0  # seconds without a byte
+
+
+def piped() -> Data | None:
+    """Return what standard input brings, if it is a pipe or a file and brings anything.
+
+    Errors: PromptError for a pipe that stays open and silent: an answer without its data would be no answer.
+    """
+    try:
+        handle = sys.stdin.fileno()
+        mode = os.fstat(handle).st_mode
+    except (AttributeError, OSError, ValueError):
+        return None
+    if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
+        return None
+    read = bytearray()
+    while chunk := _chunk(handle):
+        read += chunk
+        # The end of a long log is what matters.
+        del read[:-MAX_BYTES]
+    text = read.decode("utf-8", "replace")
+    return Data("standard input", text, keep="end") if text.strip() else None
+
+
+def _chunk(handle: int) -> bytes:
+    patience = Deadline(PATIENCE)
+    ready, _unused, _unused = select.select([handle], [], [], patience.remaining())
+    if not ready:
+        raise PromptError(
+            f"standard input is an open pipe, and nothing came for {PATIENCE:.0f} s",
+            elapsed=patience.elapsed(),
+            hint="Without data, close it: gizzi … </dev/null, or ssh -n.",
+        )
+    return os.read(handle, 65_536)

@@ -1,0 +1,125 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Deadlines that hold: a limit for each read is no limit for an answer that comes a byte at a time."""
+
+from __future__ import annotations
+
+import ssl
+import time
+from collections.abc import Iterable
+from typing import Any, Protocol
+
+import httpcore
+import httpx
+
+# No answer that this package waits for is anywhere near so large.
+MAX_BYTES = 32_000_000
+
+
+class Limit(Protocol):
+    def remaining(self) -> float: ...
+
+
+class Deadline:
+    """A point in time, by a clock that nobody sets.
+
+    Args:
+        seconds: from now.
+    """
+
+    def __init__(self, seconds: float) -> None:
+        self.seconds = seconds
+        self._start = time.monotonic()
+
+    def elapsed(self) -> float:
+        """Seconds since it was made."""
+        return time.monotonic() - self._start
+
+    def remaining(self) -> float:
+        """Seconds left; negative once it has passed."""
+        return self.seconds - self.elapsed()
+
+
+class Pace:
+    """How long an answer may stay away: so long for its first token, then so long for each further one."""
+
+    def __init__(self, first: float, stall: float, whole: Deadline) -> None:
+        self._whole = whole
+        self._stall = stall
+        self._next = Deadline(first)
+
+    def token(self) -> None:
+        self._next = Deadline(self._stall)
+
+    def remaining(self) -> float:
+        return min(self._next.remaining(), self._whole.remaining())
+
+
+class LimitedStream(httpcore.NetworkStream):
+    def __init__(self, inner: httpcore.NetworkStream, limit: Limit) -> None:
+        self._inner = inner
+        self._limit = limit
+        self._bytes = 0
+
+    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
+        data = self._inner.read(max_bytes, _least(timeout, self._limit))
+        self._bytes += len(data)
+        if self._bytes > MAX_BYTES:
+            raise ValueError(f"an answer of more than {MAX_BYTES} bytes")
+        return data
+
+    def write(self, buffer: bytes, timeout: float | None = None) -> None:
+        self._inner.write(buffer, _least(timeout, self._limit))
+
+    def close(self) -> None:
+        self._inner.close()
+
+    def start_tls(
+        self, ssl_context: ssl.SSLContext, server_hostname: str | None = None, timeout: float | None = None
+    ) -> httpcore.NetworkStream:
+        inner = self._inner.start_tls(ssl_context, server_hostname, _least(timeout, self._limit))
+        return LimitedStream(inner, self._limit)
+
+    def get_extra_info(self, info: str) -> Any:
+        return self._inner.get_extra_info(info)
+
+
+class LimitedBackend(httpcore.NetworkBackend):
+    """The network, each of whose waits ends with ``limit``: by TimeoutError, or by the inner backend's own error."""
+
+    def __init__(self, inner: httpcore.NetworkBackend, limit: Limit) -> None:
+        self._inner = inner
+        self._limit = limit
+
+    def connect_tcp(
+        self,
+        host: str,
+        port: int,
+        timeout: float | None = None,
+        local_address: str | None = None,
+        socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
+    ) -> httpcore.NetworkStream:
+        least = _least(timeout, self._limit)
+        return LimitedStream(self._inner.connect_tcp(host, port, least, local_address, socket_options), self._limit)
+
+
+def _least(timeout: float | None, limit: Limit) -> float:
+    left = limit.remaining()
+    if left <= 0:
+        raise TimeoutError
+    return left if timeout is None else min(timeout, left)
+
+
+def transport(limit: Limit, tls: ssl.SSLContext | None = None) -> httpx.HTTPTransport:
+    """Return a transport for one exchange that ends with ``limit``.
+
+    Args:
+        limit: what is left of the time.
+        tls: for https.
+    """
+    made = httpx.HTTPTransport(verify=tls or False, trust_env=False)
+    # httpx has no argument for it.
+    made._pool = httpcore.ConnectionPool(
+        ssl_context=tls, max_connections=1, network_backend=LimitedBackend(httpcore.SyncBackend(), limit)
+    )
+    return made

@@ -1,0 +1,107 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Which endpoint is asked next: in their order, those that failed lately last."""
+
+from __future__ import annotations
+
+import random
+import threading
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from types import TracebackType
+
+from ollama_client.deadline import Deadline
+from ollama_client.errors import BusyError, DeadlineError, NoEndpointError, OllamaError
+from ollama_client.settings import Endpoint, Failover
+
+# Between two rounds while every queue is full, in seconds.
+BUSY_WAIT = (0.5, 1.5)
+
+
+class Try:
+    """One attempt, as a context: an OllamaError within it leads to the next one, unless the answer was shown."""
+
+    def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
+        self._pool = pool
+        self._shown = False
+        self.endpoint = endpoint
+        self.error: OllamaError | None = None
+
+    def shown(self) -> None:
+        """Say that the caller has seen a part of the answer: it cannot be begun anew elsewhere."""
+        self._shown = True
+
+    def __enter__(self) -> Endpoint:
+        return self.endpoint
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> bool:
+        if isinstance(error, OllamaError):
+            self.error = error
+            self._pool.failed(self.endpoint, error)
+            return not self._shown
+        if error is None:
+            self._pool.answered(self.endpoint)
+        return False
+
+
+class Pool:
+    """The endpoints, and which of them are left alone for now. For use by many threads."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], failover: Failover) -> None:
+        self._endpoints = tuple(endpoints)
+        self._failover = failover
+        self._cooling: dict[str, float] = {}
+        self._lock = threading.Lock()
+
+    def tries(self, deadline: Deadline) -> Iterator[Try]:
+        """Yield attempts until the caller leaves off, which it does after the first that succeeds.
+
+        Errors: the OllamaError of the only attempt, NoEndpointError after several, DeadlineError.
+        """
+        failures: dict[str, OllamaError] = {}
+        while True:
+            busy = False
+            for endpoint in self._order():
+                if deadline.remaining() <= 0:
+                    raise _late(failures, deadline)
+                attempt = Try(self, endpoint)
+                yield attempt
+                assert attempt.error is not None, "an attempt succeeded, and another was asked for"
+                failures[endpoint.name] = attempt.error
+                busy = busy or isinstance(attempt.error, BusyError)
+            # So that those who wait do not all come back at once.
+            pause = random.uniform(*BUSY_WAIT)
+            if not busy or self._failover.when_busy == "next" or pause >= deadline.remaining():
+                break
+            time.sleep(pause)
+        if deadline.remaining() <= 0:
+            raise _late(failures, deadline)
+        if len(failures) == 1:
+            raise failures.popitem()[1]
+        raise NoEndpointError(list(failures.values()), deadline.elapsed())
+
+    def failed(self, endpoint: Endpoint, error: OllamaError) -> None:
+        if error.cools:
+            with self._lock:
+                self._cooling[endpoint.name] = time.monotonic() + self._failover.cooldown
+
+    def answered(self, endpoint: Endpoint) -> None:
+        with self._lock:
+            self._cooling.pop(endpoint.name, None)
+
+    def _order(self) -> list[Endpoint]:
+        """The ready ones, then the cooling ones: better a poor chance than none."""
+        now = time.monotonic()
+        with self._lock:
+            ready = [one for one in self._endpoints if self._cooling.get(one.name, 0.0) <= now]
+            for one in ready:
+                if one.name in self._cooling:
+                    # This caller finds out whether it is back; the others go elsewhere until then.
+                    self._cooling[one.name] = now + self._failover.cooldown
+            rest = [one for one in self._endpoints if one not in ready]
+            return ready + sorted(rest, key=lambda one: self._cooling[one.name])
+
+
+def _late(failures: Mapping[str, OllamaError], deadline: Deadline) -> DeadlineError:
+    told = "; ".join(f"{name}: {error.message}" for name, error in failures.items())
+    return DeadlineError("the time is up" + (f" ({told})" if told else ""), elapsed=deadline.elapsed())

@@ -1,0 +1,205 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Everything that can go wrong, in one tree. No function of this package returns an error as text.
+
+- GizziError
+  - SettingsError: the settings cannot be read
+  - PromptError: there is nothing to ask
+  - DeadlineError: the whole call took longer than it may
+  - SchemaError: the answer is not what the schema asks for
+  - OllamaError: one attempt at one endpoint
+    - UnreachableError: no connection
+    - SlowError: connected, and no token in time
+    - BusyError: its queue is full
+    - RefusedError: it wants a token, or another one
+    - ModelMissingError: it does not have the model
+    - WrongModelError: another model answered
+    - ServerError: it failed, before or in the middle of the answer
+    - CutOffError: the answer broke off
+    - EmptyAnswerError: the answer has no text
+    - NotOllamaError: what answers there is not Ollama
+  - NoEndpointError: every endpoint failed; ``attempts`` has each one's error
+  - GizziApiError: the Gizzi API
+    - ApiUnreachableError, ApiRefusedError, ApiAnswerError
+    - StaleDataError: its data is too old to judge by
+  - NodeError: the own journal or metrics cannot be read
+  - LedgerError: the ledger cannot be read or written
+  - ClaudeError: Claude
+    - ClaudeUnsetError: not set up, such as no API key
+    - BudgetError: the day's budget is spent
+    - ClaudeUnavailableError: no answer, or an error for an answer
+    - ClaudeAnswerError: an answer that cannot be used
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GizziError(Exception):
+    """What went wrong. ``str()`` is a whole sentence for a person.
+
+    Attributes:
+        message: what happened.
+        hint: what to do about it.
+        endpoint: whom it happened with, or None.
+        elapsed: seconds since the call began, or None where time plays no part.
+    """
+
+    hint = ""
+
+    def __init__(
+        self, message: str, *, endpoint: str | None = None, elapsed: float | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.endpoint = endpoint
+        self.elapsed = elapsed
+        if hint is not None:
+            self.hint = hint
+
+    def __str__(self) -> str:
+        where = f"{self.endpoint}: " if self.endpoint else ""
+        after = f" (after {self.elapsed:.1f} s)" if self.elapsed is not None else ""
+        return f"{where}{self.message}{after}" + (f". {self.hint}" if self.hint else "")
+
+
+class SettingsError(GizziError):
+    hint = "Correct the file or the variable that is named."
+
+
+class PromptError(GizziError):
+    hint = "Ask something."
+
+
+class DeadlineError(GizziError):
+    hint = "Ask less, use a smaller model, or raise deadlines.total."
+
+
+class SchemaError(GizziError):
+    """``text`` is what came instead."""
+
+    hint = "Ask again, or use a larger model."
+
+    def __init__(self, message: str, *, text: str, endpoint: str | None = None, elapsed: float | None = None) -> None:
+        super().__init__(message, endpoint=endpoint, elapsed=elapsed)
+        self.text = text
+
+
+class OllamaError(GizziError):
+    """One attempt at one endpoint. ``cools``: whether the endpoint is left alone for a while after it."""
+
+    cools = True
+
+
+class UnreachableError(OllamaError):
+    hint = "See whether Ollama runs there (systemctl status ollama) and whether the firewall lets this host in."
+
+
+class SlowError(OllamaError):
+    hint = "See its load; raise deadlines.first_token if the model takes longer to load."
+
+
+class BusyError(OllamaError):
+    hint = 'Ask again later, or set failover.when_busy to "wait".'
+    cools = False
+
+
+class RefusedError(OllamaError):
+    hint = "See the endpoint's token_file."
+
+
+class ModelMissingError(OllamaError):
+    hint = "Pull the model there, or set `model` to one that it has."
+    cools = False
+
+
+class WrongModelError(OllamaError):
+    hint = "See what stands between this host and Ollama."
+
+
+class ServerError(OllamaError):
+    hint = "See Ollama's journal there (journalctl -u ollama)."
+
+
+class CutOffError(OllamaError):
+    hint = "See whether Ollama was restarted there (journalctl -u ollama)."
+
+
+class EmptyAnswerError(OllamaError):
+    hint = "Ask in other words, or use another model."
+    cools = False
+
+
+class NotOllamaError(OllamaError):
+    hint = "See the endpoint's address and port."
+
+
+class NoEndpointError(GizziError):
+    """Every endpoint failed."""
+
+    def __init__(self, attempts: Sequence[OllamaError], elapsed: float) -> None:
+        self.attempts = tuple(attempts)
+        told = "; ".join(f"{error.endpoint}: {error.message}" for error in self.attempts)
+        hints = dict.fromkeys(error.hint for error in self.attempts)
+        super().__init__(f"no endpoint answered: {told}", elapsed=elapsed, hint=" ".join(hints))
+
+
+class GizziApiError(GizziError):
+    hint = "See the service gizzi-api on the Gizzi host."
+
+
+class ApiUnreachableError(GizziApiError):
+    hint = "See whether gizzi-api runs there, whether api.url is right, and whether the firewall lets this host in."
+
+
+class ApiRefusedError(GizziApiError):
+    """``status`` is the HTTP status."""
+
+    hint = "See the path, and api.token_file for queries of Prometheus."
+
+    def __init__(self, message: str, status: int, *, endpoint: str, elapsed: float) -> None:
+        super().__init__(message, endpoint=endpoint, elapsed=elapsed)
+        self.status = status
+
+
+class ApiAnswerError(GizziApiError):
+    hint = "See what answers at api.url."
+
+
+class StaleDataError(GizziApiError):
+    hint = "See Prometheus on the Gizzi host."
+
+
+class NodeError(GizziError):
+    hint = "See the section [node] of the settings, and whether this user may read the journal (group systemd-journal)."
+
+
+class LedgerError(GizziError):
+    hint = "See ledger.path: the file and its folder must be writable, and the file a ledger."
+
+
+class ClaudeError(GizziError):
+    pass
+
+
+class ClaudeUnsetError(ClaudeError):
+    hint = "Set claude.api_key_file or ANTHROPIC_API_KEY, and install the extra [claude]."
+
+
+class BudgetError(ClaudeError):
+    hint = "Wait for the next day (UTC), or raise claude.budget."
+
+
+class ClaudeUnavailableError(ClaudeError):
+    """``billed``: whether it may have cost something all the same."""
+
+    hint = "Try again later."
+
+    def __init__(self, message: str, *, endpoint: str, elapsed: float, billed: bool, hint: str | None = None) -> None:
+        super().__init__(message, endpoint=endpoint, elapsed=elapsed, hint=hint)
+        self.billed = billed
+
+
+class ClaudeAnswerError(ClaudeError):
+    hint = "See claude.model and claude.max_tokens."

@@ -1,0 +1,109 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The Gizzi API: what it says, as long as it is the Gizzi API that says it, and in time."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+import httpx
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from ollama_client.deadline import Deadline, transport
+from ollama_client.errors import ApiAnswerError, ApiRefusedError, ApiUnreachableError, StaleDataError
+from ollama_client.settings import Api
+
+STATUS = "/api/network/status"
+Status = Literal["offline", "isolated", "lagging", "unknown", "syncing", "healthy"]
+WORST_FIRST: tuple[Status, ...] = ("offline", "isolated", "lagging", "unknown", "syncing", "healthy")
+
+
+class Model(BaseModel):
+    # A later API may say more.
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class Validator(Model):
+    """Null is not known. Heights in blocks, ages in seconds."""
+
+    number: int
+    name: str
+    status: Status
+    reason: str
+    block_height: int | None
+    finalized_height: int | None
+    peers: int | None
+    lag: int | None
+    age_seconds: float | None
+
+
+class Summary(Model):
+    best_height: int | None
+    finalized_height: int | None
+    spread: int | None
+
+
+class NetworkStatus(Model):
+    """``stale``: too old to judge by; ``error``: why the API could not renew it."""
+
+    generated_at: str
+    age_seconds: float | None
+    stale: bool
+    error: str | None
+    summary: Summary
+    validators: list[Validator]
+
+    def worst_first(self) -> list[Validator]:
+        return sorted(self.validators, key=lambda one: (WORST_FIRST.index(one.status), one.number))
+
+
+def get(api: Api, path: str) -> Any:
+    """Return an answer of the API.
+
+    Args:
+        api: where it is.
+        path: with its query, such as "/api/network/status".
+
+    Errors: GizziApiError, SettingsError.
+    """
+    deadline = Deadline(api.timeout)
+    if not path.startswith("/") or path.startswith("//"):
+        raise ApiRefusedError(f"no path of the API: {path!r}", 0, endpoint=api.address, elapsed=0.0)
+    try:
+        with httpx.Client(
+            transport=transport(deadline, api.tls), headers=api.headers(), timeout=None, trust_env=False
+        ) as client:
+            response = client.get(api.address + path)
+    except (httpx.TimeoutException, TimeoutError) as error:
+        raise ApiUnreachableError("no answer in time", endpoint=api.address, elapsed=deadline.elapsed()) from error
+    except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+        raise ApiUnreachableError("no answer", endpoint=api.address, elapsed=deadline.elapsed()) from error
+    try:
+        answer = json.loads(response.content)
+    except (ValueError, RecursionError) as error:
+        text = f"HTTP {response.status_code}, and no JSON: it is not the Gizzi API that answers"
+        raise ApiAnswerError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error
+    if response.status_code != 200:
+        told = answer.get("detail") if isinstance(answer, dict) else None
+        text = f"HTTP {response.status_code}" + (f": {str(told)[:200]}" if told else "")
+        raise ApiRefusedError(text, response.status_code, endpoint=api.address, elapsed=deadline.elapsed())
+    return answer
+
+
+def refuse_stale(answer: Any, api: Api) -> None:
+    """Raise StaleDataError if the API says itself that its data is too old to judge by."""
+    if isinstance(answer, dict) and answer.get("stale"):
+        why = f": {answer['error']}" if answer.get("error") else ""
+        raise StaleDataError(f"its data is too old to judge by{why}", endpoint=api.address)
+
+
+def network_status(api: Api) -> NetworkStatus:
+    """Return the state of every validator. Errors: GizziApiError, SettingsError."""
+    answer = get(api, STATUS)
+    try:
+        return NetworkStatus.model_validate(answer)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ApiAnswerError(f"not the answer of a Gizzi API: {where}: {first['msg']}", endpoint=api.address) from error

@@ -1,0 +1,59 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""An answer that must fit a schema, checked on arrival."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from ollama_client.answer import Answer
+from ollama_client.errors import PromptError, SchemaError
+
+Schema = type[BaseModel] | Mapping[str, Any]
+
+
+def document(schema: Schema) -> Mapping[str, Any]:
+    """Return the JSON schema of a model class, or the given one. Errors: PromptError."""
+    if isinstance(schema, type):
+        return schema.model_json_schema()
+    import jsonschema  # slow to import, and needed by few
+
+    try:
+        jsonschema.Draft202012Validator.check_schema(schema)
+    except jsonschema.SchemaError as error:
+        raise PromptError(f"the schema is none: {error.message}", hint="Correct it.") from error
+    return schema
+
+
+def validate(answer: Answer, schema: Schema) -> Any:
+    """Return the answer as the schema's object. Errors: SchemaError."""
+    try:
+        if isinstance(schema, type):
+            return schema.model_validate_json(answer.text)
+        value = json.loads(answer.text)
+        why = _misfit(value, schema)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        why = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
+    except (ValueError, RecursionError):
+        why = "no JSON"
+    if why is None:
+        return value
+    cut = "" if answer.complete else ", which was cut off at prompt.answer_tokens"
+    raise SchemaError(
+        f"the answer{cut} is not what was asked for: {why}",
+        text=answer.text,
+        endpoint=answer.endpoint,
+        elapsed=answer.seconds,
+    )
+
+
+def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:
+    import jsonschema
+
+    error = next(jsonschema.Draft202012Validator(schema).iter_errors(value), None)
+    return None if error is None else str(error.message)[:200]

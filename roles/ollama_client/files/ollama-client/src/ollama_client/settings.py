@@ -1,0 +1,223 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The one settings object: a TOML file, and the environment over it."""
+
+from __future__ import annotations
+
+import os
+import ssl
+from functools import cached_property
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import SettingsError as SourceError
+
+from ollama_client.errors import SettingsError
+
+CONFIG_VARIABLE = "GIZZI_CONFIG"
+DEFAULT_CONFIG = Path("/etc/gizzi/client.toml")
+
+Seconds = Annotated[float, Field(gt=0, le=86_400)]
+Dollars = Annotated[float, Field(ge=0)]
+
+
+def _state(kind: Literal["cache", "state"]) -> Path:
+    """Where a user's own files go, after the XDG base directories."""
+    variable, default = {"cache": ("XDG_CACHE_HOME", "~/.cache"), "state": ("XDG_STATE_HOME", "~/.local/state")}[kind]
+    return Path(os.environ.get(variable) or default).expanduser() / "gizzi"
+
+
+class Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Section):
+    """Something reached over HTTP."""
+
+    url: AnyHttpUrl
+    token_file: Annotated[Path | None, Field(description="File with a bearer token.")] = None
+    ca_file: Annotated[Path | None, Field(description="CA of its certificate; without it the machine's own.")] = None
+
+    @property
+    def address(self) -> str:
+        """The URL without a slash at its end."""
+        return str(self.url).rstrip("/")
+
+    def headers(self) -> dict[str, str]:
+        """Return the authorization, if there is a token. Errors: SettingsError."""
+        if self.token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {read_secret(self.token_file)}"}
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext | None:
+        """What to check its certificate with; None for plain HTTP. Errors: SettingsError."""
+        if self.url.scheme != "https":
+            return None
+        try:
+            return ssl.create_default_context(cafile=self.ca_file)
+        except OSError as error:
+            raise SettingsError(f"ca_file {self.ca_file} cannot be used: {error}") from error
+
+
+class Endpoint(Server):
+    """An Ollama server, or a gateway before one."""
+
+    name: Annotated[str, Field(min_length=1, description="As messages call it.")]
+
+
+class Api(Server):
+    """The Gizzi API."""
+
+    url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:8080")
+    timeout: Seconds = 10.0
+
+
+class Deadlines(Section):
+    connect: Seconds = 5.0
+    first_token: Annotated[Seconds, Field(description="Of one attempt: queue, load of the model, prompt.")] = 120.0
+    stall: Annotated[Seconds, Field(description="Between two tokens.")] = 30.0
+    total: Annotated[Seconds, Field(description="The whole call with every attempt.")] = 300.0
+
+
+class Failover(Section):
+    cooldown: Annotated[Seconds, Field(description="An endpoint that failed is left alone for so long.")] = 30.0
+    when_busy: Annotated[
+        Literal["next", "wait"], Field(description="All queues full: fail, or ask again until the deadline.")
+    ] = "next"
+
+
+class Cache(Section):
+    seconds: Annotated[float, Field(ge=0, le=86_400, description="0: no cache.")] = 45.0
+    folder: Annotated[Path, Field(description="The command's; share it by group.")] = Field(
+        default_factory=lambda: _state("cache")
+    )
+
+
+class Prompt(Section):
+    context_tokens: Annotated[int, Field(ge=512, description="Room for prompt and answer together.")] = 8192
+    answer_tokens: Annotated[int, Field(ge=16, description="An answer ends there.")] = 1024
+    temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+
+
+class Thresholds(Section):
+    max_lag: Annotated[int, Field(ge=0, description="Blocks behind the best.")] = 10
+    max_finality_lag: Annotated[int, Field(ge=0, description="Best above finalized.")] = 50
+    min_peers: Annotated[int, Field(ge=0)] = 3
+    stale_seconds: Annotated[Seconds, Field(description="Older data tells nothing.")] = 90.0
+    confidence: Annotated[float, Field(ge=0, le=1, description="A model less sure is not believed.")] = 0.6
+
+
+class Claude(Section):
+    api_key_file: Annotated[Path | None, Field(description="Without it ANTHROPIC_API_KEY.")] = None
+    url: Annotated[AnyHttpUrl | None, Field(description="Without it Anthropic's own.")] = None
+    model: str = "claude-sonnet-5-5"
+    timeout: Annotated[Seconds, Field(description="One call with its retries.")] = 60.0
+    max_tokens: Annotated[int, Field(ge=64)] = 1024
+    budget: Annotated[Dollars, Field(description="Dollars per day (UTC); 0: never ask.")] = 2.0
+    price_in: Annotated[Dollars, Field(description="Dollars per million tokens of prompts.")] = 3.0
+    price_out: Annotated[Dollars, Field(description="Dollars per million tokens of answers.")] = 15.0
+
+
+class Ledger(Section):
+    path: Path = Field(default_factory=lambda: _state("state") / "ledger.db")
+
+
+class Node(Section):
+    """This host's own validator."""
+
+    unit: Annotated[str, Field(pattern=r"^[A-Za-z0-9:_.@\\-]+$")] = "flare-node"
+    metrics_url: AnyHttpUrl = AnyHttpUrl("http://127.0.0.1:9615/metrics")
+    timeout: Seconds = 10.0
+    bootnodes: Annotated[tuple[str, ...], Field(description="What `gizzi peers` may recommend.")] = ()
+
+
+class Settings(BaseSettings):
+    model_config = SettingsConfigDict(
+        env_prefix="GIZZI_",
+        env_nested_delimiter="__",
+        extra="forbid",
+        frozen=True,
+        nested_model_default_partial_update=True,
+    )
+
+    model: Annotated[str, Field(min_length=1)] = "llama3.1:8b"
+    endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1, description="Asked in this order.")] = (
+        Endpoint(name="own", url=AnyHttpUrl("http://127.0.0.1:11434")),
+    )
+    api: Api = Api()
+    deadlines: Deadlines = Deadlines()
+    failover: Failover = Failover()
+    cache: Cache = Cache()
+    prompt: Prompt = Prompt()
+    thresholds: Thresholds = Thresholds()
+    claude: Claude = Claude()
+    ledger: Ledger = Ledger()
+    node: Node = Node()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls, toml_file=config_path())
+
+    @field_validator("endpoints")
+    @classmethod
+    def _unique(cls, endpoints: tuple[Endpoint, ...]) -> tuple[Endpoint, ...]:
+        names = [endpoint.name for endpoint in endpoints]
+        if doubles := sorted({name for name in names if names.count(name) > 1}):
+            raise ValueError(f"every endpoint needs its own name; twice: {', '.join(doubles)}")
+        return endpoints
+
+
+def config_path() -> Path:
+    """Return where the settings' file is, or would be."""
+    return Path(os.environ.get(CONFIG_VARIABLE) or DEFAULT_CONFIG)
+
+
+def load() -> Settings:
+    """Read the settings. Errors: SettingsError, which names every mistake."""
+    path = config_path()
+    try:
+        # A file that exists and cannot be read is no reason for defaults.
+        if path.exists():
+            path.read_bytes()
+        return Settings()
+    except ValidationError as error:
+        mistakes = [
+            f"{'.'.join(str(part) for part in one['loc']) or 'settings'}: {one['msg']}" for one in error.errors()
+        ]
+        raise SettingsError(f"{path} or the environment: {'; '.join(mistakes)}") from error
+    except (SourceError, OSError, ValueError) as error:
+        raise SettingsError(f"{path}: {error}") from error
+
+
+def at(host: str) -> Endpoint:
+    """Return the endpoint of a host, with port 11434 and http unless it says otherwise. Errors: SettingsError."""
+    text = host if "://" in host else f"http://{host}"
+    try:
+        url = AnyHttpUrl(text)
+        # A URL without a port means Ollama's, except where the scheme was given and so its own port.
+        if "://" not in host and url.port == 80 and not text.rstrip("/").endswith(":80"):
+            url = AnyHttpUrl.build(scheme="http", host=url.host or "", port=11434, path=(url.path or "/").lstrip("/"))
+    except ValidationError as error:
+        raise SettingsError(f"no address of an Ollama server: {host!r}") from error
+    return Endpoint(name=str(url).rstrip("/"), url=url)
+
+
+def read_secret(path: Path) -> str:
+    """Return what a file with a secret holds; nothing in it is an error too. Errors: SettingsError."""
+    try:
+        secret = path.read_text("utf-8").strip()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"the secret in {path} cannot be read: {error}") from error
+    if not secret:
+        raise SettingsError(f"the secret in {path} is empty")
+    return secret

@@ -1,0 +1,58 @@
+"""The command gizzi: in this process, or as its users run it, in one of its own."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from ollama_client import Settings
+from ollama_client.cli.app import app
+from typer.testing import CliRunner, Result
+
+COMMAND = [sys.executable, "-c", "from ollama_client.cli.app import main; main()"]
+
+
+def configure(settings: Settings) -> None:
+    """Write the file that the command will read."""
+    Path(os.environ["GIZZI_CONFIG"]).write_text(toml(settings.model_dump(mode="json", exclude_unset=True)))
+
+
+def gizzi(*arguments: str) -> Result:
+    """Run the command here."""
+    return CliRunner().invoke(app, list(arguments), prog_name="gizzi")
+
+
+def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Run the command in a process of its own."""
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
+    streams = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen([*COMMAND, *arguments], text=True, env=variables, **(streams | options))
+
+
+def finished(*arguments: str, **options: Any) -> tuple[int, str, str]:
+    """Run it to its end; return its exit status, standard output and standard error."""
+    given = options.pop("input", None)
+    if given is not None:
+        options["stdin"] = subprocess.PIPE
+    with process(*arguments, **options) as running:
+        out, err = running.communicate(given, timeout=30)
+    return running.returncode, out, err
+
+
+def toml(table: dict[str, Any], path: str = "") -> str:
+    """Write settings as TOML."""
+    text = "".join(f"{key} = {json.dumps(one)}\n" for key, one in table.items() if not _nested(one) and one is not None)
+    for key, one in table.items():
+        if isinstance(one, dict):
+            text += f"[{path}{key}]\n{toml(one, f'{path}{key}.')}"
+        elif _nested(one):
+            text += "".join(f"[[{path}{key}]]\n{toml(item)}" for item in one)
+    return text
+
+
+def _nested(value: object) -> bool:
+    return isinstance(value, dict) or (isinstance(value, list) and bool(value) and isinstance(value[0], dict))

@@ -1,0 +1,52 @@
+"""The client against servers on real sockets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import fake_ollama
+import pytest
+from ollama_client import OllamaClient, Settings
+
+Serve = Callable[..., fake_ollama.Server]
+MakeSettings = Callable[..., Settings]
+MakeClient = Callable[..., OllamaClient]
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No settings and no files of the machine."""
+    for name in ("ANTHROPIC_API_KEY", "OLLAMA_HOST", "OLLAMA_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIZZI_CONFIG", str(tmp_path / "client.toml"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """``serve(behaviour)`` gives a running server."""
+    with ExitStack() as stack:
+        yield lambda behave, port=0: stack.enter_context(fake_ollama.running(behave, port))
+
+
+@pytest.fixture
+def settings() -> MakeSettings:
+    """``settings(*servers, **sections)`` with deadlines that a test can wait for."""
+
+    def make(*servers: fake_ollama.Server | str, **sections: Any) -> Settings:
+        urls = [one if isinstance(one, str) else one.url for one in servers] or ["http://127.0.0.1:9"]
+        endpoints = [{"name": f"server{number}", "url": url} for number, url in enumerate(urls, 1)]
+        deadlines = {"connect": 0.5, "first_token": 0.5, "stall": 0.5, "total": 2.0} | sections.pop("deadlines", {})
+        return Settings(**({"endpoints": endpoints, "deadlines": deadlines} | sections))
+
+    return make
+
+
+@pytest.fixture
+def client(settings: MakeSettings) -> MakeClient:
+    """``client(*servers, **sections)``."""
+    return lambda *servers, **sections: OllamaClient(settings=settings(*servers, **sections))

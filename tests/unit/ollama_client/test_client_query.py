@@ -1,0 +1,223 @@
+"""A question and its answer, its cache, and the order of the endpoints."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import fake_ollama
+import pytest
+from conftest import MakeClient, Serve
+from fake_ollama import say
+from ollama_client import Data, OllamaClient, errors
+from pydantic import BaseModel
+
+
+class Verdict(BaseModel):
+    status: str
+    reason: str
+
+
+def test_a_question_gets_its_answer(serve: Serve, client: MakeClient) -> None:
+    server = serve(say("Paris is the capital."))
+    assert client(server).query("The capital of France?", "Be brief.") == "Paris is the capital."
+    asked = server.asked[0]
+    assert asked["path"] == "/api/generate"
+    assert (asked["body"]["model"], asked["body"]["prompt"]) == ("llama3.1:8b", "The capital of France?")
+    assert asked["body"]["system"] == "Be brief."
+    assert asked["body"]["options"] == {"num_ctx": 8192, "num_predict": 1024, "temperature": 0.0}
+
+
+def test_an_answer_comes_with_where_it_is_from(serve: Serve, client: MakeClient) -> None:
+    answer = client(serve(say("two words"))).ask("?")
+    assert (answer.endpoint, answer.tokens_in, answer.tokens_out) == ("server1", 40, 2)
+    assert answer.complete and not answer.cached and 0 < answer.seconds < 2
+
+
+def test_an_answer_cut_at_its_length_says_so(serve: Serve, client: MakeClient) -> None:
+    assert not client(serve(say("and so on", done_reason="length"))).ask("?").complete
+
+
+def test_host_and_model_as_arguments(serve: Serve) -> None:
+    server = serve(say("yes"))
+    with OllamaClient(server.url, "phi3:mini") as client:
+        assert client.query("?") == "yes"
+    assert server.asked[0]["body"]["model"] == "phi3:mini"
+
+
+def test_a_stream_comes_as_it_is_made(serve: Serve, client: MakeClient) -> None:
+    server = serve(say("one two three", delay=0.1))
+    start = time.monotonic()
+    times = [(piece, time.monotonic() - start) for piece in client(server).stream("count")]
+    assert "".join(piece for piece, _unused in times) == "one two three"
+    assert times[0][1] < times[-1][1] - 0.15
+
+
+def test_json_is_checked_on_arrival(serve: Serve, client: MakeClient) -> None:
+    server = serve(say('{"status": "HEALTHY", "reason": "in step"}'))
+    assert client(server).query_json("?", Verdict) == Verdict(status="HEALTHY", reason="in step")
+    wanted = {"type": "object", "properties": {"status": {"type": "string"}}, "required": ["status"]}
+    assert client(server).query_json("?", wanted) == {"status": "HEALTHY", "reason": "in step"}
+    assert server.asked[0]["body"]["format"]["required"] == ["status", "reason"]
+
+
+@pytest.mark.parametrize("text", ["HEALTHY", "{}", '{"status": 1, "reason": ""}', "[]", '{"status": "HEALTHY", "rea'])
+def test_what_is_off_the_schema_is_an_error_and_not_kept(serve: Serve, client: MakeClient, text: str) -> None:
+    server = serve(say(text))
+    one = client(server)
+    for schema in (Verdict, Verdict.model_json_schema()):
+        for _unused in range(2):
+            with pytest.raises(errors.SchemaError) as caught:
+                one.query_json("?", schema)
+            assert caught.value.text == text
+            assert caught.value.endpoint == "server1"
+    assert len(server.asked) == 4
+
+
+def test_a_schema_that_is_none_is_the_callers_mistake(client: MakeClient) -> None:
+    with pytest.raises(errors.PromptError, match="schema"):
+        client().query_json("?", {"type": "strong"})
+
+
+def test_nothing_to_ask_is_an_error(client: MakeClient) -> None:
+    with pytest.raises(errors.PromptError):
+        client().query("  \n")
+
+
+def test_the_same_question_is_asked_once(serve: Serve, client: MakeClient) -> None:
+    server = serve(say("yes"))
+    one = client(server)
+    assert [one.ask("?").cached for _unused in range(3)] == [False, True, True]
+    assert "".join(one.stream("?")) == "yes"
+    assert len(server.asked) == 1
+    one.query("?", fresh=True)
+    assert len(server.asked) == 2
+
+
+def test_whatever_shapes_an_answer_is_part_of_its_key(serve: Serve, client: MakeClient) -> None:
+    server = serve(say('{"status": "a", "reason": "b"}'))
+    one = client(server)
+    one.query("?")
+    one.query("? ?")
+    one.query("?", "Be brief.")
+    one.query("?", data=[Data("journal", "x")])
+    one.query("?", data=[Data("journal", "y")])
+    one.query_json("?", Verdict)
+    one.model = "phi3:mini"
+    one.query("?")
+    assert len(server.asked) == 7
+
+
+def test_an_answer_is_kept_for_its_time_only(serve: Serve, client: MakeClient) -> None:
+    server = serve(say("yes"))
+    one = client(server, cache={"seconds": 0.1})
+    one.query("?")
+    time.sleep(0.12)
+    one.query("?")
+    off = client(server, cache={"seconds": 0})
+    off.query("?")
+    off.query("?")
+    assert len(server.asked) == 4
+
+
+def test_twenty_threads_with_one_question_ask_once(serve: Serve, client: MakeClient) -> None:
+    server = serve(say("yes", delay=0.2))
+    one = client(server)
+    with ThreadPoolExecutor(20) as pool:
+        assert set(pool.map(one.query, ["?"] * 20)) == {"yes"}
+    assert len(server.asked) == 1
+
+
+def test_the_second_endpoint_answers_for_the_first(serve: Serve, client: MakeClient) -> None:
+    second = serve(say("yes"))
+    one = client(f"http://127.0.0.1:{fake_ollama.closed_port()}", second)
+    assert one.ask("?").endpoint == "server2"
+
+
+def test_one_that_failed_is_left_alone_and_then_asked_again(serve: Serve, client: MakeClient) -> None:
+    first, second = serve(fake_ollama.status(500)), serve(say("yes"))
+    one = client(first, second, failover={"cooldown": 0.3})
+    assert [one.ask("?", fresh=True).endpoint for _unused in range(3)] == ["server2"] * 3
+    assert len(first.asked) == 1
+    first.behave = say("back")
+    time.sleep(0.32)
+    assert one.ask("?", fresh=True).endpoint == "server1"
+
+
+def test_no_answer_is_begun_anew_once_it_was_shown(serve: Serve, client: MakeClient) -> None:
+    second = serve(say("another"))
+    one = client(serve(fake_ollama.truncated), second)
+    stream = one.stream("?")
+    assert next(stream) == "HEALTHY"
+    with pytest.raises(errors.CutOffError):
+        next(stream)
+    assert not second.asked
+    # Nobody has seen the beginning of this one.
+    assert client(serve(fake_ollama.truncated), second).query("?") == "another"
+
+
+def test_a_stream_goes_on_to_the_next_before_its_first_token(serve: Serve, client: MakeClient) -> None:
+    one = client(serve(fake_ollama.html), serve(say("yes it is")))
+    assert "".join(one.stream("?")) == "yes it is"
+
+
+def test_killing_the_first_under_load_fails_no_query(serve: Serve, client: MakeClient) -> None:
+    first, second = serve(say("from the first one", delay=0.02)), serve(say("from the second one", delay=0.02))
+    port = first.port
+    one = client(first, second, failover={"cooldown": 0.2}, cache={"seconds": 0}, deadlines={"total": 10.0})
+    answers: list[str] = []
+    over = threading.Event()
+
+    def load(number: int) -> None:
+        while not over.is_set():
+            answers.append(one.query(f"question of {number}"))
+
+    with ThreadPoolExecutor(8) as pool:
+        workers = [pool.submit(load, number) for number in range(8)]
+        try:
+            fake_ollama.until(lambda: len(answers) > 20)
+            first.stop()
+            fake_ollama.until(lambda: answers[-8:].count("from the second one") == 8)
+            again = serve(say("from the first again", delay=0.02), port)
+            fake_ollama.until(lambda: answers[-8:].count("from the first again") == 8)
+        finally:
+            over.set()
+        for worker in workers:
+            worker.result()
+    assert again.asked
+
+
+def test_a_full_queue_means_the_next_endpoint(serve: Serve, client: MakeClient) -> None:
+    first, second = serve(fake_ollama.queue_full), serve(say("yes"))
+    one = client(first, second)
+    assert [one.ask("?", fresh=True).endpoint for _unused in range(2)] == ["server2"] * 2
+    assert len(first.asked) == 2, "it is alive, and not left alone"
+
+
+def test_a_full_queue_means_a_wait_by_setting(
+    serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ollama_client.endpoints.BUSY_WAIT", (0.05, 0.1))
+    server = serve(fake_ollama.queue_full)
+
+    def after_three(handler: fake_ollama.Handler) -> None:
+        (fake_ollama.queue_full if len(server.asked) < 3 else say("yes"))(handler)
+
+    server.behave = after_three
+    one = client(server, failover={"when_busy": "wait"})
+    assert one.query("?") == "yes"
+    server.behave = fake_ollama.queue_full
+    start = time.monotonic()
+    with pytest.raises((errors.BusyError, errors.DeadlineError), match="queue is full"):
+        one.query("another", timeout=0.6)
+    assert 0.3 < time.monotonic() - start < 1
+
+
+def test_a_token_goes_along_and_the_environment_does_not(
+    serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    server = serve(say("yes"))
+    assert client(server).query("?") == "yes"
+    assert "Authorization" not in {name.title() for name in server.asked[0]["headers"]}
