@@ -6,7 +6,7 @@ Each test breaks something and mends it again.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -21,6 +21,7 @@ from lab.network import (
     fault,
     heal,
     own_metric,
+    prometheus,
     prometheus_hanging,
     prometheus_stopped,
     query,
@@ -30,7 +31,7 @@ from lab.network import (
 )
 from lab.testing import Lab, wait_until
 
-CONVERGE = "molecule/gizzi_api/converge.yml"
+RULES = "/etc/prometheus/gizzi/rules.yml"
 # Seconds between two scrapes of the lab's Prometheus, and for a question to go over SSH.
 SCRAPE = 1
 ASKING = 1
@@ -50,11 +51,6 @@ class Limits:
     def shown(self) -> float:
         """When a fault must show: two scrapes and the API's cache."""
         return 2 * SCRAPE + self.cache + ASKING
-
-
-@pytest.fixture(scope="module")
-def gizzi(fleet: dict[str, Host]) -> Host:
-    return fleet["validator01"]
 
 
 @pytest.fixture(scope="module")
@@ -192,21 +188,45 @@ def queries(gizzi: Host) -> int:
     )
 
 
-def test_the_names_of_etrid_s_own_document(lab: Lab, fleet: dict[str, Host], gizzi: Host, limits: Limits) -> None:
-    (play,) = yaml.safe_load((lab.project / CONVERGE).read_text())
+def test_a_stopped_node_fires_its_alert_and_no_other(fleet: dict[str, Host], gizzi: Host) -> None:
+    # Their patience is minutes.
+    gizzi.check_output("cp -a %s %s.kept && sed --in-place -E 's/for: [0-9]+m/for: 1s/' %s", RULES, RULES, RULES)
+    try:
+        gizzi.check_output("systemctl reload prometheus.service")
+        assert firing(gizzi) == set()
+        fleet["validator10"].check_output("systemctl stop flare-node.service")
+        try:
+            wait_until(lambda: firing(gizzi) == {("ValidatorOffline", "10", "validator10")}, AGAIN, "the alert fires")
+        finally:
+            fleet["validator10"].check_output("systemctl start flare-node.service")
+        wait_until(lambda: firing(gizzi) == set(), AGAIN, "the alert ends")
+    finally:
+        gizzi.check_output("mv %s.kept %s && systemctl reload prometheus.service", RULES, RULES)
+
+
+def firing(gizzi: Host) -> set[tuple[str, str, str]]:
+    """Return the alerts that Prometheus fires: name, validator, instance."""
+    return {
+        (alert["labels"]["alertname"], alert["labels"].get("validator", ""), alert["labels"].get("instance", ""))
+        for alert in prometheus(gizzi, "alerts")["alerts"]
+        if alert["state"] == "firing"
+    }
+
+
+def test_the_names_of_etrid_s_own_document(
+    lab: Lab, fleet: dict[str, Host], gizzi: Host, limits: Limits, converge: Callable[..., str]
+) -> None:
+    (play,) = yaml.safe_load((lab.project / "molecule/gizzi_api/converge.yml").read_text())
     stock = play["vars"]["gizzi_api_settings"]
     with ill(list(fleet.values()), names="etrid"):
         wait_for(gizzi, dict.fromkeys((1, 2, 10, 21), "unknown"), limits.shown)
         try:
-            etrid = stock | {"prometheus": {"preset": "etrid"}}
-            result = lab.playbook(CONVERGE, variables={"gizzi_api_settings": etrid})
-            assert result.returncode == 0, result.stdout
+            converge(gizzi_api_settings=stock | {"prometheus": {"preset": "etrid"}})
             wait_for(gizzi, {}, limits.shown)
             fault(fleet["validator21"], names="etrid", peers=0)
             wait_for(gizzi, {21: "isolated"}, limits.shown)
             validator = ask(gizzi, "/api/validator/2")[1]
             assert validator["finalized_height"] == validator["block_height"] - 3
         finally:
-            result = lab.playbook(CONVERGE)
-            assert result.returncode == 0, result.stdout
+            converge()
     wait_for(gizzi, {}, limits.shown)
