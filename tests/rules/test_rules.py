@@ -136,9 +136,9 @@ def sound() -> Series:
 
 def page_gone(number: int) -> Series:
     """Return what is left of a validator that cannot be scraped any more."""
-    ends = f"1000+5x10 stale _x{STEPS - 12}"
+    ends = f"1000+5x53 stale _x{STEPS - 54}"
     names = (height(number), height(number, "finalized"), height(number, "sync_target"), peers(number), syncing(number))
-    return {up(number): f"1x10 0x{STEPS - 11}"} | dict.fromkeys(names, ends)
+    return {up(number): turns(1, 0, 54)} | dict.fromkeys(names, ends)
 
 
 def without(*series: str) -> Series:
@@ -182,6 +182,7 @@ def judge(tmp_path: Path, rules: str) -> Callable[[Mapping[str, str], Iterable[A
     return run
 
 
+# Each just beyond the limit, and just long enough when it is looked at.
 FIRING: list[tuple[Series, list[Alert]]] = [
     (page_gone(1), [("ValidatorOffline", at(1), f"{name(1)} is offline")]),
     (
@@ -190,13 +191,13 @@ FIRING: list[tuple[Series, list[Alert]]] = [
     ),
     *(
         (
-            without(missing),
+            {missing: f"1x47 stale _x{STEPS - 48}"},
             [("ValidatorMetricsMissing", at(1), f"{name(1)} cannot be judged, metrics are missing")],
         )
         for missing in (up(1), height(1), height(1, "finalized"), peers(1), syncing(1))
     ),
     (
-        {height(1): rising(989), height(1, "finalized"): rising(986)},
+        {height(1): f"1000+5x53 1259+5x{STEPS - 54}"},
         [("ValidatorLagging", at(1), f"{name(1)} is 11 blocks behind the best")],
     ),
     (
@@ -218,35 +219,35 @@ FIRING: list[tuple[Series, list[Alert]]] = [
         },
         [("ValidatorStalled", at(number), f"{name(number)} stands still at block 1000150") for number in range(1, 22)],
     ),
-    ({peers(1): always(2)}, [("ValidatorIsolated", at(1), f"{name(1)} is isolated, peers 2")]),
+    ({peers(1): turns(3, 2, 48)}, [("ValidatorIsolated", at(1), f"{name(1)} is isolated, peers 2")]),
     (
-        {height(1, "finalized"): rising(949)},
+        {height(1, "finalized"): f"997+5x53 1219+5x{STEPS - 54}"},
         [("ValidatorFinalityStalled", at(1), "Finality of validator 1 (validator01) is 51 blocks behind")],
     ),
     *(
         (changes, [("HostMetricsMissing", at(2), "Host validator02 of validator 2 has no metrics")])
         for changes in (
-            {up(2, "node"): always(0)},
+            {up(2, "node"): turns(1, 0, 48)},
             without(up(2, "node")),
-            {ollama("node_textfile_scrape_error", 2): always(1)},
+            {ollama("node_textfile_scrape_error", 2): turns(0, 1, 48)},
         )
     ),
     (
-        {ollama("ollama_up"): always(0)},
+        {ollama("ollama_up"): turns(1, 0, 48)},
         [("OllamaDown", at(1, "node"), "Ollama on validator01 does not answer")],
     ),
     (
-        {MTIME: always(0)},
+        {MTIME: f"0+30x37 1110x{STEPS - 38}"},
         [
             (
                 "OllamaMetricsStale",
                 at(1, "node") | {"file": "/var/lib/prometheus/node-exporter/ollama.prom"},
-                "The metrics of Ollama on validator01 are 29m 0s old",
+                "The metrics of Ollama on validator01 are 10m 30s old",
             )
         ],
     ),
     (
-        {model("ollama_model_present"): always(0)},
+        {model("ollama_model_present"): turns(1, 0, 28)},
         [
             (
                 "OllamaModelMissing",
@@ -267,10 +268,10 @@ FIRING: list[tuple[Series, list[Alert]]] = [
             ],
         )
         for changes, speed in (
-            ({model("ollama_probe_tokens_per_second"): always(0.99)}, "0.99"),
+            ({model("ollama_probe_tokens_per_second"): turns(1, 0.99, 18)}, "0.99"),
             (
                 {
-                    model("ollama_probe_success"): always(0),
+                    model("ollama_probe_success"): turns(1, 0, 18),
                     **without(model("ollama_probe_tokens_per_second")),
                 },
                 "0",
@@ -278,7 +279,7 @@ FIRING: list[tuple[Series, list[Alert]]] = [
         )
     ),
     (
-        {ollama("ollama_store_free_bytes"): always(9_900_000_000)},
+        {ollama("ollama_store_free_bytes"): turns(10_000_000_000, 9_900_000_000, 28)},
         [
             (
                 "OllamaStoreFilling",
@@ -287,7 +288,10 @@ FIRING: list[tuple[Series, list[Alert]]] = [
             )
         ],
     ),
-    ({API: always(0)}, [("GizziApiDown", {"job": "gizzi-api", "instance": "127.0.0.1:8080"}, "The Gizzi API is down")]),
+    (
+        {API: turns(1, 0, 54)},
+        [("GizziApiDown", {"job": "gizzi-api", "instance": "127.0.0.1:8080"}, "The Gizzi API is down")],
+    ),
     (without(API), [("GizziApiDown", {"job": "gizzi-api"}, "The Gizzi API is down")]),
 ]
 
@@ -296,9 +300,11 @@ SILENT: list[tuple[str, Series]] = [
     ("ValidatorOffline", {up(1): turns(1, 0, 55)}),
     ("ValidatorMetricsMissing", {height(1): f"1000+5x48 stale _x{STEPS - 49}"}),
     ("ValidatorLagging", {height(1): rising(990), height(1, "finalized"): rising(987)}),
+    ("ValidatorLagging", {height(1): f"1000+5x54 1264+5x{STEPS - 55}"}),
     ("ValidatorStalled", {height(1): f"1000+5x53 1265x{STEPS - 54}"}),
     ("ValidatorIsolated", {peers(1): turns(3, 0, 49)}),
     ("ValidatorFinalityStalled", {height(1, "finalized"): rising(950)}),
+    ("ValidatorFinalityStalled", {height(1, "finalized"): f"997+5x54 1224+5x{STEPS - 55}"}),
     ("HostMetricsMissing", {up(1, "node"): turns(1, 0, 49)}),
     ("OllamaDown", {ollama("ollama_up"): turns(1, 0, 49)}),
     ("OllamaMetricsStale", {MTIME: f"0+30x39 1170x{STEPS - 40}"}),
