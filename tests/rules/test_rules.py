@@ -332,8 +332,12 @@ def test_each_alert_is_tested_firing_and_silent(rules: str) -> None:
 
 
 def test_each_alert_says_how_bad_it_is_and_where_to_look(rules: str) -> None:
+    severities = {name: alert["labels"]["severity"] for name, alert in alerts(rules).items()}
+    critical = {"ValidatorOffline", "ValidatorStalled", "ValidatorIsolated", "ValidatorFinalityStalled"}
+    critical |= {"OllamaDown", "GizziApiDown"}
+    assert {name for name, severity in severities.items() if severity == "critical"} == critical
+    assert set(severities.values()) == {"warning", "critical"}
     for alert in alerts(rules).values():
-        assert alert["labels"]["severity"] in {"warning", "critical"}
         assert re.search(r"\b[Ll]ook\b|\bRun\b", alert["annotations"]["description"]), alert["alert"]
 
 

@@ -29,6 +29,8 @@ def parse(text: str) -> Samples:
 
 def measured(server: Server) -> Samples:
     """Run the program as its timer does, and return what it has published."""
+    # Started by hand so often, systemd would refuse it.
+    server.host.check_output("systemctl reset-failed ollama-metrics.service")
     server.host.check_output("systemctl start ollama-metrics.service")
     return parse(server.host.file(FILE).content_string)
 
