@@ -60,7 +60,8 @@ class Handler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         raw = self.rfile.read(int(self.headers.get("Content-Length", 0)))
         self.body = json.loads(raw or b"{}")
-        self.server.asked.append({"path": self.path, "headers": dict(self.headers), "body": self.body})
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.asked.append({"path": self.path, "headers": headers, "body": self.body})
         self.server.busy.add(self.connection)
         try:
             self.server.behave(self)

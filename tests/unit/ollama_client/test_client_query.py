@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import fake_ollama
 import pytest
@@ -214,10 +215,18 @@ def test_a_full_queue_means_a_wait_by_setting(
     assert 0.3 < time.monotonic() - start < 1
 
 
-def test_a_token_goes_along_and_the_environment_does_not(
-    serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: object
+def test_the_settings_token_goes_along_and_the_environment_does_not(
+    serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
     server = serve(say("yes"))
     assert client(server).query("?") == "yes"
-    assert "Authorization" not in {name.title() for name in server.asked[0]["headers"]}
+    assert "authorization" not in server.asked[0]["headers"]
+    token = tmp_path / "token"
+    token.write_text("0f3c9a\n")
+    one = client(endpoints=[{"name": "gateway", "url": server.url, "token_file": token}])
+    assert one.query("?") == "yes"
+    assert server.asked[1]["headers"]["authorization"] == "Bearer 0f3c9a"
+    token.write_text("")
+    with pytest.raises(errors.SettingsError, match="is empty"):
+        one.query("? ?")

@@ -25,7 +25,7 @@ LEAST = 128
 _TOKENS = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]|\s+")
 _ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior|earlier)"
-    r"|\b(?:answer|respond|reply|say|report|output)\b.{0,30}\bhealthy\b"
+    r"|\b(?:answer|respond|reply|say|report|output)(?: (?:only|just|with|that|as|exactly|all|are))*[\s\"'`:]+healthy\b"
     r"|\byou (?:are|must) (?:now )?(?:a|an|answer|respond|say)\b"
     r"|</?(?:system|assistant|user|data-[0-9a-f]*)\b|<\|[a-z_]+\|>|\[/?INST\]",
     re.IGNORECASE | re.DOTALL,

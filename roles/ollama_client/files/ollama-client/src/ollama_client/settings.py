@@ -117,6 +117,9 @@ class Claude(Section):
     timeout: Annotated[Seconds, Field(description="One call with its retries.")] = 60.0
     max_tokens: Annotated[int, Field(ge=64)] = 1024
     budget: Annotated[Dollars, Field(description="Dollars per day (UTC); 0: never ask.")] = 2.0
+    repeat_seconds: Annotated[
+        float, Field(ge=0, description="The same findings are not analysed again for so long.")
+    ] = 900.0
     price_in: Annotated[Dollars, Field(description="Dollars per million tokens of prompts.")] = 3.0
     price_out: Annotated[Dollars, Field(description="Dollars per million tokens of answers.")] = 15.0
 
@@ -140,7 +143,6 @@ class Settings(BaseSettings):
         env_nested_delimiter="__",
         extra="forbid",
         frozen=True,
-        nested_model_default_partial_update=True,
     )
 
     model: Annotated[str, Field(min_length=1)] = "llama3.1:8b"
@@ -150,11 +152,11 @@ class Settings(BaseSettings):
     api: Api = Api()
     deadlines: Deadlines = Deadlines()
     failover: Failover = Failover()
-    cache: Cache = Cache()
+    cache: Cache = Field(default_factory=Cache)
     prompt: Prompt = Prompt()
     thresholds: Thresholds = Thresholds()
     claude: Claude = Claude()
-    ledger: Ledger = Ledger()
+    ledger: Ledger = Field(default_factory=Ledger)
     node: Node = Node()
 
     @classmethod

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -50,6 +51,78 @@ def ask(
     from ollama_client.cli import ask
 
     ask.run(prompt, system=system, model=model, fresh=no_cache, timeout=timeout, as_json=json)
+
+
+@app.command()
+def status(json: Json = False) -> None:
+    """The state of every validator, worst first."""
+    from ollama_client.cli import status
+
+    status.run(as_json=json)
+
+
+@app.command()
+def analyze(
+    endpoint: Annotated[str, typer.Argument(help="A path of the Gizzi API, such as /api/network/status.")],
+    prompt: Annotated[str, typer.Argument(help="What to find out from its answer.")],
+    no_cache: NoCache = False,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Ask about live data of the network."""
+    from ollama_client.cli import analyze
+
+    analyze.run(endpoint, prompt, fresh=no_cache, timeout=timeout, as_json=json)
+
+
+@app.command()
+def diagnose(
+    unit: Annotated[str | None, typer.Option(help="The validator's unit.", show_default="the settings'")] = None,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="Of its journal, the latest.")] = 100,
+    no_cache: NoCache = False,
+    timeout: Timeout = None,
+    json: Json = False,
+) -> None:
+    """Look at this validator's journal and metrics. Changes nothing."""
+    from ollama_client.cli import diagnose
+
+    diagnose.run(unit, lines, fresh=no_cache, timeout=timeout, as_json=json)
+
+
+@app.command()
+def peers(no_cache: NoCache = False, timeout: Timeout = None, json: Json = False) -> None:
+    """Help with finding peers, from this validator's metrics."""
+    from ollama_client.cli import peers
+
+    peers.run(fresh=no_cache, timeout=timeout, as_json=json)
+
+
+@app.command()
+def health(json: Json = False) -> None:
+    """Check the fleet: rules, then Ollama, then Claude. Ends with 0 healthy, 1 degraded, 2 critical, 3 unknown."""
+    from ollama_client.cli import health
+
+    health.run(as_json=json)
+
+
+@app.command()
+def usage(
+    days: Annotated[int | None, typer.Option(min=1, help="So many days, today included.", show_default="all")] = None,
+    textfile: Annotated[Path | None, typer.Option(help="Write it there for Prometheus' node_exporter.")] = None,
+    json: Json = False,
+) -> None:
+    """Calls, tokens, seconds and dollars by tier, and what was saved."""
+    from ollama_client.cli import usage
+
+    usage.run(days, textfile, as_json=json)
+
+
+@app.command()
+def config(json: Json = False) -> None:
+    """The settings in effect, and where they are from."""
+    from ollama_client.cli import config
+
+    config.run(as_json=json)
 
 
 def main() -> None:

@@ -12,11 +12,8 @@ def run(
     prompt: str, *, system: str | None, model: str | None, fresh: bool, timeout: float | None, as_json: bool
 ) -> None:
     data = stdin.piped()
-    client = setup.client(model=model)
-    given = [data] if data else []
+    asking = setup.Asking(setup.client(model=model), prompt, system, [data] if data else [], fresh, timeout)
     if as_json:
-        answer = client.ask(prompt, system, data=given, fresh=fresh, timeout=timeout)
-        output.show_json(answer.model_dump())
-        return
-    seconds = timeout or client.settings.deadlines.total
-    output.show_pieces(client.stream(prompt, system, data=given, fresh=fresh, timeout=timeout), seconds)
+        output.show_json(asking.whole().model_dump())
+    else:
+        output.show_answer(asking)

@@ -9,14 +9,17 @@ import json
 import logging
 import os
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
 
 import typer
 
 from ollama_client.errors import GizziError
 from ollama_client.masking import plain
+
+if TYPE_CHECKING:
+    from ollama_client.cli.setup import Asking
 
 FAILED = 1
 INTERRUPTED = 130
@@ -74,26 +77,25 @@ def show_json(value: Any) -> None:
     print(json.dumps(value, indent=2, ensure_ascii=False))
 
 
-def show_pieces(pieces: Iterable[str], seconds: float) -> None:
-    """Print an answer while it comes; until then turn a wheel.
+def say(text: str) -> None:
+    """Print a line without anything that a terminal would obey."""
+    print(plain(text))
 
-    Args:
-        pieces: of the answer.
-        seconds: the most that it may take, to be shown.
-    """
-    stream = iter(pieces)
-    begun = False
+
+def show_answer(asking: Asking) -> None:
+    """Print an answer while it comes; until then turn a wheel."""
+    stream = asking.pieces()
+    with waiting(f"thinking, at most {asking.seconds:.0f} s"):
+        first = next(stream, "")
     try:
-        with waiting(f"thinking, at most {seconds:.0f} s"):
-            first = next(stream, "")
         # A terminal's control characters may come from the data by way of the model.
         print(plain(first), end="", flush=True)
-        begun = True
         for piece in stream:
             print(plain(piece), end="", flush=True)
     finally:
-        if begun:
-            print(flush=True)
+        print(flush=True)
+    if asking.answer and not asking.answer.complete:
+        print("gizzi: the answer is longer than prompt.answer_tokens, and ends there", file=sys.stderr)
 
 
 @contextmanager

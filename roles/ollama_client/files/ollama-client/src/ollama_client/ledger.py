@@ -1,0 +1,228 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""What was asked, by tier and day: calls, tokens, seconds, dollars, and what asking Claude each time would have cost.
+
+One SQLite file for all programs of a host. Claude is paid from a day's budget (UTC): what a call may cost at most is
+set aside before it, so that many callers together cannot overdraw it, and a caller that dies has spent it.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+from typing import Literal
+
+from pydantic import BaseModel
+
+from ollama_client.errors import BudgetError, LedgerError
+from ollama_client.settings import Claude, Settings
+
+log = logging.getLogger(__name__)
+Tier = Literal["rules", "cache", "ollama", "claude"]
+WAIT = 5.0  # seconds for other programs to finish with the file
+
+_TABLES = """
+CREATE TABLE IF NOT EXISTS usage (
+  day TEXT, tier TEXT, model TEXT, calls INTEGER, failures INTEGER, tokens_in INTEGER, tokens_out INTEGER,
+  seconds REAL, dollars REAL, saved REAL, PRIMARY KEY (day, tier, model)
+);
+CREATE TABLE IF NOT EXISTS reserved (id INTEGER PRIMARY KEY, day TEXT, dollars REAL);
+"""
+_ADD = """
+INSERT INTO usage VALUES (?, ?, ?, 1, ?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET
+  calls = calls + 1, failures = failures + excluded.failures, tokens_in = tokens_in + excluded.tokens_in,
+  tokens_out = tokens_out + excluded.tokens_out, seconds = seconds + excluded.seconds,
+  dollars = dollars + excluded.dollars, saved = saved + excluded.saved
+"""
+_SUMS = """
+SELECT tier, model, sum(calls), sum(failures), sum(tokens_in), sum(tokens_out), sum(seconds), sum(dollars), sum(saved)
+FROM usage WHERE day >= ? GROUP BY tier, model ORDER BY tier, model
+"""
+
+
+class Line(BaseModel):
+    """One tier's use of one model. ``saved``: dollars that Claude would have cost in its place."""
+
+    tier: str
+    model: str
+    calls: int
+    failures: int
+    tokens_in: int
+    tokens_out: int
+    seconds: float
+    dollars: float
+    saved: float
+
+
+class Usage(BaseModel):
+    """Since ``since`` (a day), or ever. Money in dollars."""
+
+    since: str | None
+    lines: list[Line]
+    spent_today: float
+    budget: float
+
+    @property
+    def dollars(self) -> float:
+        return sum(line.dollars for line in self.lines)
+
+    @property
+    def saved(self) -> float:
+        return sum(line.saved for line in self.lines)
+
+
+class Ledger:
+    """Args: settings: ledger.path, and the prices and the budget of the section [claude]."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._path = settings.ledger.path
+        self._claude = settings.claude
+
+    def record(
+        self,
+        tier: Tier,
+        model: str = "",
+        *,
+        tokens_in: int = 0,
+        tokens_out: int = 0,
+        seconds: float = 0.0,
+        saved: float = 0.0,
+        failed: bool = False,
+    ) -> None:
+        """Count a call that cost nothing. A ledger that cannot be written is logged, and no reason to fail."""
+        try:
+            with self._open() as database:
+                database.execute(_ADD, (today(), tier, model, int(failed), tokens_in, tokens_out, seconds, 0.0, saved))
+        except LedgerError as error:
+            log.warning("not in the ledger: %s", error)
+
+    def reserve(self, dollars: float) -> int:
+        """Set money aside; return the number to settle it by.
+
+        Errors: BudgetError, and LedgerError: who cannot count may not spend.
+        """
+        with self._open() as database:
+            spent = self._spent(database)
+            if spent + dollars > self._claude.budget:
+                raise BudgetError(
+                    f"today's budget of ${self._claude.budget:.2f} does not allow another call"
+                    f" (${spent:.4f} spent, ${dollars:.4f} needed)"
+                )
+            reserved = database.execute("INSERT INTO reserved (day, dollars) VALUES (?, ?)", (today(), dollars))
+            assert reserved.lastrowid is not None
+            return reserved.lastrowid
+
+    def settle(
+        self,
+        number: int,
+        model: str,
+        *,
+        tokens_in: int = 0,
+        tokens_out: int = 0,
+        seconds: float,
+        dollars: float | None,
+        failed: bool = False,
+    ) -> None:
+        """Count a call that was paid.
+
+        Args:
+            number: from ``reserve``.
+            dollars: what it cost; None: as much as was set aside, because nobody knows.
+        """
+        try:
+            with self._open() as database:
+                row = database.execute("DELETE FROM reserved WHERE id = ? RETURNING dollars", (number,)).fetchone()
+                cost = dollars if dollars is not None else (row[0] if row else 0.0)
+                database.execute(
+                    _ADD, (today(), "claude", model, int(failed), tokens_in, tokens_out, seconds, cost, 0.0)
+                )
+        except LedgerError as error:
+            # What was set aside stays spent.
+            log.warning("not in the ledger: %s", error)
+
+    def usage(self, days: int | None = None) -> Usage:
+        """Return what was used in the last ``days`` days, today included, or ever. Errors: LedgerError."""
+        since = None if days is None else today(days - 1)
+        with self._open() as database:
+            rows = database.execute(_SUMS, (since or "",)).fetchall()
+            spent = self._spent(database)
+        lines = [Line(**dict(zip(Line.model_fields, row, strict=True))) for row in rows]
+        return Usage(since=since, lines=lines, spent_today=spent, budget=self._claude.budget)
+
+    def _spent(self, database: sqlite3.Connection) -> float:
+        # What is dated later than today counts too: a clock set back gives no new budget.
+        query = "SELECT coalesce(sum(dollars), 0) FROM"
+        return sum(
+            float(database.execute(f"{query} {table} WHERE day >= ?", (today(),)).fetchone()[0])
+            for table in ("usage", "reserved")
+        )
+
+    @contextmanager
+    def _open(self) -> Iterator[sqlite3.Connection]:
+        try:
+            self._make()
+            with closing(sqlite3.connect(self._path, timeout=WAIT, isolation_level=None)) as database:
+                database.execute("BEGIN IMMEDIATE")
+                for statement in _TABLES.split(";"):
+                    database.execute(statement)
+                try:
+                    yield database
+                except BaseException:
+                    database.execute("ROLLBACK")
+                    raise
+                database.execute("COMMIT")
+        except (sqlite3.Error, OSError) as error:
+            raise LedgerError(f"{self._path}: {error}") from error
+
+    def _make(self) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with suppress(FileExistsError):
+            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
+            try:
+                # The group that shares the folder shares the ledger, whatever the umask of who comes first.
+                os.fchmod(handle, 0o660)
+            finally:
+                os.close(handle)
+
+
+def today(ago: int = 0) -> str:
+    """Return the day, by UTC, of so many days ago."""
+    return time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400 * ago))
+
+
+def price(claude: Claude, tokens_in: int, tokens_out: int) -> float:
+    """Return what Claude costs for so many tokens, in dollars."""
+    return (tokens_in * claude.price_in + tokens_out * claude.price_out) / 1_000_000
+
+
+def exposition(usage: Usage) -> str:
+    """Return the usage as a text file for Prometheus' node_exporter."""
+    lines = []
+    for name, field, text in (
+        ("calls", "calls", "Questions asked"),
+        ("failures", "failures", "Questions without an answer"),
+        ("seconds", "seconds", "Seconds spent on answers"),
+        ("dollars", "dollars", "Dollars spent"),
+        ("saved_dollars", "saved", "Dollars that Claude would have cost in its place"),
+    ):
+        lines += [f"# HELP gizzi_{name}_total {text}.", f"# TYPE gizzi_{name}_total counter"]
+        lines += [f"gizzi_{name}_total{{{_labels(one)}}} {getattr(one, field):g}" for one in usage.lines]
+    lines += ["# HELP gizzi_tokens_total Tokens of prompts and answers.", "# TYPE gizzi_tokens_total counter"]
+    for one in usage.lines:
+        lines.append(f'gizzi_tokens_total{{{_labels(one)},direction="in"}} {one.tokens_in}')
+        lines.append(f'gizzi_tokens_total{{{_labels(one)},direction="out"}} {one.tokens_out}')
+    for name, value, text in (
+        ("budget_dollars", usage.budget, "Dollars that a day may cost"),
+        ("budget_spent_dollars", usage.spent_today, "Dollars spent or set aside today (UTC)"),
+    ):
+        lines += [f"# HELP gizzi_{name} {text}.", f"# TYPE gizzi_{name} gauge", f"gizzi_{name} {value:g}"]
+    return "\n".join(lines) + "\n"
+
+
+def _labels(line: Line) -> str:
+    escaped = line.model.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
+    return f'tier="{line.tier}",model="{escaped}"'

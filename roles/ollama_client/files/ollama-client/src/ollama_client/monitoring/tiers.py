@@ -1,0 +1,241 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Rules first, then Ollama, then Claude. A tier that finds an issue, fails, doubts or contradicts the rules goes up.
+
+The rules have the last word: a model may find more than they do, and never less. Healthy is what the rules and a model
+agree on. When every tier fails, the health is unknown.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, Field
+
+from ollama_client import ledger as ledgers
+from ollama_client import prompts
+from ollama_client.answer import Answer
+from ollama_client.cache import Cache, MemoryCache, NoCache
+from ollama_client.claude import Claude
+from ollama_client.client import OllamaClient
+from ollama_client.deadline import Deadline
+from ollama_client.errors import GizziError
+from ollama_client.ledger import Ledger
+from ollama_client.masking import plain
+from ollama_client.monitoring import facts, rules
+from ollama_client.monitoring.rules import Health, Judgement, worst
+from ollama_client.prompts import Data
+
+SYSTEM = (
+    "You are {name}. You check the validators of a Substrate network. The findings of the rules are certain. Judge"
+    " only by the data: heights that differ by a few blocks are in order; a validator that is far behind the others,"
+    " has few peers, or whose data is missing or old is not. If you are not sure, say so by a low confidence."
+)
+QUESTION = (
+    "Are these validators in order? health: healthy, degraded or critical. confidence: from 0 to 1. summary: one or two"
+    " sentences with numbers. actions: what an operator should look at; none if all is in order."
+)
+# What an answer has that nobody gave, for the comparison with asking Claude.
+USUAL_ANSWER = 200
+
+
+class Verdict(BaseModel):
+    """What a model has to say."""
+
+    health: Literal["healthy", "degraded", "critical"]
+    confidence: Annotated[float, Field(ge=0, le=1)]
+    summary: Annotated[str, Field(min_length=1)]
+    actions: list[str]
+
+
+@dataclass
+class _Check:
+    """One check on its way up. ``reasons``: why it is what it is, and why it went up."""
+
+    fleet: facts.Fleet
+    judgement: Judgement
+    ollama: Deadline
+    whole: Deadline
+    reasons: list[str]
+    dollars: float = 0.0
+    tokens: tuple[int, int] | None = None
+
+
+class TieredHealthCheck:
+    """Checks the health of a fleet.
+
+    Args:
+        client: asks Ollama; without it one by the settings.
+        claude: asks Claude; without it one by the settings.
+        ledger: counts; without it the settings'.
+        repeat: keeps Claude's analyses for claude.repeat_seconds; without it one in memory.
+        name: how the models are addressed.
+
+    Errors: SettingsError.
+    """
+
+    def __init__(
+        self,
+        client: OllamaClient | None = None,
+        *,
+        claude: Claude | None = None,
+        ledger: Ledger | None = None,
+        repeat: Cache | None = None,
+        name: str = "the monitor",
+    ) -> None:
+        self._client = client or OllamaClient()
+        self._settings = self._client.settings
+        self._ledger = ledger or Ledger(self._settings)
+        self._claude = claude or Claude(self._settings.claude, self._ledger)
+        self._repeat = repeat or MemoryCache(self._settings.claude.repeat_seconds)
+        self._system = SYSTEM.format(name=name)
+
+    def quick_health_check(self, validator_statuses: object) -> dict[str, Any]:
+        """Say how the validators are. What fails on the way is no exception but among the reasons.
+
+        Args:
+            validator_statuses: as ``monitoring.facts.read`` takes them, such as the Gizzi API's network status.
+
+        Returns:
+            summary: text; health: healthy, degraded, critical or unknown; actions: list of texts;
+            tier: rules, ollama or claude: whose summary it is; reasons: why it is so, and why it went up;
+            confidence: the model's, from 0 to 1, or None; seconds and dollars that it took.
+        """
+        check = self._begin(validator_statuses)
+        if check.judgement.health == "unknown":
+            # There is nothing that a model could know.
+            return self._result(check, "rules", None)
+        verdict = self._ask_ollama(check)
+        if verdict and verdict.health == check.judgement.health == "healthy":
+            return self._result(check, "ollama", verdict)
+        return self._go_up(check, verdict)
+
+    def analyze_with_claude(self, validator_statuses: object) -> dict[str, Any]:
+        """As ``quick_health_check``, without Ollama."""
+        check = self._begin(validator_statuses)
+        if check.judgement.health == "unknown":
+            return self._result(check, "rules", None)
+        return self._go_up(check, None)
+
+    def _begin(self, statuses: object) -> _Check:
+        fleet = facts.read(statuses)
+        judgement = rules.judge(fleet, self._settings.thresholds, datetime.now(UTC))
+        total = self._settings.deadlines.total
+        return _Check(
+            fleet=fleet,
+            judgement=judgement,
+            ollama=Deadline(total),
+            whole=Deadline(total + self._settings.claude.timeout),
+            reasons=[f"rules: {one}" for one in judgement.findings],
+        )
+
+    def _data(self, check: _Check) -> list[Data]:
+        return [
+            Data("findings of the rules", "\n".join(str(one) for one in check.judgement.findings) or "none"),
+            Data("validator statuses", check.fleet.text),
+        ]
+
+    def _ask_ollama(self, check: _Check) -> Verdict | None:
+        """Return what Ollama has to say, if it can be believed."""
+        model = self._client.model
+        try:
+            answer, verdict = self._client.ask_json(
+                QUESTION, Verdict, self._system, data=self._data(check), timeout=check.ollama.remaining()
+            )
+        except GizziError as error:
+            check.reasons.append(f"Ollama: {error}")
+            self._ledger.record("ollama", model, seconds=check.ollama.elapsed(), failed=True)
+            return None
+        check.tokens = answer.tokens_in, answer.tokens_out
+        if answer.cached:
+            self._ledger.record("cache", model)
+        else:
+            self._ledger.record(
+                "ollama", model, tokens_in=answer.tokens_in, tokens_out=answer.tokens_out, seconds=answer.seconds
+            )
+        return self._believed("Ollama", check, verdict)
+
+    def _go_up(self, check: _Check, below: Verdict | None) -> dict[str, Any]:
+        """Ask Claude; without its answer the one from below stands."""
+        try:
+            verdict = self._believed("Claude", check, self._ask_claude(check))
+        except GizziError as error:
+            check.reasons.append(f"Claude: {error}")
+            verdict = None
+        if verdict:
+            return self._result(check, "claude", verdict)
+        # That nobody above could confirm an issue does not make it go away; a healthy answer never comes here alone.
+        return self._result(check, "ollama" if below else "rules", below)
+
+    def _ask_claude(self, check: _Check) -> Verdict:
+        kinds = sorted((one.label, one.kind) for one in check.judgement.findings)
+        key = hashlib.sha256(f"claude {self._settings.claude.model} {kinds}".encode()).hexdigest()
+        # The same findings are not analysed for money again and again. Sound facts are always looked at anew.
+        repeat = self._repeat if kinds else NoCache()
+        with repeat.slot(key, check.whole) as slot:
+            if (kept := slot.read()) is not None:
+                check.reasons.append("Claude: the answer that it gave to the same findings before")
+                return Verdict.model_validate_json(kept.text)
+            limits = self._settings.prompt
+            prompt = prompts.compose(QUESTION, self._data(check), limits.context_tokens)
+            system = prompts.system(self._system, self._data(check))
+            reply = self._claude.report(system, prompt, Verdict, check.whole)
+            check.dollars = reply.dollars
+            slot.write(
+                Answer(
+                    text=reply.value.model_dump_json(),
+                    model=self._settings.claude.model,
+                    endpoint="Claude",
+                    seconds=reply.seconds,
+                    tokens_in=reply.tokens_in,
+                    tokens_out=reply.tokens_out,
+                    complete=True,
+                )
+            )
+            return reply.value
+
+    def _believed(self, who: str, check: _Check, verdict: Verdict) -> Verdict | None:
+        """Return the verdict if it can be believed; say why not, or that it found an issue."""
+        least = self._settings.thresholds.confidence
+        found = len(check.reasons)
+        if verdict.health == "healthy" and check.judgement.health != "healthy":
+            check.reasons.append(f"{who}: it says healthy, and contradicts the rules")
+        if verdict.confidence < least:
+            check.reasons.append(f"{who}: its confidence is {verdict.confidence:g} (needs {least:g})")
+        if len(check.reasons) > found:
+            return None
+        if verdict.health != "healthy":
+            check.reasons.append(f"{who}: it says {verdict.health}: {verdict.summary}")
+        return verdict
+
+    def _result(
+        self, check: _Check, tier: Literal["rules", "ollama", "claude"], verdict: Verdict | None
+    ) -> dict[str, Any]:
+        judged = check.judgement
+        health: Health
+        if verdict:
+            health = worst(judged.health, verdict.health)
+            summary, actions = plain(verdict.summary), [plain(one) for one in verdict.actions] or judged.actions
+        elif judged.health == "healthy":
+            health, actions = "unknown", ["See why no model answers: the reasons say it"]
+            summary = f"Not known: {judged.summary} No model could confirm it."
+        else:
+            health, summary, actions = judged.health, judged.summary, judged.actions
+        saved = 0.0
+        if not check.dollars:
+            tokens = check.tokens or (prompts.tokens(check.fleet.text), USUAL_ANSWER)
+            saved = ledgers.price(self._settings.claude, *tokens)
+        self._ledger.record("rules", seconds=0.0, saved=saved)
+        return {
+            "summary": summary,
+            "health": health,
+            "actions": actions,
+            "tier": tier,
+            "reasons": check.reasons,
+            "confidence": verdict.confidence if verdict else None,
+            "seconds": round(check.whole.elapsed(), 3),
+            "dollars": check.dollars,
+        }

@@ -1,0 +1,104 @@
+"""The ledger: what is in it, for whom it is, and what happens when it cannot be used."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import pytest
+from conftest import MakeSettings
+from ollama_client import errors
+from ollama_client.ledger import Ledger, exposition, price
+
+
+def test_calls_add_up_by_tier_and_model(settings: MakeSettings) -> None:
+    ledger = Ledger(settings())
+    for failed in (False, True):
+        ledger.record("ollama", "a:1", tokens_in=10, tokens_out=5, seconds=1.5, saved=0.25, failed=failed)
+    ledger.record("ollama", "b:1")
+    first, second = Ledger(settings()).usage().lines
+    assert first.model_dump() == {
+        "tier": "ollama",
+        "model": "a:1",
+        "calls": 2,
+        "failures": 1,
+        "tokens_in": 20,
+        "tokens_out": 10,
+        "seconds": 3.0,
+        "dollars": 0.0,
+        "saved": 0.5,
+    }
+    assert (second.model, second.calls) == ("b:1", 1)
+
+
+def test_prices_are_settings(settings: MakeSettings) -> None:
+    claude = settings(claude={"price_in": 2.0, "price_out": 8.0}).claude
+    assert price(claude, 1_000_000, 500_000) == 6.0
+
+
+def test_what_was_set_aside_is_spent_until_it_is_settled(settings: MakeSettings) -> None:
+    ledger = Ledger(settings(claude={"budget": 1.0}))
+    number = ledger.reserve(0.9)
+    with pytest.raises(errors.BudgetError):
+        ledger.reserve(0.2)
+    ledger.settle(number, "m", seconds=1.0, dollars=0.1)
+    second = ledger.reserve(0.9)
+    ledger.settle(second, "m", seconds=1.0, dollars=None)
+    assert ledger.usage().spent_today == pytest.approx(1.0)
+
+
+def test_a_budget_is_a_days_and_a_clock_set_back_renews_none(
+    settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ledger = Ledger(settings(claude={"budget": 1.0}))
+    ledger.reserve(1.0)
+    now = time.time()
+    for days, allowed in ((-1, False), (-400, False), (1, True)):
+        monkeypatch.setattr("ollama_client.ledger.time.time", lambda days=days: now + 86_400 * days)
+        if allowed:
+            assert ledger.reserve(1.0)
+        else:
+            with pytest.raises(errors.BudgetError):
+                ledger.reserve(1.0)
+
+
+def test_the_last_days_only(settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    ledger = Ledger(settings())
+    ledger.record("ollama", "m")
+    now = time.time()
+    monkeypatch.setattr("ollama_client.ledger.time.time", lambda: now + 3 * 86_400)
+    ledger.record("ollama", "m")
+    assert [ledger.usage(days).lines[0].calls for days in (1, 3, 4)] == [1, 1, 2]
+    assert ledger.usage().since is None
+
+
+def test_a_ledger_that_cannot_be_used_stops_spending_and_nothing_else(
+    settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    made = settings()
+    made.ledger.path.parent.parent.mkdir(parents=True, exist_ok=True)
+    made.ledger.path.parent.write_text("a file where the folder should be")
+    ledger = Ledger(made)
+    with caplog.at_level(logging.WARNING):
+        ledger.record("ollama", "m")
+    assert "not in the ledger" in caplog.text
+    for use in (lambda: ledger.reserve(0.01), ledger.usage):
+        with pytest.raises(errors.LedgerError):
+            use()
+
+
+def test_it_is_for_the_group_of_its_folder(settings: MakeSettings) -> None:
+    made = settings()
+    Ledger(made).record("rules")
+    assert made.ledger.path.stat().st_mode & 0o777 == 0o660
+
+
+def test_the_file_for_prometheus(settings: MakeSettings) -> None:
+    ledger = Ledger(settings(claude={"budget": 1.5}))
+    ledger.record("ollama", 'a"b\\c', tokens_in=10, saved=0.25)
+    text = exposition(ledger.usage())
+    assert 'gizzi_calls_total{tier="ollama",model="a\\"b\\\\c"} 1\n' in text
+    assert 'gizzi_tokens_total{tier="ollama",model="a\\"b\\\\c",direction="in"} 10\n' in text
+    assert "gizzi_budget_dollars 1.5\n" in text
+    names = [line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")]
+    assert len(names) == len(set(names)) == 8
