@@ -4,8 +4,10 @@
 
 from __future__ import annotations
 
+import math
 import re
 import subprocess
+from contextlib import suppress
 from dataclasses import dataclass
 
 import httpx
@@ -62,8 +64,8 @@ class Metrics:
         """Return what the rules judge by, under the names of the Gizzi API; what is not there is null."""
         values = self.values()
 
-        def first(names: tuple[str, ...]) -> float | None:
-            return next((values[name] for name in names if name in values), None)
+        def first(names: tuple[str, ...]) -> int | None:
+            return next((int(values[name]) for name in names if name in values), None)
 
         facts: dict[str, object] = {
             "block_height": first(BEST),
@@ -88,10 +90,10 @@ class Metrics:
             if match := _SAMPLE.match(line):
                 name, labels, text = match.groups()
                 status = _STATUS.search(labels or "")
-                try:
-                    values.setdefault(name + (f'{{status="{status[1]}"}}' if status else ""), float(text))
-                except ValueError:
-                    continue
+                with suppress(ValueError):
+                    value = float(text)
+                    if math.isfinite(value):
+                        values.setdefault(name + (f'{{status="{status[1]}"}}' if status else ""), value)
         return values
 
 

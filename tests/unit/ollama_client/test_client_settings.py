@@ -1,0 +1,89 @@
+"""The settings: one file, the environment over it, and mistakes that are named."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+from ollama_client import OllamaClient
+from ollama_client.errors import SettingsError
+from ollama_client.settings import at, load
+
+
+@pytest.fixture
+def config() -> Path:
+    return Path(os.environ["GIZZI_CONFIG"])
+
+
+def test_defaults() -> None:
+    settings = load()
+    assert (settings.model, settings.cache.seconds) == ("llama3.1:8b", 45)
+    assert [one.address for one in settings.endpoints] == ["http://127.0.0.1:11434"]
+    # Long enough for a CPU to load a model.
+    assert settings.deadlines.first_token >= 120 <= settings.deadlines.total
+
+
+def test_the_file_and_the_environment_over_it(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text(
+        'model = "phi3:mini"\n[deadlines]\nconnect = 1\ntotal = 60\n'
+        '[[endpoints]]\nname = "own"\nurl = "http://127.0.0.1:11434"\n'
+        '[[endpoints]]\nname = "central"\nurl = "https://gizzi:443"\nca_file = "/etc/gizzi/ca.pem"\n'
+    )
+    monkeypatch.setenv("GIZZI_DEADLINES__TOTAL", "90")
+    monkeypatch.setenv("GIZZI_CACHE__SECONDS", "0")
+    settings = OllamaClient().settings
+    assert [one.name for one in settings.endpoints] == ["own", "central"]
+    assert (settings.model, settings.cache.seconds) == ("phi3:mini", 0)
+    assert (settings.deadlines.connect, settings.deadlines.total, settings.deadlines.stall) == (1, 90, 30)
+    monkeypatch.setenv("GIZZI_ENDPOINTS", '[{"name": "lab", "url": "http://10.0.0.1:11434"}]')
+    assert [one.name for one in load().endpoints] == ["lab"]
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        ('modle = "x"\n', "modle"),
+        ("endpoints = []\n", "endpoints"),
+        ('[[endpoints]]\nname = "own"\nurl = "11434"\n', "endpoints.0.url"),
+        ('[[endpoints]]\nname = "a"\nurl = "http://a"\n[[endpoints]]\nname = "a"\nurl = "http://b"\n', "twice: a"),
+        ("[deadlines]\ntotal = 0\n", "deadlines.total"),
+        ('[failover]\nwhen_busy = "panic"\n', "failover.when_busy"),
+        ("[claude]\nbudget = -1\n", "claude.budget"),
+        ('[node]\nunit = "a b"\n', "node.unit"),
+        ("model = \n", "Invalid value"),
+    ],
+)
+def test_a_mistake_is_named(config: Path, text: str, named: str) -> None:
+    config.write_text(text)
+    with pytest.raises(SettingsError, match=named) as caught:
+        OllamaClient()
+    assert str(config) in str(caught.value)
+
+
+def test_a_file_that_cannot_be_read_is_no_reason_for_defaults(config: Path) -> None:
+    config.mkdir()
+    with pytest.raises(SettingsError, match="Is a directory"):
+        load()
+
+
+@pytest.mark.parametrize(
+    ("host", "address"),
+    [
+        ("10.0.0.1", "http://10.0.0.1:11434"),
+        ("10.0.0.1:80", "http://10.0.0.1"),
+        ("gizzi:8443", "http://gizzi:8443"),
+        ("http://64.0.0.1:11434/", "http://64.0.0.1:11434"),
+        ("https://gizzi", "https://gizzi"),
+        ("[::1]", "http://[::1]:11434"),
+        ("[::1]:1234", "http://[::1]:1234"),
+    ],
+)
+def test_a_host_becomes_an_address(host: str, address: str) -> None:
+    assert at(host).address == address
+
+
+@pytest.mark.parametrize("host", ["ftp://gizzi", "http://", "a b"])
+def test_no_host(host: str) -> None:
+    with pytest.raises(SettingsError):
+        OllamaClient(host)
