@@ -144,10 +144,12 @@ def test_names_and_roles_for_a_screen_reader(opened: Callable[..., Page]) -> Non
             assert link.text_content()
 
 
+# A phone, a tablet, and both sides of the width at which the table becomes cards.
+@pytest.mark.parametrize("width", [360, 1000, 1248, 1256])
 @pytest.mark.parametrize("path", ["/", "/docs"])
-def test_a_phone_needs_no_scrolling_sideways(opened: Callable[..., Page], path: str) -> None:
-    page = opened(width=360, height=740, path=path)
-    assert page.evaluate("document.documentElement.scrollWidth") == 360
+def test_no_width_needs_scrolling_sideways(opened: Callable[..., Page], path: str, width: int) -> None:
+    page = opened(width=width, height=740, path=path)
+    assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
 def test_contrast_is_enough(opened: Callable[..., Page]) -> None:
