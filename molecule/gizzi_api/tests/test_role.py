@@ -57,9 +57,9 @@ def test_what_is_on_the_host(gizzi: Host) -> None:
     assert gizzi.file(f"{ROOT}/current").linked_to == f"{ROOT}/{release}"
     assert gizzi.run("find /etc -name '*~' -path '*gizzi*'").stdout == ""
     assert gizzi.run("find %s ! -user root", ROOT).stdout == ""
-    for path, group, mode in [("api.toml", "gizzi-api", 0o640), ("api.token", "root", 0o600)]:
-        file = gizzi.file(f"/etc/gizzi/{path}")
-        assert (file.user, file.group, file.mode) == ("root", group, mode)
+    for name, owner, mode in [("api.toml", "root", 0o640), ("api.token", "gizzi-api", 0o600)]:
+        file = gizzi.file(f"/etc/gizzi/{name}")
+        assert (file.user, file.group, file.mode) == (owner, "gizzi-api", mode)
     user = gizzi.user("gizzi-api")
     assert (user.shell, user.password, user.uid < 1000) == ("/usr/sbin/nologin", "!", True)
 
@@ -91,7 +91,7 @@ def test_no_promql_without_the_token(lab: Lab, fleet: dict[str, Host]) -> None:
     assert (status, answer["status"]) == (200, "success")
 
 
-def test_token_is_told_to_nobody_but_root(lab: Lab, gizzi: Host) -> None:
+def test_token_is_told_to_nobody_else(lab: Lab, gizzi: Host) -> None:
     assert gizzi.file("/etc/gizzi/api.token").content_string == f"{token(lab)}\n"
     told = gizzi.check_output(
         "journalctl --no-pager --output=cat; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; cat /proc/%s/environ; "
