@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from typing import Literal
 
 import pytest
 from ollama_client import Data, errors
 from ollama_client.masking import MASK, mask, plain
-from ollama_client.prompts import compose, orders, tokens
+from ollama_client.prompts import compact, compose, orders, tokens
 
 HASH = "0x3f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd1"
 WORDS = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
@@ -133,3 +134,12 @@ def test_tokens_are_rather_too_many() -> None:
     line = 'substrate_block_verification_and_import_time_bucket{le="0.005"} 140434\n'
     assert len(line) / 2.2 <= tokens(line * 100) / 100 <= len(line)
     assert tokens("the quick brown fox jumps over the lazy dog") >= 9
+
+
+def test_json_takes_few_tokens_and_a_line_for_each_entry() -> None:
+    value = {"stale": False, "validators": [{"name": "a", "peers": 1}, {"name": "b", "peers": None}]}
+    text = compact(value)
+    assert json.loads(text) == value
+    assert '\n{"name":"b","peers":null}\n' in text
+    assert json.loads(compact([1, {"a": "ü"}])) == [1, {"a": "ü"}]
+    assert compact("text") == '"text"'

@@ -4,7 +4,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self, TypeVar, overload
@@ -196,7 +195,7 @@ class OllamaClient:
         """Return an answer of the Gizzi API as data for a prompt. Errors: GizziApiError."""
         answer = gizzi_api.get(self.settings.api, api_endpoint)
         gizzi_api.refuse_stale(answer, self.settings.api)
-        return Data(f"Gizzi API {api_endpoint}", json.dumps(answer, indent=1, ensure_ascii=False))
+        return Data(f"Gizzi API {api_endpoint}", prompts.compact(answer))
 
     def network_status(self) -> gizzi_api.NetworkStatus:
         """Return the state of every validator, from the Gizzi API. Errors: GizziApiError."""

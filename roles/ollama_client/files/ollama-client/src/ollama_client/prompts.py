@@ -5,8 +5,9 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -45,6 +46,22 @@ class Data:
     name: str
     text: str
     keep: Literal["start", "end"] = "start"
+
+
+def compact(value: object) -> str:
+    """Return JSON with few tokens, and a line for each entry, so that a cut falls between two."""
+
+    def lines(parts: Iterable[str], signs: str) -> str:
+        return f"{signs[0]}\n" + ",\n".join(parts) + f"\n{signs[1]}"
+
+    def plainly(one: object) -> str:
+        return json.dumps(one, ensure_ascii=False, separators=(",", ":"), default=str)
+
+    if isinstance(value, Mapping):
+        entries = value.items()
+        deep = {key: lines(map(plainly, one), "[]") if isinstance(one, list) else plainly(one) for key, one in entries}
+        return lines((f"{plainly(str(key))}:{text}" for key, text in deep.items()), "{}")
+    return lines(map(plainly, value), "[]") if isinstance(value, list) else plainly(value)
 
 
 def tokens(text: str) -> int:

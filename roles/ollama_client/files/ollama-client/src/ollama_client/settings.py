@@ -77,9 +77,9 @@ class Api(Server):
 
 class Deadlines(Section):
     connect: Seconds = 5.0
-    first_token: Annotated[Seconds, Field(description="Of one attempt: queue, load of the model, prompt.")] = 120.0
+    first_token: Annotated[Seconds, Field(description="Of one attempt: queue, load of the model, prompt.")] = 240.0
     stall: Annotated[Seconds, Field(description="Between two tokens.")] = 30.0
-    total: Annotated[Seconds, Field(description="The whole call with every attempt.")] = 300.0
+    total: Annotated[Seconds, Field(description="The whole call with every attempt.")] = 600.0
 
 
 class Failover(Section):

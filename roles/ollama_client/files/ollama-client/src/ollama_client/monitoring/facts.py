@@ -12,6 +12,8 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from ollama_client.prompts import compact
+
 # The names that monitors give to one thing; the first is the Gizzi API's.
 HEIGHT = ("block_height", "best_height", "best_block", "height")
 FINALIZED = ("finalized_height", "finalized_block", "finalized")
@@ -61,7 +63,7 @@ def read(statuses: object) -> Fleet:
             API's; or an object of such objects by name.
     """
     value = _unpacked(statuses)
-    text = json.dumps(value, indent=1, ensure_ascii=False, default=str)
+    text = compact(value)
     whole = value if isinstance(value, Mapping) else {}
     generated = whole.get("generated_at")
     doubt = None
