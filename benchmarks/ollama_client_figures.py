@@ -2,7 +2,7 @@
 
 The server is the tests' own, which answers at once and counts: what is measured is the client, and not a model.
 
-    PYTHONPATH=tests/unit/ollama_client:roles/ollama_client/files/ollama-client/src python benchmarks/ollama_client.py
+    PYTHONPATH=tests/unit/ollama_client:roles/ollama_client/files/ollama-client/src python benchmarks/ollama_client_figures.py
 """
 
 from __future__ import annotations
@@ -74,8 +74,9 @@ def together(command: list[str], count: int, **variables: str) -> float:
         subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
         for _unused in range(count)
     ]
-    if any([one.wait() for one in running]):
-        raise SystemExit(f"{command} failed")
+    statuses = {one.wait() for one in running}
+    if statuses != {0}:
+        raise SystemExit(f"{command} ended with {statuses}")
     return time.perf_counter() - start
 
 
