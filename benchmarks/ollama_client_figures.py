@@ -2,7 +2,8 @@
 
 The server is the tests' own, which answers at once and counts: what is measured is the client, and not a model.
 
-    PYTHONPATH=tests/unit/ollama_client:roles/ollama_client/files/ollama-client/src python benchmarks/ollama_client_figures.py
+    export PYTHONPATH=tests/unit/ollama_client:roles/ollama_client/files/ollama-client/src
+    python benchmarks/ollama_client_figures.py
 """
 
 from __future__ import annotations
@@ -94,13 +95,16 @@ def main() -> None:
         settings = Settings.model_validate({"endpoints": [{"name": "own", "url": server.url}]})
         client = OllamaClient(settings=settings)
         client.query(PROMPT)
-        overhead, cached = [], []
+        overhead, added, cached = [], [], []
         for _unused in range(ROUNDS):
             fresh = seconds(lambda: client.query(PROMPT, fresh=True), QUERIES)
-            overhead.append(fresh / seconds(lambda: bare(server.url), QUERIES))
+            post = seconds(lambda: bare(server.url), QUERIES)
+            overhead.append(fresh / post)
+            added.append(1000 * (fresh - post))
             client.query(PROMPT)
             cached.append(seconds(lambda: client.query(PROMPT), QUERIES) / fresh)
         row("`query` / bare HTTP POST of the same prompt", overhead)
+        row("the same as milliseconds that `query` adds", added)
         row("cached answer / uncached", cached)
         row(
             "`gizzi --help` / `python -c 'import httpx'`",

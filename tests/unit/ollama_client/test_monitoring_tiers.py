@@ -86,6 +86,12 @@ def test_claude_can_clear_what_ollama_suspects_but_not_what_the_rules_find(check
     assert "Claude: it says healthy, and contradicts the rules" in result["reasons"]
 
 
+def test_what_the_rules_call_critical_no_model_makes_less_of(check: Any) -> None:
+    made, *_unused = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT))
+    result = made.quick_health_check(network(validator(1, status="offline"), *map(validator, range(2, 6))))
+    assert (result["health"], result["tier"]) == ("critical", "claude")
+
+
 def test_claude_in_doubt_is_not_believed(check: Any) -> None:
     made, *_unused = check(status(500), fake_claude.report(HEALTHY | {"confidence": 0.1}))
     assert made.quick_health_check(network())["health"] == "unknown"

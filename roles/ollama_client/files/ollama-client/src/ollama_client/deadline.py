@@ -7,6 +7,7 @@ from __future__ import annotations
 import ssl
 import time
 from collections.abc import Iterable
+from functools import cache
 from typing import Any, Protocol
 
 import httpcore
@@ -110,6 +111,12 @@ def _least(timeout: float | None, limit: Limit) -> float:
     return left if timeout is None else min(timeout, left)
 
 
+@cache
+def _no_tls() -> ssl.SSLContext:
+    """What httpx wants even where nothing is encrypted, made once."""
+    return httpx.create_ssl_context(verify=False)
+
+
 def transport(limit: Limit, tls: ssl.SSLContext | None = None) -> httpx.HTTPTransport:
     """Return a transport for one exchange that ends with ``limit``.
 
@@ -117,7 +124,7 @@ def transport(limit: Limit, tls: ssl.SSLContext | None = None) -> httpx.HTTPTran
         limit: what is left of the time.
         tls: for https.
     """
-    made = httpx.HTTPTransport(verify=tls or False, trust_env=False)
+    made = httpx.HTTPTransport(verify=tls or _no_tls(), trust_env=False)
     # httpx has no argument for it.
     made._pool = httpcore.ConnectionPool(
         ssl_context=tls, max_connections=1, network_backend=LimitedBackend(httpcore.SyncBackend(), limit)
