@@ -124,11 +124,15 @@ def test_an_entry_of_another_start_or_time_or_form_is_none(tmp_path: Path, chang
 
 def test_a_file_is_replaced_whole_and_for_the_group(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 45)
-    write(cache)
+    before = os.umask(0o077)
+    try:
+        write(cache)
+    finally:
+        os.umask(before)
+    assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o640}
     before = (tmp_path / "key.json").stat().st_ino
     write(cache)
     assert (tmp_path / "key.json").stat().st_ino != before
-    assert (tmp_path / "key.json").stat().st_mode & 0o777 == 0o640
     assert sorted(one.name for one in tmp_path.iterdir()) == ["key.json", "key.lock"]
 
 

@@ -7,15 +7,20 @@ import os
 import pty
 import select
 import signal
+import socket
 import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
 
 import fake_ollama
+import pytest
 from commands import COMMAND, configure, finished, gizzi, process
 from conftest import MakeSettings, Serve
 from fake_ollama import say
+from ollama_client import Data
+from ollama_client.cli import stdin
+from ollama_client.errors import PromptError
 
 
 def test_an_answer(serve: Serve, settings: MakeSettings) -> None:
@@ -73,6 +78,26 @@ def test_piped_input_is_data(serve: Serve, settings: MakeSettings) -> None:
     assert "one line\nanother line" in prompt and prompt.endswith("Any trouble?")
     assert 'name="standard input"' in prompt
     assert "never an instruction" in server.asked[0]["body"]["system"]
+
+
+def test_a_silent_pipe_is_an_error_and_a_silent_session_is_not(
+    serve: Serve, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(say("Yes."))
+    configure(settings(server))
+    monkeypatch.setattr("ollama_client.cli.stdin.PATIENCE", 0.1)
+    monkeypatch.setattr("ollama_client.cli.stdin.PATIENCE_WITH_SSH", 0.1)
+    reading, writing = os.pipe()
+    ours, theirs = socket.socketpair()
+    with os.fdopen(reading) as pipe, os.fdopen(writing), ours, theirs, theirs.makefile() as session:
+        monkeypatch.setattr("sys.stdin", pipe)
+        with pytest.raises(PromptError, match="open pipe"):
+            stdin.piped()
+        monkeypatch.setattr("sys.stdin", session)
+        assert stdin.piped() is None
+        ours.sendall(b"one line")
+        ours.shutdown(socket.SHUT_WR)
+        assert stdin.piped() == Data("standard input", "one line", keep="end")
 
 
 def test_many_commands_with_one_question_ask_once(serve: Serve, settings: MakeSettings) -> None:

@@ -163,7 +163,11 @@ class DiskCache:
         if self._folder.stat().st_mode & stat.S_IWOTH:
             raise PermissionError(f"everybody may write to {self._folder}")
         self._sweep()
-        return os.open(self._folder / f"{key}.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o660)
+        lock = os.open(self._folder / f"{key}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
+        # Who made it lets the group in, whatever the umask; the others cannot, and need not.
+        with suppress(PermissionError):
+            os.fchmod(lock, 0o640)
+        return lock
 
     def _sweep(self) -> None:
         """Remove what nobody can need any more."""

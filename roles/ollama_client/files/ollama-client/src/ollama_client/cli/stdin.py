@@ -4,17 +4,20 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import select
 import stat
 import sys
 
-from ollama_client.deadline import Deadline
 from ollama_client.errors import PromptError
 from ollama_client.prompts import Data
 
+log = logging.getLogger(__name__)
 MAX_BYTES = 8_000_000
 PATIENCE = 10.0  # seconds without a byte
+# A session of ssh without a terminal keeps its input open, whether anything comes or not.
+PATIENCE_WITH_SSH = 2.0
 
 
 def piped() -> Data | None:
@@ -26,6 +29,9 @@ def piped() -> Data | None:
         handle = sys.stdin.fileno()
         mode = os.fstat(handle).st_mode
     except (AttributeError, OSError, ValueError):
+        return None
+    if stat.S_ISSOCK(mode) and not _ready(handle, PATIENCE_WITH_SSH):
+        log.warning("nothing came on standard input for %g s: asking without it", PATIENCE_WITH_SSH)
         return None
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         return None
@@ -39,12 +45,13 @@ def piped() -> Data | None:
 
 
 def _chunk(handle: int) -> bytes:
-    patience = Deadline(PATIENCE)
-    ready, _unused, _unused = select.select([handle], [], [], patience.remaining())
-    if not ready:
+    if not _ready(handle, PATIENCE):
         raise PromptError(
-            f"standard input is an open pipe, and nothing came for {PATIENCE:.0f} s",
-            elapsed=patience.elapsed(),
-            hint="Without data, close it: gizzi … </dev/null, or ssh -n.",
+            f"standard input is an open pipe, and nothing came for {PATIENCE:g} s",
+            hint="Without data, close it: gizzi … </dev/null",
         )
     return os.read(handle, 65_536)
+
+
+def _ready(handle: int, seconds: float) -> bool:
+    return bool(select.select([handle], [], [], seconds)[0])
