@@ -1,4 +1,6 @@
-"""Measure the figures of benchmarks/README.md in one run, on the lab's hosts, and print them as Markdown tables.
+"""Measure the figures of benchmarks/README.md in one run, on the lab's hosts, and print them as a Markdown table.
+
+    benchmarks/run.py HOSTS...      how many hosts each fleet has, for instance: 1 4 21
 
 Every figure is a ratio of two things measured one after the other on the same hosts, or a count of bytes: seconds
 of one machine say nothing about another.
@@ -19,7 +21,6 @@ PROJECT = Path(__file__).resolve().parent.parent
 SCENARIO = "distributed"
 INVENTORY = PROJECT / ".ansible" / "lab" / SCENARIO / "inventory"
 LOG = PROJECT / ".ansible" / "benchmark.log"
-FLEETS = (1, 4, 21)
 REPEATS = 3
 
 
@@ -86,7 +87,7 @@ def main() -> None:
     site = ["ansible-playbook", "--inventory", str(INVENTORY), "playbooks/site.yml", "-e", f"gizzi_topology={SCENARIO}"]
     print("| hosts | figure | value |\n|---|---|---|")
     try:
-        for validators in FLEETS:
+        for validators in map(int, sys.argv[1:]):
             run(["molecule", "destroy", "--scenario-name", SCENARIO], validators)
             run(["molecule", "converge", "--scenario-name", SCENARIO], validators)
             sent, requests = registry_traffic()
