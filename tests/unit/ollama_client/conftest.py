@@ -28,9 +28,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def serve() -> Iterator[Serve]:
-    """``serve(behaviour)`` gives a running server."""
+    """``serve(behaviour, port, tls)`` gives a running server."""
     with ExitStack() as stack:
-        yield lambda behave, port=0: stack.enter_context(fake_ollama.running(behave, port))
+        yield lambda *arguments: stack.enter_context(fake_ollama.running(*arguments))
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -20,12 +21,15 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 128
 
-    def __init__(self, behave: Behaviour, port: int = 0) -> None:
+    def __init__(self, behave: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
         self.behave = behave
+        self.tls = tls
         self.asked: list[dict[str, Any]] = []
         self.over = threading.Event()
         self.busy: set[socket.socket] = set()
         super().__init__(("127.0.0.1", port), Handler)
+        if tls:
+            self.socket = tls.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         self._thread = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.02})
 
     @property
@@ -34,7 +38,7 @@ class Server(ThreadingHTTPServer):
 
     @property
     def url(self) -> str:
-        return f"http://127.0.0.1:{self.port}"
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
 
     def start(self) -> None:
         self._thread.start()
@@ -195,8 +199,8 @@ empty = say("")
 
 
 @contextmanager
-def running(behave: Behaviour, port: int = 0) -> Iterator[Server]:
-    server = Server(behave, port)
+def running(behave: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None) -> Iterator[Server]:
+    server = Server(behave, port, tls)
     server.start()
     try:
         yield server

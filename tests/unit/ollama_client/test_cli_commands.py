@@ -261,11 +261,13 @@ def test_config_shows_the_settings_and_no_secret(settings: MakeSettings, tmp_pat
     assert "endpoints.0.url = http://127.0.0.1:11434/" in result.stdout
     token = tmp_path / "token"
     token.write_text("0f3c9a77")
-    configure(settings(endpoints=[{"name": "gateway", "url": "https://gizzi:443", "token_file": str(token)}]))
+    configure(
+        settings(endpoints=[{"name": "gateway", "url": "https://user:hunter2@gizzi:443", "token_file": str(token)}])
+    )
     shown = json.loads(gizzi("config", "--json").stdout)
     assert shown["file"] == os.environ["GIZZI_CONFIG"]
     assert shown["settings"]["endpoints"][0]["token_file"] == str(token)
-    assert "0f3c9a77" not in json.dumps(shown)
+    assert "0f3c9a77" not in json.dumps(shown) and "hunter2" not in json.dumps(shown)
 
 
 def test_the_shell_completes(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -53,6 +55,13 @@ def test_a_stream_comes_as_it_is_made(serve: Serve, client: MakeClient) -> None:
     times = [(piece, time.monotonic() - start) for piece in client(server).stream("count")]
     assert "".join(piece for piece, _unused in times) == "one two three"
     assert times[0][1] < times[-1][1] - 0.15
+
+
+def test_a_slow_reader_is_not_a_slow_server(serve: Serve, client: MakeClient) -> None:
+    stream = client(serve(say("one two three")), deadlines={"stall": 0.2}).stream("count")
+    pieces = [next(stream)]
+    time.sleep(0.4)
+    assert "".join(pieces + list(stream)) == "one two three"
 
 
 def test_json_is_checked_on_arrival(serve: Serve, client: MakeClient) -> None:
@@ -219,6 +228,7 @@ def test_the_settings_token_goes_along_and_the_environment_does_not(
     serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("OLLAMA_API_KEY", "of-the-cloud")
     server = serve(say("yes"))
     assert client(server).query("?") == "yes"
     assert "authorization" not in server.asked[0]["headers"]
@@ -230,3 +240,20 @@ def test_the_settings_token_goes_along_and_the_environment_does_not(
     token.write_text("")
     with pytest.raises(errors.SettingsError, match="is empty"):
         one.query("? ?")
+
+
+def test_a_certificate_is_checked(serve: Serve, client: MakeClient, tmp_path: Path) -> None:
+    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
+    command = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"]
+    command += ["-subj", "/CN=gateway", "-addext", "subjectAltName=IP:127.0.0.1", "-days", "2"]
+    subprocess.run([*command, "-keyout", key, "-out", certificate], check=True, capture_output=True)
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    tls.load_cert_chain(certificate, key)
+    server = serve(say("yes"), 0, tls)
+    endpoint = {"name": "gateway", "url": server.url}
+    assert client(endpoints=[endpoint | {"ca_file": certificate}]).query("?") == "yes"
+    with pytest.raises(errors.UnreachableError):
+        client(endpoints=[endpoint]).query("?")
+    with pytest.raises(errors.SettingsError, match="ca_file"):
+        client(endpoints=[endpoint | {"ca_file": tmp_path / "none"}]).query("?")
+    assert len(server.asked) == 1

@@ -54,6 +54,7 @@ def test_secrets_are_masked(text: str, secret: str) -> None:
         "Local node identity is: 12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
         "https://telemetry.example:443/submit/",
         "Reporting telemetry error",
+        "context_tokens: 8192, tokens=12",
     ],
 )
 def test_what_is_no_secret_stays(text: str) -> None:

@@ -42,6 +42,8 @@ class Attempt:
                 if part.response:
                     self._pieces.append(part.response)
                     yield part.response
+                    # The time that the caller takes is not the server's.
+                    pace.token()
                 if part.done:
                     self._last = part
                     break
@@ -66,10 +68,12 @@ class Attempt:
     @contextmanager
     def _client(self, pace: Pace) -> Iterator[ollama.Client]:
         # One for each attempt: its connection knows this attempt's deadline. The environment has no say in where a
-        # prompt goes, and neither has a redirect.
+        # prompt goes or what goes along, and neither has a redirect.
+        headers = self.endpoint.headers()
         client = ollama.Client(
             self.endpoint.address,
-            headers=self.endpoint.headers(),
+            headers=headers,
+            event_hooks={"request": [] if headers else [_without_key]},
             transport=transport(pace, self.endpoint.tls),
             timeout=httpx.Timeout(None, connect=self.deadlines.connect),
             follow_redirects=False,
@@ -140,6 +144,11 @@ class Attempt:
 
     def _error(self, kind: type[errors.OllamaError], text: str, own: Deadline) -> errors.OllamaError:
         return kind(text, endpoint=self.endpoint.name, elapsed=own.elapsed())
+
+
+def _without_key(request: httpx.Request) -> None:
+    """Take out the key of the environment, which the library adds: it is Ollama's cloud's, not this endpoint's."""
+    request.headers.pop("authorization", None)
 
 
 def _tagged(model: str) -> str:
