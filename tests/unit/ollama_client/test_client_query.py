@@ -29,7 +29,7 @@ def test_a_question_gets_its_answer(serve: Serve, client: MakeClient) -> None:
     assert asked["path"] == "/api/generate"
     assert (asked["body"]["model"], asked["body"]["prompt"]) == ("llama3.1:8b", "The capital of France?")
     assert asked["body"]["system"] == "Be brief."
-    assert asked["body"]["options"] == {"num_ctx": 8192, "num_predict": 1024, "temperature": 0.0}
+    assert asked["body"]["options"] == {"num_ctx": 4096, "num_predict": 768, "temperature": 0.0}
 
 
 def test_an_answer_comes_with_where_it_is_from(serve: Serve, client: MakeClient) -> None:

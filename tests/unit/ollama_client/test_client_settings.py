@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+import ollama_client
 import pytest
-from ollama_client import OllamaClient
+import tomllib
+from ollama_client import OllamaClient, Settings
 from ollama_client.errors import SettingsError
 from ollama_client.settings import at, load
 
@@ -87,3 +89,19 @@ def test_a_host_becomes_an_address(host: str, address: str) -> None:
 def test_no_host(host: str) -> None:
     with pytest.raises(SettingsError):
         OllamaClient(host)
+
+
+def test_the_readme_shows_every_setting_with_its_default() -> None:
+    readme = (Path(ollama_client.__file__).parents[2] / "README.md").read_text()
+    shown = tomllib.loads(readme.partition("```toml\n")[2].partition("```")[0])
+    defaults = Settings().model_dump(mode="json")
+    assert Settings.model_validate(shown)
+    assert shown.keys() == defaults.keys()
+    for section, values in shown.items():
+        if isinstance(values, dict):
+            left_out = {"url", "token_file", "ca_file"} if section in ("api", "claude") else set()
+            assert values.keys() | left_out == defaults[section].keys() | left_out, section
+            places = {"folder", "path", "url", "api_key_file"}
+            assert {key: one for key, one in values.items() if key not in places} == {
+                key: one for key, one in defaults[section].items() if key not in places | left_out
+            }, section

@@ -6,7 +6,8 @@ import json
 from typing import Literal
 
 import pytest
-from ollama_client import Data, errors
+from fleets import network, validator
+from ollama_client import Data, Settings, errors
 from ollama_client.masking import MASK, mask, plain
 from ollama_client.prompts import compact, compose, orders, tokens
 
@@ -144,3 +145,10 @@ def test_json_takes_few_tokens_and_a_line_for_each_entry() -> None:
     assert '\n{"name":"b","peers":null}\n' in text
     assert json.loads(compact([1, {"a": "ü"}])) == [1, {"a": "ü"}]
     assert compact("text") == '"text"'
+
+
+def test_the_whole_fleet_fits() -> None:
+    fleet = network(*(validator(number) for number in range(1, 22)))
+    limits = Settings().prompt
+    prompt = compose("Well?", [Data("fleet", compact(fleet))], limits.context_tokens - limits.answer_tokens - 300)
+    assert "validator21" in prompt and "do not fit" not in prompt

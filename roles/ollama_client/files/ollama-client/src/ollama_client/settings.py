@@ -97,8 +97,8 @@ class Cache(Section):
 
 
 class Prompt(Section):
-    context_tokens: Annotated[int, Field(ge=512, description="Room for prompt and answer together.")] = 8192
-    answer_tokens: Annotated[int, Field(ge=16, description="An answer ends there.")] = 1024
+    context_tokens: Annotated[int, Field(ge=512, description="Room for prompt and answer together.")] = 4096
+    answer_tokens: Annotated[int, Field(ge=16, description="An answer ends there.")] = 768
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
 
 
