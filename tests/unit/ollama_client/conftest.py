@@ -35,12 +35,12 @@ def serve() -> Iterator[Serve]:
 
 @pytest.fixture
 def settings() -> MakeSettings:
-    """``settings(*servers, **sections)`` with deadlines that a test can wait for."""
+    """``settings(*servers, **sections)`` with deadlines that a busy machine keeps."""
 
     def make(*servers: fake_ollama.Server | str, **sections: Any) -> Settings:
         urls = [one if isinstance(one, str) else one.url for one in servers] or ["http://127.0.0.1:9"]
         endpoints = [{"name": f"server{number}", "url": url} for number, url in enumerate(urls, 1)]
-        deadlines = {"connect": 0.5, "first_token": 0.5, "stall": 0.5, "total": 2.0} | sections.pop("deadlines", {})
+        deadlines = {"connect": 5.0, "first_token": 5.0, "stall": 5.0, "total": 20.0} | sections.pop("deadlines", {})
         return Settings(**({"endpoints": endpoints, "deadlines": deadlines} | sections))
 
     return make

@@ -22,8 +22,15 @@ from ollama_client.cache import DiskCache
 from ollama_client.monitoring import TieredHealthCheck
 
 # Of the settings below, and time for the machine to be slow.
-CHECK_SECONDS = 2.0 + 1.0 + 2.0
-QUERY_SECONDS = 2.0 + 2.0
+CHECK_SECONDS = 15.0
+QUERY_SECONDS = 10.0
+ENDLESS = (
+    fake_ollama.hang,
+    fake_ollama.dribble,
+    fake_ollama.dribble_headers,
+    fake_ollama.stall,
+    fake_claude.silence,
+)
 SOUND = say(json.dumps(HEALTHY))
 SOUND_API = fleets.api(network)
 
@@ -165,10 +172,13 @@ def world(fault: Fault, serve: Serve, settings: MakeSettings, monkeypatch: pytes
     def url(behave: Behaviour | None) -> str:
         return serve(behave).url if behave else f"http://127.0.0.1:{fake_ollama.closed_port()}"
 
+    # Only what never ends has to be waited for; a busy machine may take its time for the rest.
+    deadlines = {"first_token": 0.5, "stall": 0.5, "total": 2.0} if fault.ollama in ENDLESS else {}
     made = settings(
         url(fault.ollama),
-        api={"url": url(fault.api), "timeout": 0.5},
-        claude={"url": url(fault.claude), "timeout": 0.6},
+        deadlines=deadlines,
+        api={"url": url(fault.api), "timeout": 0.5 if fault.api in ENDLESS else 10.0},
+        claude={"url": url(fault.claude), "timeout": 0.6 if fault.claude in ENDLESS else 20.0},
     )
     fault.prepare(made, monkeypatch)
     return made

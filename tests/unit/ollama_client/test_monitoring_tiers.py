@@ -29,7 +29,7 @@ def check(client: MakeClient, serve: Serve, monkeypatch: pytest.MonkeyPatch) -> 
 
     def make(ollama: Any, claude: Any, **changes: Any) -> Any:
         servers = serve(ollama), serve(claude)
-        section = {"url": servers[1].url, "timeout": 2.0} | changes
+        section = {"url": servers[1].url, "timeout": 20.0} | changes
         made = TieredHealthCheck(client(servers[0], claude=section))
         return made, *servers
 
