@@ -165,7 +165,7 @@ def test_installation_that_was_cut_off_is_completed_without_an_index(
     with ThreadPoolExecutor(1) as background:
         running = background.submit(lab.playbook, CONVERGE)
         wait_until(
-            lambda: gizzi.run("pgrep --full '[p]ip install'").rc == 0, 60, "the dependencies are being installed"
+            lambda: gizzi.run("pgrep --full '[p]ip install'").rc == 0, 180, "the dependencies are being installed"
         )
         lab.reboot([GIZZI])
         assert running.result().returncode != 0
