@@ -9,7 +9,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_FORCE_COLOR ?= 0
 
 TOPOLOGY ?= centralized
-SCENARIOS := default firewall upgrade centralized distributed switch
+SCENARIOS := default firewall upgrade gizzi_api centralized distributed switch
 
 .PHONY: help
 help: ## Show the targets
