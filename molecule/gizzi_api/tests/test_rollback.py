@@ -26,8 +26,8 @@ def started(gizzi: Host) -> int:
 
 def state(gizzi: Host) -> tuple[str, list[str], str]:
     """Return what a rollback must bring back: configuration, firewall and release."""
-    contents = gizzi.check_output(f"find {CONFIGURATION} -type f -exec sha256sum {{}} + | sort")
-    return contents, guard_rules(gizzi), gizzi.check_output("readlink /opt/gizzi-api/current")
+    look = f"find {CONFIGURATION} -type f -exec sha256sum {{}} + -exec stat --format='%n %U %G %a' {{}} + | sort"
+    return gizzi.check_output(look), guard_rules(gizzi), gizzi.check_output("readlink /opt/gizzi-api/current")
 
 
 def test_settings_that_the_program_refuses_never_reach_it(gizzi: Host, converge: Callable[..., str]) -> None:
