@@ -13,7 +13,13 @@ from ollama_client import Settings
 from ollama_client.cli.app import app
 from typer.testing import CliRunner, Result
 
-COMMAND = [sys.executable, "-c", "from ollama_client.cli.app import main; main()"]
+# A process that a script starts in the background ignores Ctrl-C, and so would its children.
+COMMAND = [
+    sys.executable,
+    "-c",
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "from ollama_client.cli.app import main; main()",
+]
 
 
 def configure(settings: Settings) -> None:

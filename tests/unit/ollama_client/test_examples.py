@@ -14,11 +14,10 @@ import pytest
 from commands import configure
 from conftest import MakeSettings, Serve
 from fake_ollama import say
-from fleets import HEALTHY, network, validator
+from fleets import HEALTHY, network
 from test_cli_commands import LINES, page
 
 FOLDER = Path(ollama_client.__file__).parents[2] / "examples"
-LAGGING = network(validator(1), validator(2, block_height=1_403_000, finalized_height=1_402_990), validator(3))
 
 
 @pytest.fixture

@@ -15,7 +15,10 @@ from ollama_client.ledger import Ledger
 from ollama_client.monitoring import AIDevWorker, TieredHealthCheck
 
 ISSUE = {"health": "degraded", "confidence": 0.8, "summary": "Validator one has few peers.", "actions": ["See its net"]}
-LAGGING = network(validator(1, peers=1), *map(validator, range(2, 6)))
+
+
+def lagging() -> dict[str, Any]:
+    return network(validator(1, peers=1), *map(validator, range(2, 6)))
 
 
 def verdict(value: object) -> Any:
@@ -47,18 +50,18 @@ def test_healthy_is_what_the_rules_and_ollama_agree_on(check: Any) -> None:
 @pytest.mark.parametrize(
     ("ollama", "statuses", "reason"),
     [
-        (verdict(ISSUE), network(), "Ollama: it says degraded"),
-        (verdict(HEALTHY | {"confidence": 0.3}), network(), "Ollama: its confidence is 0.3"),
-        (verdict(HEALTHY), LAGGING, "Ollama: it says healthy, and contradicts the rules"),
-        (verdict({"health": "fine"}), network(), "not what was asked for"),
-        (say("HEALTHY"), network(), "Invalid JSON"),
-        (status(500), network(), "HTTP 500"),
-        (lambda handler: handler.pause(), network(), "no token came"),
+        (verdict(ISSUE), network, "Ollama: it says degraded"),
+        (verdict(HEALTHY | {"confidence": 0.3}), network, "Ollama: its confidence is 0.3"),
+        (verdict(HEALTHY), lagging, "Ollama: it says healthy, and contradicts the rules"),
+        (verdict({"health": "fine"}), network, "not what was asked for"),
+        (say("HEALTHY"), network, "Invalid JSON"),
+        (status(500), network, "HTTP 500"),
+        (lambda handler: handler.pause(), network, "no token came"),
     ],
 )
 def test_what_goes_up_to_claude(check: Any, ollama: Any, statuses: Any, reason: str) -> None:
     made, _unused, claude = check(ollama, fake_claude.report(fake_claude.VERDICT))
-    result = made.quick_health_check(statuses)
+    result = made.quick_health_check(statuses())
     assert any(reason in one for one in result["reasons"]), result
     assert (result["health"], result["tier"], result["summary"]) == ("degraded", "claude", "Validator two lags.")
     assert (result["actions"], result["confidence"]) == (["See its disk"], 0.9)
@@ -81,7 +84,7 @@ def test_claude_is_asked_as_its_protocol_has_it(check: Any) -> None:
 def test_claude_can_clear_what_ollama_suspects_but_not_what_the_rules_find(check: Any) -> None:
     made, *_unused = check(verdict(ISSUE), fake_claude.report(HEALTHY))
     assert made.quick_health_check(network())["health"] == "healthy"
-    result = made.quick_health_check(LAGGING)
+    result = made.quick_health_check(lagging())
     assert (result["health"], result["tier"]) == ("degraded", "ollama")
     assert "Claude: it says healthy, and contradicts the rules" in result["reasons"]
 
@@ -107,7 +110,7 @@ def test_without_facts_nobody_is_asked(check: Any) -> None:
 
 def test_the_same_findings_are_paid_for_once(check: Any) -> None:
     made, _unused, claude = check(status(500), fake_claude.report(fake_claude.VERDICT))
-    first = made.quick_health_check(LAGGING)
+    first = made.quick_health_check(lagging())
     later = network(validator(1, peers=2), *map(validator, range(2, 6)))
     second = made.quick_health_check(later)
     assert first["dollars"] > 0 == second["dollars"]
