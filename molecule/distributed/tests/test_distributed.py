@@ -77,7 +77,9 @@ def test_site_runs_from_an_installed_collection(lab: Lab, tmp_path: Path) -> Non
     subprocess.run([*galaxy, "build", "--output-path", tmp_path, lab.project], check=True, capture_output=True)
     (archive,) = tmp_path.glob("etrid-gizzi-*.tar.gz")
     collections = tmp_path / "collections"
-    subprocess.run([*galaxy, "install", "--offline", "-p", collections, archive], check=True, capture_output=True)
+    # The checkout is installed in the tests' own environment: without force there would be nothing to do.
+    install = ["install", "--offline", "--force", "--collections-path", collections, archive]
+    subprocess.run([*galaxy, *install], check=True, capture_output=True)
     result = lab.playbook("etrid.gizzi.site", "-vv", variables=VARIABLES, collections=collections)
     assert result.returncode == 0, result.stdout
     assert set(re.findall(r"changed=(\d+)", result.stdout)) == {"0"}
