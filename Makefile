@@ -65,7 +65,7 @@ $(addprefix scenario-,$(SCENARIOS)): scenario-%: setup
 
 .PHONY: benchmark
 benchmark: setup ## The figures of benchmarks/README.md, measured in one run
-	python benchmarks/run.py 1 4 21
+	python benchmarks/run.py
 
 PIP_COMPILE := $(CURDIR)/.ansible/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
   --no-header --no-emit-index-url --no-emit-find-links --no-emit-options

@@ -1,6 +1,7 @@
 """Measure the figures of benchmarks/README.md in one run, on the lab's hosts, and print them as a Markdown table.
 
-    benchmarks/run.py HOSTS...      how many hosts each fleet has, for instance: 1 4 21
+    benchmarks/run.py                       all of them
+    benchmarks/run.py traffic 1 4           one kind, for fleets of that many hosts
 
 Every figure is a ratio of two things measured one after the other on the same hosts, or a count of bytes: seconds
 of one machine say nothing about another.
@@ -8,18 +9,17 @@ of one machine say nothing about another.
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
-SCENARIO = "distributed"
-INVENTORY = PROJECT / ".ansible" / "lab" / SCENARIO / "inventory"
 LOG = PROJECT / ".ansible" / "benchmark.log"
 REPEATS = 3
 
@@ -40,16 +40,16 @@ def median(command: Sequence[str], validators: int) -> float:
     return statistics.median(run(command, validators) for repeat in range(REPEATS))
 
 
-def ad_hoc(*arguments: str) -> list[str]:
-    """Return an ``ansible`` command for all hosts of the lab."""
-    return ["ansible", "all", "--inventory", str(INVENTORY), *arguments]
+def inventory(scenario: str) -> Path:
+    """Return the folder of the inventory of a scenario's lab."""
+    return PROJECT / ".ansible" / "lab" / scenario / "inventory"
 
 
-def registry_traffic() -> tuple[int, int]:
+def registry_traffic(hosts: Path) -> tuple[int, int]:
     """Return how many bytes the stand-in registry sent, and how many requests it answered."""
     prefix = next(
         line.split(":", 1)[1].strip()
-        for line in (INVENTORY / "hosts.yml").read_text().splitlines()
+        for line in (hosts / "hosts.yml").read_text().splitlines()
         if line.strip().startswith("lab_prefix:")
     )
     log = subprocess.run(
@@ -63,10 +63,10 @@ def registry_traffic() -> tuple[int, int]:
     return sum(request["bytes"] for request in registry), len(registry)
 
 
-def model_bytes() -> int:
+def model_bytes(hosts: Path) -> int:
     """Return the size of the lab's model in bytes, as its first server tells it."""
     answer = subprocess.run(
-        ["ansible", "validators[0]", "--inventory", str(INVENTORY), "-m", "etrid.gizzi.ollama_info", "--one-line"],
+        ["ansible", "validators[0]", "--inventory", str(hosts), "-m", "etrid.gizzi.ollama_info", "--one-line"],
         cwd=PROJECT,
         check=True,
         capture_output=True,
@@ -80,38 +80,61 @@ def show(validators: int, figure: str, value: str) -> None:
     print(f"| {validators} | {figure} | {value} |", flush=True)
 
 
+def traffic(validators: int) -> None:
+    """Measure what that many servers, each with a store of its own, cost the registry."""
+    run(["molecule", "destroy", "--scenario-name", "distributed"], validators)
+    try:
+        run(["molecule", "converge", "--scenario-name", "distributed"], validators)
+        hosts = inventory("distributed")
+        sent, requests = registry_traffic(hosts)
+        show(validators, "bytes from the registry / model size", f"{sent / model_bytes(hosts):.3f}")
+        show(validators, "requests to the registry", str(requests))
+    finally:
+        run(["molecule", "destroy", "--scenario-name", "distributed"], validators)
+
+
+def speed(validators: int) -> None:
+    """Measure runs with nothing to do on a centralized fleet, in which every validator asks one server."""
+    hosts = str(inventory("centralized"))
+    site = ["ansible-playbook", "--inventory", hosts, "playbooks/site.yml", "-e", "gizzi_topology=centralized"]
+    every = ["ansible", "all", "--inventory", hosts, "--module-name"]
+    server = ["ansible", "gizzi", "--inventory", hosts, "--module-name"]
+    run(["molecule", "destroy", "--scenario-name", "centralized"], validators)
+    try:
+        run(["molecule", "converge", "--scenario-name", "centralized"], validators)
+        setup = median([*every, "ansible.builtin.setup"], validators)
+        # Long enough to be steady when run once.
+        second = run(site, validators)
+        show(validators, "second site.yml / setup", f"{second / setup:.1f}")
+        show(validators, "setup, seconds per host", f"{setup / validators:.2f}")
+        show(validators, "second site.yml, seconds per host", f"{second / validators:.2f}")
+        ping = median([*server, "ansible.builtin.ping"], validators)
+        for state in ("present", "latest"):
+            model = [*server, "etrid.gizzi.ollama_model", "--args", f"name=smollm2:135m state={state}"]
+            show(validators, f"ollama_model {state}, nothing to do / ping", f"{median(model, validators) / ping:.2f}")
+    finally:
+        run(["molecule", "destroy", "--scenario-name", "centralized"], validators)
+
+
+KINDS: dict[str, tuple[Callable[[int], None], tuple[int, ...]]] = {
+    "traffic": (traffic, (1, 4, 21)),
+    "speed": (speed, (4, 21)),
+}
+
+
 def main() -> None:
     """Measure and print."""
+    parser = argparse.ArgumentParser(description="Measure the figures of benchmarks/README.md.")
+    parser.add_argument("kind", nargs="?", choices=KINDS)
+    parser.add_argument("hosts", nargs="*", type=int)
+    arguments = parser.parse_args()
     LOG.parent.mkdir(exist_ok=True)
     LOG.write_text("")
-    site = ["ansible-playbook", "--inventory", str(INVENTORY), "playbooks/site.yml", "-e", f"gizzi_topology={SCENARIO}"]
     print("| hosts | figure | value |\n|---|---|---|")
-    try:
-        for validators in map(int, sys.argv[1:]):
-            run(["molecule", "destroy", "--scenario-name", SCENARIO], validators)
-            run(["molecule", "converge", "--scenario-name", SCENARIO], validators)
-            sent, requests = registry_traffic()
-            ratio = sent / model_bytes()
-            show(validators, "bytes from the registry / model size", f"{ratio:.3f}")
-            show(validators, "the same, per server", f"{ratio / validators:.3f}")
-            show(validators, "requests to the registry", str(requests))
-            if validators == 1:
-                continue
-            setup = median(ad_hoc("--module-name", "ansible.builtin.setup"), validators)
-            # Long enough to be steady when run once.
-            second = run(site, validators)
-            show(validators, "second site.yml / setup", f"{second / setup:.1f}")
-            show(validators, "setup, seconds per host", f"{setup / validators:.2f}")
-            show(validators, "second site.yml, seconds per host", f"{second / validators:.2f}")
-            ping = median(ad_hoc("--module-name", "ansible.builtin.ping"), validators)
-            for state in ("present", "latest"):
-                arguments = f"name=smollm2:135m state={state}"
-                model = ad_hoc("--module-name", "etrid.gizzi.ollama_model", "--args", arguments)
-                show(
-                    validators, f"ollama_model {state}, nothing to do / ping", f"{median(model, validators) / ping:.2f}"
-                )
-    finally:
-        run(["molecule", "destroy", "--scenario-name", SCENARIO], 1)
+    for kind in [arguments.kind] if arguments.kind else KINDS:
+        measure, fleets = KINDS[kind]
+        for validators in arguments.hosts or fleets:
+            measure(validators)
 
 
 if __name__ == "__main__":
