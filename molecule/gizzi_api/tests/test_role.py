@@ -119,7 +119,7 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(gizzi: Host, conv
         gizzi_api_wheelhouse="/nowhere",
     )
     for said in (
-        f"gizzi_api_python {old} is 3.9, and the API needs 3.11 or newer",
+        f"gizzi_api_python {old} is 3.9, and 3.11 or newer is needed",
         'gizzi_api_listen is "8080"',
         "gizzi_api_token is not at least 16",
         "gizzi_api_validators has a number twice: 7",
