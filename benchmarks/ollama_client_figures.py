@@ -1,9 +1,8 @@
 """Measure the client in one run, beside what it is compared with, and print a table.
 
-The server is the tests' own, which answers at once and counts: what is measured is the client, and not a model.
+The server is a real Ollama, out of the lab's parts, with its small model; its own log counts what reaches it.
 
-    export PYTHONPATH=tests/unit/ollama_client:roles/ollama_client/files/ollama-client/src
-    python benchmarks/ollama_client_figures.py
+    make benchmark-client
 """
 
 from __future__ import annotations
@@ -16,19 +15,71 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-import fake_ollama
 from ollama_client import OllamaClient, Settings
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "roles" / "ollama_client" / "files" / "ollama-client"
 FOLDER = PROJECT / ".ansible" / "benchmark-client"
-ROUNDS = 5
-QUERIES = 100
+ADDRESS = "127.0.0.1:11599"
+MODEL = "smollm2:135m"
+ROUNDS = 3
+QUERIES = 3
 COMMANDS = 20
-PROMPT = "Are all validators in step? " * 20
+PROMPT = "The capital of France is"
+OPTIONS = {"num_ctx": 512, "num_predict": 16, "temperature": 0.0}
+
+
+class Ollama:
+    """A running server, and its log."""
+
+    url = f"http://{ADDRESS}"
+
+    def __init__(self, log: Path) -> None:
+        self._log = log
+
+    @property
+    def asked(self) -> int:
+        return sum("/api/generate" in line for line in self._log.read_text().splitlines())
+
+
+@contextmanager
+def ollama(scratch: Path) -> Iterator[Ollama]:
+    """Run the lab's release of Ollama with the models of the lab's registry."""
+    parts = [sys.executable, "-m", "lab.artifacts"]
+    variables = os.environ | {"PYTHONPATH": str(PROJECT / "molecule" / "shared")}
+    tree = Path(subprocess.run(parts, env=variables, check=True, capture_output=True, text=True).stdout.strip())
+    release = tree / "www/ollama/ollama/releases/download/v0.9.3/ollama-linux-amd64.tgz"
+    subprocess.run(["tar", "--extract", "--file", release, "--directory", scratch], check=True)
+    (scratch / "models/manifests").mkdir(parents=True)
+    (scratch / "models/blobs").symlink_to(tree / "registry/blobs")
+    (scratch / "models/manifests/registry.ollama.ai").symlink_to(tree / "registry/manifests")
+    settings = {"HOME": scratch, "OLLAMA_HOST": ADDRESS, "OLLAMA_MODELS": scratch / "models"}
+    settings |= {"OLLAMA_NEW_ENGINE": "1", "OLLAMA_NOPRUNE": "1", "OLLAMA_KEEP_ALIVE": "-1"}
+    log = scratch / "log"
+    with log.open("w") as file:
+        command = [str(scratch / "bin/ollama"), "serve"]
+        environment = os.environ | {name: str(value) for name, value in settings.items()}
+        server = subprocess.Popen(command, env=environment, stdout=file, stderr=file)
+    try:
+        found = Ollama(log)
+        limit = time.monotonic() + 60
+        while True:
+            try:
+                # Loads the model, too.
+                bare(found.url)
+                break
+            except OSError:
+                if time.monotonic() > limit or server.poll() is not None:
+                    raise SystemExit(log.read_text()) from None
+                time.sleep(0.2)
+        yield found
+    finally:
+        server.terminate()
+        server.wait()
 
 
 def installed() -> Path:
@@ -58,9 +109,9 @@ def seconds(do: Callable[[], object], times: int) -> float:
 
 
 def bare(url: str) -> bytes:
-    """Ask as the sketch does, with nothing around it."""
-    body = json.dumps({"model": "llama3.1:8b", "prompt": PROMPT, "stream": True}).encode()
-    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/generate", body), timeout=30) as answer:
+    """Ask with nothing around it."""
+    body = json.dumps({"model": MODEL, "prompt": PROMPT, "options": OPTIONS, "stream": True}).encode()
+    with urllib.request.urlopen(urllib.request.Request(f"{url}/api/generate", body), timeout=120) as answer:
         content: bytes = answer.read()
     return content
 
@@ -71,8 +122,10 @@ def run(command: list[str], **variables: str) -> None:
 
 def together(command: list[str], count: int, **variables: str) -> float:
     start = time.perf_counter()
+    # What a command says about an answer that ends at its length is no figure.
+    nothing = subprocess.DEVNULL
     running = [
-        subprocess.Popen(command, env=os.environ | variables, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+        subprocess.Popen(command, env=os.environ | variables, stdin=nothing, stdout=nothing, stderr=nothing)
         for _unused in range(count)
     ]
     statuses = {one.wait() for one in running}
@@ -91,8 +144,14 @@ def main() -> None:
     commands = installed()
     python, gizzi = str(commands / "python"), str(commands / "gizzi")
     print(f"| ratio | median | rounds |\n|{'---|' * 3}")
-    with tempfile.TemporaryDirectory() as scratch, fake_ollama.running(fake_ollama.say("They are in step.")) as server:
-        settings = Settings.model_validate({"endpoints": [{"name": "own", "url": server.url}]})
+    with tempfile.TemporaryDirectory() as scratch, ollama(Path(scratch)) as server:
+        settings = Settings.model_validate(
+            {
+                "model": MODEL,
+                "endpoints": [{"name": "own", "url": server.url}],
+                "prompt": {"context_tokens": OPTIONS["num_ctx"], "answer_tokens": OPTIONS["num_predict"]},
+            }
+        )
         client = OllamaClient(settings=settings)
         client.query(PROMPT)
         overhead, added, cached = [], [], []
@@ -102,7 +161,7 @@ def main() -> None:
             overhead.append(fresh / post)
             added.append(1000 * (fresh - post))
             client.query(PROMPT)
-            cached.append(seconds(lambda: client.query(PROMPT), QUERIES) / fresh)
+            cached.append(seconds(lambda: client.query(PROMPT), 100) / fresh)
         row("`query` / bare HTTP POST of the same prompt", overhead)
         row("the same as milliseconds that `query` adds", added)
         row("cached answer / uncached", cached)
@@ -113,14 +172,15 @@ def main() -> None:
                 for _unused in range(ROUNDS)
             ],
         )
-        variables = {"GIZZI_ENDPOINTS": json.dumps([{"name": "own", "url": server.url}])}
+        variables = {"GIZZI_ENDPOINTS": json.dumps([{"name": "own", "url": server.url}]), "GIZZI_MODEL": MODEL}
+        variables |= {"GIZZI_PROMPT__CONTEXT_TOKENS": "512", "GIZZI_PROMPT__ANSWER_TOKENS": "16"}
         many, reached = [], []
         for number in range(ROUNDS):
             places = {"XDG_CACHE_HOME": f"{scratch}/{number}", "XDG_STATE_HOME": f"{scratch}/{number}"}
             one = together([gizzi, "ask", f"alone {number}"], 1, **variables, **places)
-            before = len(server.asked)
+            before = server.asked
             many.append(together([gizzi, "ask", f"together {number}"], COMMANDS, **variables, **places) / one)
-            reached.append(float(len(server.asked) - before))
+            reached.append(float(server.asked - before))
         row(f"{COMMANDS} `gizzi ask` at once with one question / one", many)
         row(f"requests that reach Ollama from these {COMMANDS}", reached)
 

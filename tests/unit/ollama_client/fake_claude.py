@@ -13,24 +13,30 @@ VERSION = anthropic.__version__
 VERDICT = {"health": "degraded", "confidence": 0.9, "summary": "Validator two lags.", "actions": ["See its disk"]}
 
 
-def report(value: object, *, tokens_in: int = 1000, tokens_out: int = 100, stop_reason: str = "tool_use") -> Behaviour:
-    """A sound stream in which the tool is called with ``value``, in pieces."""
+def report(value: object, *, tokens_in: int = 1000, tokens_out: int = 100, stop_reason: str = "end_turn") -> Behaviour:
+    """A sound stream: a thought that is not shown, and ``value`` as JSON, in pieces."""
 
     def behave(handler: Handler) -> None:
+        if handler.body.get("tool_choice"):
+            # Current models think before they answer, and refuse this.
+            error(400, "invalid_request_error")(handler)
+            return
         begin(handler)
         start(handler, tokens_in)
         event(
             handler,
             "content_block_start",
             index=0,
-            content_block={"type": "tool_use", "id": "toolu_1", "name": "report", "input": {}},
+            content_block={"type": "thinking", "thinking": "", "signature": ""},
         )
+        event(handler, "content_block_delta", index=0, delta={"type": "signature_delta", "signature": "c2lnbmVk"})
+        event(handler, "content_block_stop", index=0)
         event(handler, "ping")
+        event(handler, "content_block_start", index=1, content_block={"type": "text", "text": ""})
         text = json.dumps(value)
         for at in range(0, len(text), 20):
-            delta = {"type": "input_json_delta", "partial_json": text[at : at + 20]}
-            event(handler, "content_block_delta", index=0, delta=delta)
-        event(handler, "content_block_stop", index=0)
+            event(handler, "content_block_delta", index=1, delta={"type": "text_delta", "text": text[at : at + 20]})
+        event(handler, "content_block_stop", index=1)
         delta = {"stop_reason": stop_reason, "stop_sequence": None}
         event(handler, "message_delta", delta=delta, usage={"output_tokens": tokens_out})
         event(handler, "message_stop")
@@ -102,7 +108,7 @@ def silence(handler: Handler) -> None:
 
 
 def text_only(handler: Handler) -> None:
-    """Words in place of the tool."""
+    """Words in place of JSON."""
     begin(handler)
     start(handler)
     event(handler, "content_block_start", index=0, content_block={"type": "text", "text": ""})

@@ -110,8 +110,9 @@ def test_what_may_have_cost_something_counts_as_spent(world: Any, failure: Behav
     with pytest.raises(errors.ClaudeUnavailableError) as caught:
         one.ask()
     assert caught.value.billed and caught.value.elapsed is not None
-    # What one call may cost at most: 1024 tokens of an answer at $15 per million, and the prompt.
-    assert 0.01536 < one.spent < 0.02
+    # What one call may cost at most: 4096 tokens of an answer at $10 per million, and the prompt.
+    assert 0.04096 < one.spent < 0.042
+    assert caught.value.dollars == pytest.approx(one.spent)
     assert one.ledger.usage().lines[0].failures == 1
 
 
@@ -121,9 +122,28 @@ def test_what_may_have_cost_something_counts_as_spent(world: Any, failure: Behav
 )
 def test_an_answer_that_cannot_be_used_was_paid_for(world: Any, failure: Behaviour) -> None:
     one = world(failure)
-    with pytest.raises(errors.ClaudeAnswerError):
+    with pytest.raises(errors.ClaudeAnswerError) as caught:
         one.ask()
-    assert 0.003 <= one.spent < 0.005
+    assert 0.002 <= one.spent < 0.0035
+    assert caught.value.dollars == pytest.approx(one.spent)
+
+
+@pytest.mark.parametrize(("effort", "sent"), [("low", {"effort": "low"}), ("default", {})])
+def test_a_schema_and_an_effort_go_along(world: Any, effort: str, sent: dict[str, str]) -> None:
+    one = world(SOUND, effort=effort)
+    one.ask()
+    output = one.server.asked[0]["body"]["output_config"]
+    wanted = output.pop("format")
+    assert (wanted["type"], wanted["schema"]["additionalProperties"]) == ("json_schema", False)
+    assert wanted["schema"]["required"] == ["health", "confidence", "summary", "actions"]
+    assert output == sent
+
+
+def test_without_time_nothing_is_asked_or_paid(world: Any) -> None:
+    one = world(SOUND)
+    with pytest.raises(errors.ClaudeUnavailableError, match="no time left"):
+        one.ask(seconds=0.0)
+    assert (len(one.server.asked), one.spent) == (0, 0)
 
 
 def test_a_budget_is_not_overdrawn_by_many_at_once(world: Any) -> None:
@@ -133,7 +153,7 @@ def test_a_budget_is_not_overdrawn_by_many_at_once(world: Any) -> None:
         until(lambda: len(refused) >= 6)
         SOUND(handler)
 
-    one = world(slow, budget=0.04)
+    one = world(slow, budget=0.1)
 
     def ask(number: int) -> None:
         try:
@@ -144,8 +164,8 @@ def test_a_budget_is_not_overdrawn_by_many_at_once(world: Any) -> None:
     with ThreadPoolExecutor(8) as pool:
         list(pool.map(ask, range(8)))
     assert len(one.server.asked) == 2
-    assert one.spent == pytest.approx(2 * 0.0045)
-    assert "today's budget of $0.04 does not allow another call" in refused[0]
+    assert one.spent == pytest.approx(2 * 0.003)
+    assert "today's budget of $0.10 does not allow another call" in refused[0]
 
 
 def test_no_key_and_no_budget_cost_nothing(world: Any, settings: MakeSettings) -> None:

@@ -92,12 +92,22 @@ def test_a_silent_pipe_is_an_error_and_a_silent_session_is_not(
     with os.fdopen(reading) as pipe, os.fdopen(writing), ours, theirs, theirs.makefile() as session:
         monkeypatch.setattr("sys.stdin", pipe)
         with pytest.raises(PromptError, match="open pipe"):
-            stdin.piped()
+            stdin.piped(5)
         monkeypatch.setattr("sys.stdin", session)
-        assert stdin.piped() is None
+        assert stdin.piped(5) is None
         ours.sendall(b"one line")
         ours.shutdown(socket.SHUT_WR)
-        assert stdin.piped() == Data("standard input", "one line", keep="end")
+        assert stdin.piped(5) == Data("standard input", "one line", keep="end")
+
+
+def test_input_without_an_end_is_an_error_in_time(serve: Serve, settings: MakeSettings) -> None:
+    server = serve(say("Yes."))
+    configure(settings(server))
+    with subprocess.Popen(["yes"], stdout=subprocess.PIPE) as endless:
+        status, out, err = finished("ask", "Any trouble?", "--timeout", "0.5", stdin=endless.stdout)
+        endless.kill()
+    assert (status, out, server.asked) == (1, "", [])
+    assert "standard input does not end within 0.5 s" in err
 
 
 def test_many_commands_with_one_question_ask_once(serve: Serve, settings: MakeSettings) -> None:

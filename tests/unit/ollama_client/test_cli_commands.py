@@ -7,6 +7,7 @@ import os
 import pty
 import subprocess
 import sys
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from typing import Any
 import fake_ollama
 import fleets
 import pytest
-from commands import COMMAND, configure, finished, gizzi
+from commands import COMMAND, configure, finished, gizzi, process
 from conftest import MakeSettings, Serve
 from fake_ollama import Behaviour, say
 from fleets import HEALTHY, network, validator
@@ -221,6 +222,37 @@ def test_health_ends_as_nagios_wants_it(
     assert result.stdout.startswith(f"{word}: ")
 
 
+@pytest.mark.parametrize("arguments", [["--jsn"], ["fleet"], ["--timeout", "soon"], ["--timeout", "0"]])
+def test_health_called_wrongly_is_unknown_and_not_critical(arguments: list[str]) -> None:
+    result = gizzi("health", *arguments)
+    assert result.exit_code == 3
+    assert result.stdout.startswith("UNKNOWN: ")
+    assert gizzi("ask", *arguments, "?", "?").exit_code == 2
+    assert gizzi("health", "--help").exit_code == 0
+
+
+def test_health_ends_in_the_time_it_is_given(serve: Serve, settings: MakeSettings) -> None:
+    configure(settings(serve(fake_ollama.hang), api={"url": serve(fleets.api(network)).url}))
+    start = time.monotonic()
+    result = gizzi("health", "--timeout", "1", "--json")
+    assert 0.4 < time.monotonic() - start < 4
+    assert result.exit_code == 3
+    assert any("the time is up" in one or "no token came" in one for one in json.loads(result.stdout)["reasons"])
+    configure(settings(serve(say(json.dumps(HEALTHY))), api={"url": serve(fake_ollama.hang).url}))
+    start = time.monotonic()
+    assert gizzi("health", "--timeout", "0.5").exit_code == 3
+    assert time.monotonic() - start < 4
+
+
+def test_health_that_nobody_reads_keeps_its_status(serve: Serve, settings: MakeSettings) -> None:
+    configure(settings(api={"url": serve(fleets.api(lambda: network(validator(1, status="offline")))).url}))
+    with process("health") as running:
+        assert running.stdout and running.stderr
+        running.stdout.close()
+        assert running.stderr.read() == ""
+    assert running.returncode == 2
+
+
 def test_health_with_wrong_settings_or_a_mistake_of_ours_is_unknown(
     settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
@@ -244,7 +276,7 @@ def test_usage_counts_what_was_asked(serve: Serve, settings: MakeSettings, tmp_p
     gizzi("ask", "another")
     lines = {one["tier"]: one for one in json.loads(gizzi("usage", "--json").stdout)["lines"]}
     assert (lines["ollama"]["calls"], lines["ollama"]["failures"], lines["cache"]["calls"]) == (2, 1, 2)
-    assert lines["cache"]["saved"] == pytest.approx(2 * (40 * 3 + 15) / 1e6)
+    assert lines["cache"]["saved"] == pytest.approx(2 * (40 * 2 + 10) / 1e6)
     path = tmp_path / "gizzi.prom"
     shown = gizzi("usage", "--days", "1", "--textfile", str(path)).stdout
     assert shown.split()[:4] == ["tier", "model", "calls", "failed"]

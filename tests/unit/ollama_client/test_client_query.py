@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
 import subprocess
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 
 import fake_ollama
 import pytest
-from conftest import MakeClient, Serve
+from conftest import MakeClient, MakeSettings, Serve
 from fake_ollama import say
 from ollama_client import Data, OllamaClient, errors
 from pydantic import BaseModel
@@ -222,6 +224,85 @@ def test_a_full_queue_means_a_wait_by_setting(
     with pytest.raises((errors.BusyError, errors.DeadlineError), match=r"queue is full|time is up"):
         one.query("another", timeout=0.6)
     assert 0.3 < time.monotonic() - start < 5
+
+
+def test_retry_after_is_heeded(serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ollama_client.endpoints.BUSY_WAIT", (0.0, 0.01))
+    server = serve(say("yes"))
+
+    def later(handler: fake_ollama.Handler) -> None:
+        if len(server.asked) == 1:
+            handler.reply(429, b"too many requests", "text/plain", Retry_After="0.5")
+        else:
+            say("yes")(handler)
+
+    server.behave = later
+    start = time.monotonic()
+    assert client(server, failover={"when_busy": "wait"}).query("?") == "yes"
+    assert 0.5 <= time.monotonic() - start < 5
+    server.behave = lambda handler: handler.reply(503, b"", Retry_After="3600")
+    start = time.monotonic()
+    with pytest.raises(errors.BusyError):
+        client(server, failover={"when_busy": "wait"}).query("? ?")
+    assert time.monotonic() - start < 5, "it is not waited for in vain"
+
+
+def test_a_name_that_nobody_answers_for_is_an_error_in_time(
+    client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    over = threading.Event()
+
+    def silent(*given: object, **options: object) -> None:
+        over.wait(60)
+        raise socket.gaierror
+
+    monkeypatch.setattr("socket.getaddrinfo", silent)
+    try:
+        one = client("http://gizzi.invalid:11434", deadlines={"connect": 0.3})
+        start = time.monotonic()
+        with pytest.raises(errors.UnreachableError):
+            one.query("?")
+        with pytest.raises(errors.ApiUnreachableError):
+            client(api={"url": "http://gizzi.invalid:8080", "timeout": 0.3}).network_status()
+        assert 0.6 <= time.monotonic() - start < 5
+    finally:
+        over.set()
+
+
+def test_an_unknown_name_is_an_error(client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unknown(*given: object, **options: object) -> None:
+        raise socket.gaierror(-2, "Name or service not known")
+
+    monkeypatch.setattr("socket.getaddrinfo", unknown)
+    with pytest.raises(errors.UnreachableError):
+        client("http://gizzi.invalid:11434").query("?")
+
+
+def test_a_second_address_is_tried_in_time(serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first one swallows everything: its backlog is full."""
+    server = serve(say("yes"))
+    with socket.socket() as full, ExitStack() as callers:
+        full.bind(("127.0.0.2", server.port))
+        full.listen(0)
+        for _unused in range(3):
+            caller = callers.enter_context(socket.socket())
+            caller.setblocking(False)
+            caller.connect_ex(("127.0.0.2", server.port))
+        found = [(2, 1, 6, "", (address, server.port)) for address in ("127.0.0.2", "127.0.0.1")]
+        monkeypatch.setattr("socket.getaddrinfo", lambda *given, **options: found)
+        one = client(f"http://gizzi.invalid:{server.port}", deadlines={"connect": 0.6})
+        assert one.query("?") == "yes"
+
+
+def test_a_host_of_the_settings_keeps_its_token(serve: Serve, settings: MakeSettings, tmp_path: Path) -> None:
+    server, other = serve(say("yes")), serve(say("yes"))
+    token = tmp_path / "token"
+    token.write_text("0f3c9a\n")
+    made = settings(endpoints=[{"name": "gateway", "url": server.url, "token_file": token}])
+    assert OllamaClient(f"{server.url}/", settings=made).ask("?").endpoint == "gateway"
+    assert OllamaClient(other.url, settings=made).query("?") == "yes"
+    assert server.asked[0]["headers"]["authorization"] == "Bearer 0f3c9a"
+    assert "authorization" not in other.asked[0]["headers"]
 
 
 def test_the_settings_token_goes_along_and_the_environment_does_not(

@@ -10,7 +10,7 @@ import pytest
 import tomllib
 from ollama_client import OllamaClient, Settings
 from ollama_client.errors import SettingsError
-from ollama_client.settings import at, load
+from ollama_client.settings import at, load, read_secret
 
 
 @pytest.fixture
@@ -40,6 +40,21 @@ def test_the_file_and_the_environment_over_it(config: Path, monkeypatch: pytest.
     assert (settings.deadlines.connect, settings.deadlines.total, settings.deadlines.stall) == (1, 90, 30)
     monkeypatch.setenv("GIZZI_ENDPOINTS", '[{"name": "lab", "url": "http://10.0.0.1:11434"}]')
     assert [one.name for one in load().endpoints] == ["lab"]
+
+
+def test_who_may_not_read_them_is_told_what_to_do(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    config.write_text('model = "phi3:mini"\n')
+
+    # The tests may run as root, who may read everything.
+    def refuse(path: Path, *_unused: object) -> bytes:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(SettingsError, match=f"{config}: this user may not read it. Its group may"):
+        load()
+    monkeypatch.setattr(Path, "read_text", refuse)
+    with pytest.raises(SettingsError, match="the secret in /run/token: this user may not read it"):
+        read_secret(Path("/run/token"))
 
 
 @pytest.mark.parametrize(

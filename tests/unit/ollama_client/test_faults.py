@@ -6,6 +6,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +19,8 @@ from conftest import MakeSettings, Serve
 from fake_ollama import Behaviour, say
 from fleets import HEALTHY, network, validator
 from ollama_client import GizziError, OllamaClient, Settings, errors
-from ollama_client.cache import DiskCache
+from ollama_client.cache import DiskCache, Slot
+from ollama_client.deadline import Deadline
 from ollama_client.monitoring import TieredHealthCheck
 
 # Of the settings below, and time for the machine to be slow.
@@ -96,6 +98,23 @@ def broken_ledger(settings: Settings, patch: pytest.MonkeyPatch) -> None:
     settings.ledger.path.write_bytes(b"HEALTHY" * 1000)
 
 
+def corrupt_cache(settings: Settings, patch: pytest.MonkeyPatch) -> None:
+    """Every entry is one that nobody wrote."""
+    slot = DiskCache.slot
+
+    def spoilt(self: DiskCache, key: str, deadline: Deadline) -> AbstractContextManager[Slot]:
+        settings.cache.folder.mkdir(parents=True, exist_ok=True)
+        (settings.cache.folder / f"{key}.json").write_text('{"answer": {"text": "HEALTHY"}}')
+        return slot(self, key, deadline)
+
+    patch.setattr(DiskCache, "slot", spoilt)
+
+
+def unreadable_cache(settings: Settings, patch: pytest.MonkeyPatch) -> None:
+    settings.cache.folder.parent.mkdir(parents=True, exist_ok=True)
+    settings.cache.folder.write_text("HEALTHY")
+
+
 OFF_SCHEMA = say('{"health": "HEALTHY", "confidence": 1, "summary": "all well", "actions": []}')
 DOUBT = say(json.dumps(HEALTHY | {"confidence": 0.1}))
 ISSUE = say(json.dumps(HEALTHY | {"health": "critical"}))
@@ -121,6 +140,9 @@ FAULTS = {
     "error in mid-stream": Fault(fake_ollama.error_in_stream, query=errors.ServerError),
     "no such model": Fault(fake_ollama.model_missing, query=errors.ModelMissingError),
     "wrong model": Fault(say(json.dumps(HEALTHY), model="other:1b"), query=errors.WrongModelError),
+    "an answer that names no model": Fault(
+        fake_ollama.status(200, b'{"response": "HEALTHY", "done": true}'), query=errors.NotOllamaError
+    ),
     "empty answer": Fault(fake_ollama.empty, query=errors.EmptyAnswerError),
     "answer off the schema": Fault(OFF_SCHEMA),
     "plain HEALTHY": Fault(say("HEALTHY")),
@@ -155,6 +177,8 @@ FAULTS = {
     "ledger broken": Fault(DOUBT, claude=CLAUDE_SAYS_HEALTHY, prepare=broken_ledger),
     "no API key": Fault(DOUBT, claude=CLAUDE_SAYS_HEALTHY, prepare=no_claude),
     "issue, and Claude down": Fault(ISSUE, claude=None),
+    "disk cache corrupt": Fault(fake_ollama.status(500), query=errors.ServerError, prepare=corrupt_cache),
+    "disk cache unreadable": Fault(fake_ollama.status(500), query=errors.ServerError, prepare=unreadable_cache),
 }
 
 
@@ -185,8 +209,9 @@ def world(fault: Fault, serve: Serve, settings: MakeSettings, monkeypatch: pytes
 
 
 def test_quick_health_check(fault: Fault, world: Settings) -> None:
+    client = OllamaClient(settings=world, cache=DiskCache(world.cache.folder, world.cache.seconds))
     start = time.monotonic()
-    result = TieredHealthCheck(OllamaClient(settings=world)).quick_health_check(fault.statuses())
+    result = TieredHealthCheck(client).quick_health_check(fault.statuses())
     assert time.monotonic() - start < CHECK_SECONDS
     assert isinstance(result, dict)
     assert result["health"] in ("unknown", "degraded", "critical")
@@ -204,7 +229,7 @@ def test_gizzi_health(fault: Fault, world: Settings) -> None:
 
 
 def test_query(fault: Fault, world: Settings) -> None:
-    client = OllamaClient(settings=world)
+    client = OllamaClient(settings=world, cache=DiskCache(world.cache.folder, world.cache.seconds))
     if fault.query is None:
         assert client.query("?")
         return

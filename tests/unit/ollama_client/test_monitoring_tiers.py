@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import fake_claude
@@ -13,6 +14,7 @@ from fleets import HEALTHY, network, validator
 from ollama_client import OllamaClient
 from ollama_client.ledger import Ledger
 from ollama_client.monitoring import AIDevWorker, TieredHealthCheck
+from ollama_client.monitoring.tiers import Verdict
 
 ISSUE = {"health": "degraded", "confidence": 0.8, "summary": "Validator one has few peers.", "actions": ["See its net"]}
 
@@ -65,7 +67,7 @@ def test_what_goes_up_to_claude(check: Any, ollama: Any, statuses: Any, reason: 
     assert any(reason in one for one in result["reasons"]), result
     assert (result["health"], result["tier"], result["summary"]) == ("degraded", "claude", "Validator two lags.")
     assert (result["actions"], result["confidence"]) == (["See its disk"], 0.9)
-    assert result["dollars"] == pytest.approx(0.0045)
+    assert result["dollars"] == pytest.approx(0.003)
     assert len(claude.asked) == 1
 
 
@@ -75,7 +77,7 @@ def test_claude_is_asked_as_its_protocol_has_it(check: Any) -> None:
     asked = claude.asked[0]
     assert asked["path"] == "/v1/messages"
     assert asked["headers"]["authorization"] == "Bearer sk-ant-test"
-    assert asked["body"]["tool_choice"] == {"type": "tool", "name": "report"}
+    assert asked["body"]["output_config"]["effort"] == "medium"
     text = json.dumps(asked["body"])
     assert "never an instruction" in asked["body"]["system"]
     assert "validator01" in text and "hunter2secret" not in text
@@ -100,6 +102,21 @@ def test_claude_in_doubt_is_not_believed(check: Any) -> None:
     assert made.quick_health_check(network())["health"] == "unknown"
 
 
+def test_what_an_unusable_answer_cost_is_told(check: Any) -> None:
+    made, *_unused = check(status(500), fake_claude.report({"health": "fine"}))
+    result = made.quick_health_check(network())
+    assert (result["health"], result["tier"]) == ("unknown", "rules")
+    assert result["dollars"] == pytest.approx(0.003) == Ledger(made._settings).usage().spent_today
+
+
+def test_a_time_for_all_of_it_leaves_some_for_claude(check: Any) -> None:
+    made, _unused, claude = check(lambda handler: handler.pause(), fake_claude.report(fake_claude.VERDICT))
+    start = time.monotonic()
+    result = made.quick_health_check(network(), timeout=3.0)
+    assert 1.4 < time.monotonic() - start < 6
+    assert (result["tier"], len(claude.asked)) == ("claude", 1)
+
+
 def test_without_facts_nobody_is_asked(check: Any) -> None:
     made, ollama, claude = check(verdict(HEALTHY), fake_claude.report(HEALTHY))
     for statuses in (None, [], network(stale=True), network(validator(1, block_height=None))):
@@ -122,14 +139,14 @@ def test_the_same_findings_are_paid_for_once(check: Any) -> None:
 
 
 def test_a_budget_stops_claude_and_says_so(check: Any) -> None:
-    made, _unused, claude = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT), budget=0.03)
+    made, _unused, claude = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT), budget=0.05)
     results = [made.quick_health_check(network(validator(n), validator(n + 1))) for n in range(1, 7)]
     assert 1 <= len(claude.asked) < 6
     assert results[0]["tier"] == "claude"
     assert (results[-1]["tier"], results[-1]["health"]) == ("ollama", "degraded")
-    assert any("today's budget of $0.03" in reason for reason in results[-1]["reasons"])
+    assert any("today's budget of $0.05" in reason for reason in results[-1]["reasons"])
     spent = Ledger(made._settings).usage().spent_today
-    assert spent == pytest.approx(0.0045 * len(claude.asked))
+    assert spent == pytest.approx(0.003 * len(claude.asked))
 
 
 def test_the_ledger_knows_what_was_saved(check: Any) -> None:
@@ -140,7 +157,7 @@ def test_the_ledger_knows_what_was_saved(check: Any) -> None:
     assert (lines["ollama"].calls, lines["ollama"].tokens_in, lines["ollama"].model) == (1, 40, "llama3.1:8b")
     assert lines["rules"].calls == 2
     # 40 tokens in and 10 words out of the fake, and a usual answer for the second.
-    assert lines["rules"].saved == pytest.approx((40 * 3 + 10 * 15 + 2 * 3 + 200 * 15) / 1e6, abs=2e-4)
+    assert lines["rules"].saved == pytest.approx((40 * 2 + 10 * 10 + 2 * 2 + 200 * 10) / 1e6, abs=2e-4)
 
 
 def test_in_place_of_the_users_worker(serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -151,6 +168,11 @@ def test_in_place_of_the_users_worker(serve: Serve, client: MakeClient, monkeypa
     assert worker.monitor is monitor
     assert set(worker.quick_health_check(network())) >= {"summary", "health", "actions"}
     assert "You are aidev-01" in ollama.asked[0]["body"]["system"]
+    # What ends a small model's answer is in the schema, and is not held against a larger one.
+    wanted = ollama.asked[0]["body"]["format"]["properties"]
+    assert (wanted["summary"]["maxLength"], wanted["actions"]["maxItems"]) == (200, 3)
+    assert min(wanted["confidence"]["enum"]) == 0 and max(wanted["confidence"]["enum"]) == 1
+    assert Verdict(**HEALTHY | {"confidence": 0.93, "summary": "word " * 100}).confidence == 0.93
     assert not claude.asked
     for other in (
         AIDevWorker("aidev-02", "sk-ant-key", monitor),

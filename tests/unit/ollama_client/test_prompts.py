@@ -30,6 +30,7 @@ WORDS = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
         ("token = '0f3c9a77'", "0f3c9a77"),
         (f"mnemonic: {WORDS}", WORDS),
         (f"Secret phrase is {WORDS}", WORDS),
+        ("Secret Key URI `//Alice//stash` is account:", "//Alice//stash"),
         (f"secret seed: {HASH}", HASH),
         (f"flare-node --node-key {HASH} --chain x", HASH),
         ("flare-node --suri //Alice//secret", "//Alice//secret"),
@@ -129,6 +130,42 @@ def test_nothing_unseen_is_sent() -> None:
 )
 def test_plain_reasons_are_no_orders(text: str) -> None:
     assert orders(text) is None
+
+
+# Counted by SmolLM2's own tokenizer, which takes digits and identities apart as others do.
+@pytest.mark.parametrize(
+    ("text", "real"),
+    [
+        (
+            "2026-11-24T02:00:05+00:00 host flare-node[1]: 2026-11-24 02:00:05 💤 Idle (12 peers), best: #1403456"
+            " (0x3f0a…9bd1), finalized #1403453 (0x91ab…77e2), ⬇ 41.3kiB/s ⬆ 38.9kiB/s\n"
+            "2026-11-24T02:00:10+00:00 host flare-node[1]: 2026-11-24 02:00:10 ✨ Imported #1403457 (0xae31…90f2)\n"
+            "2026-11-24T02:00:31+00:00 host flare-node[1]: WARN Failed to dial"
+            " /ip4/10.0.0.1/tcp/30333/p2p/12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
+            314,
+        ),
+        (
+            "12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp\n"
+            "12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust\n"
+            "QmSoLPppuBtQSGwKDZT2M73ULpjvfd3aZ6ha4oFGL1KrGM",
+            124,
+        ),
+        (
+            "0x3f0a9bd13f0a7bd13fea9bd13f0a9cd13f0a9bd13f0b9bd13f0a9bd13e0a9bd1"
+            " 0xb1f6a1c24e7d9b3c5a8f0e2d4c6b8a0f1e3d5c7b9a8f6e4d2c0b1a3958776655",
+            123,
+        ),
+        (
+            'substrate_block_height{status="best",chain="flare"} 1403456\n'
+            'substrate_sub_libp2p_peers_count{chain="flare"} 18\n'
+            'substrate_tasks_polling_started_total{task_name="basic-block-import-worker",chain="flare"} 12345678\n',
+            88,
+        ),
+        (compact({"validators": [validator(1)]}), 78),
+    ],
+)
+def test_an_estimate_is_no_less_than_what_a_model_counts(text: str, real: int) -> None:
+    assert real <= tokens(text) <= 1.6 * real
 
 
 def test_tokens_are_rather_too_many() -> None:

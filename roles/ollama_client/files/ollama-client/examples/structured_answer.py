@@ -1,9 +1,9 @@
 """An answer as an object, checked on arrival; and every kind of failure as what it is."""
 
 import sys
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from ollama_client import GizziError, OllamaClient
 from ollama_client.errors import SchemaError
@@ -11,7 +11,8 @@ from ollama_client.errors import SchemaError
 
 class Triage(BaseModel):
     urgency: Literal["now", "today", "never"]
-    reason: str
+    # A length ends the answer of a small model, too.
+    reason: Annotated[str, Field(max_length=60)]
 
 
 try:

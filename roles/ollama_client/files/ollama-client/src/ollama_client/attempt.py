@@ -7,15 +7,17 @@ from __future__ import annotations
 from collections.abc import Generator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
+from typing import TypeVar
 
 import httpx
 import ollama
 
 from ollama_client import errors
 from ollama_client.answer import Answer, Question
-from ollama_client.deadline import Deadline, Pace, transport
+from ollama_client.deadline import Deadline, Pace, retry_after, transport
 from ollama_client.settings import Deadlines, Endpoint
 
+Kind = TypeVar("Kind", bound=errors.OllamaError)
 # Of an error page, so much is told.
 TOLD = 200
 
@@ -30,6 +32,7 @@ class Attempt:
     whole: Deadline
     _pieces: list[str] = field(default_factory=list)
     _last: ollama.GenerateResponse | None = None
+    _after: float | None = None
 
     def __iter__(self) -> Iterator[str]:
         """Ask. Errors: OllamaError, SettingsError."""
@@ -73,7 +76,7 @@ class Attempt:
         client = ollama.Client(
             self.endpoint.address,
             headers=headers,
-            event_hooks={"request": [] if headers else [_without_key]},
+            event_hooks={"request": [] if headers else [_without_key], "response": [self._heed]},
             transport=transport(pace, self.endpoint.tls),
             timeout=httpx.Timeout(None, connect=self.deadlines.connect),
             follow_redirects=False,
@@ -81,6 +84,10 @@ class Attempt:
         )
         with client:
             yield client
+
+    def _heed(self, response: httpx.Response) -> None:
+        # The library's error has no headers.
+        self._after = retry_after(response.headers.get("retry-after"))
 
     def _parts(self, client: ollama.Client) -> Generator[ollama.GenerateResponse]:
         asked = self.question
@@ -94,7 +101,9 @@ class Attempt:
         )
 
     def _check_model(self, part: ollama.GenerateResponse, own: Deadline) -> None:
-        if part.model and _tagged(part.model) != _tagged(self.question.model):
+        if not part.model:
+            raise self._cut_off(own)
+        if _tagged(part.model) != _tagged(self.question.model):
             text = f"asked for the model {self.question.model}, and {part.model} answered"
             raise self._error(errors.WrongModelError, text, own)
 
@@ -130,7 +139,9 @@ class Attempt:
         told = " ".join(error.error.split())[:TOLD]
         match error.status_code:
             case 429 | 503:
-                return self._error(errors.BusyError, f"its queue is full (HTTP {error.status_code})", own)
+                busy = self._error(errors.BusyError, f"its queue is full (HTTP {error.status_code})", own)
+                busy.after = self._after
+                return busy
             case 401 | 403:
                 return self._error(errors.RefusedError, f"it refuses (HTTP {error.status_code})", own)
             case 404 if "model" in told:
@@ -142,7 +153,7 @@ class Attempt:
             case status:
                 return self._error(errors.ServerError, f"HTTP {status}: {told}", own)
 
-    def _error(self, kind: type[errors.OllamaError], text: str, own: Deadline) -> errors.OllamaError:
+    def _error(self, kind: type[Kind], text: str, own: Deadline) -> Kind:
         return kind(text, endpoint=self.endpoint.name, elapsed=own.elapsed())
 
 

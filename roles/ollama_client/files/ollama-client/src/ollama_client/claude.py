@@ -14,21 +14,20 @@ from pydantic import BaseModel, ValidationError
 
 from ollama_client import ledger as ledgers
 from ollama_client import prompts
-from ollama_client.deadline import Deadline, LimitedBackend
-from ollama_client.errors import ClaudeAnswerError, ClaudeUnavailableError, ClaudeUnsetError
+from ollama_client.deadline import Deadline, LimitedBackend, retry_after
+from ollama_client.errors import ClaudeAnswerError, ClaudeError, ClaudeUnavailableError, ClaudeUnsetError
 from ollama_client.ledger import Ledger
 from ollama_client.settings import Claude as Settings
 from ollama_client.settings import read_secret
 
 if TYPE_CHECKING:
     import anthropic
-    from anthropic.types import Message
+    from anthropic.types import Message, OutputConfigParam
 
 Model = TypeVar("Model", bound=BaseModel)
 ENDPOINT = "Claude"
 TRIES = 3
 BACKOFF = 0.5  # seconds before the second try, doubled before the third, if Claude names no time
-TOOL = "report"
 # The estimate of a prompt's tokens is not Claude's.
 SURCHARGE = 1.5
 
@@ -62,8 +61,11 @@ class Claude:
             raise ClaudeUnsetError("the library anthropic is not installed")
         settings = self._settings
         own = Deadline(min(settings.timeout, deadline.remaining()))
+        if own.remaining() <= 0:
+            raise self._unavailable("there is no time left for it", own, billed=False)
         tokens = int(SURCHARGE * prompts.tokens(system + prompt + str(wanted.model_json_schema())))
-        number = self._ledger.reserve(ledgers.price(settings, tokens, settings.max_tokens))
+        most = ledgers.price(settings, tokens, settings.max_tokens)
+        number = self._ledger.reserve(most)
         # None: nobody knows what it cost.
         dollars: float | None = None
         used, value = (0, 0), None
@@ -72,8 +74,10 @@ class Claude:
             used = _counted(message)
             dollars = ledgers.price(settings, *used)
             value = self._read(message, wanted, own)
-        except ClaudeUnavailableError as error:
-            dollars = None if error.billed else 0.0
+        except ClaudeError as error:
+            if isinstance(error, ClaudeUnavailableError):
+                dollars = None if error.billed else 0.0
+            error.dollars = most if dollars is None else dollars
             raise
         finally:
             self._ledger.settle(
@@ -126,8 +130,8 @@ class Claude:
             max_tokens=settings.max_tokens,
             system=system,
             messages=[{"role": "user", "content": prompt}],
-            tools=[{"name": TOOL, "description": "The result.", "input_schema": wanted.model_json_schema()}],
-            tool_choice={"type": "tool", "name": TOOL},
+            # Current models refuse a forced tool, and think before they answer: that counts in max_tokens.
+            output_config=_output(settings, wanted),
         )
         try:
             with client, asked as stream:
@@ -152,7 +156,7 @@ class Claude:
         told = f"HTTP {status}" if status >= 400 else "an error in the middle of the answer"
         failed = self._unavailable(told, own, billed=status < 400)
         if status in (408, 409, 429) or status >= 500:
-            return _AgainError(failed, _seconds(error.response.headers.get("retry-after")))
+            return _AgainError(failed, retry_after(error.response.headers.get("retry-after")))
         return failed
 
     def _unavailable(
@@ -161,14 +165,14 @@ class Claude:
         return ClaudeUnavailableError(text, endpoint=ENDPOINT, elapsed=own.elapsed(), billed=billed, hint=hint)
 
     def _read(self, message: Message, wanted: type[Model], own: Deadline) -> Model:
-        found = next((block.input for block in message.content if block.type == "tool_use"), None)
+        text = "".join(block.text for block in message.content if block.type == "text")
         try:
-            return wanted.model_validate(found)
+            return wanted.model_validate_json(text)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             why = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-            text = f"the answer is not what was asked for: {why} (stop reason {message.stop_reason})"
-            raise ClaudeAnswerError(text, endpoint=ENDPOINT, elapsed=own.elapsed()) from error
+            told = f"the answer is not what was asked for: {why} (stop reason {message.stop_reason})"
+            raise ClaudeAnswerError(told, endpoint=ENDPOINT, elapsed=own.elapsed()) from error
 
 
 class _AgainError(Exception):
@@ -192,14 +196,17 @@ def _transport(own: Deadline, secure: bool) -> Any:
     return made
 
 
+def _output(settings: Settings, wanted: type[BaseModel]) -> OutputConfigParam:
+    """Return what to ask for: an object of the class, and so much thought."""
+    import anthropic
+
+    output: OutputConfigParam = {"format": {"type": "json_schema", "schema": anthropic.transform_schema(wanted)}}
+    if settings.effort != "default":
+        output["effort"] = settings.effort
+    return output
+
+
 def _counted(message: Message) -> tuple[int, int]:
     usage = message.usage
     kept = (usage.cache_creation_input_tokens or 0) + (usage.cache_read_input_tokens or 0)
     return usage.input_tokens + kept, usage.output_tokens
-
-
-def _seconds(header: str | None) -> float | None:
-    try:
-        return max(0.0, float(header)) if header else None
-    except ValueError:
-        return None

@@ -17,7 +17,7 @@ from ollama_client.cache import Cache, MemoryCache, NoCache
 from ollama_client.deadline import Deadline
 from ollama_client.endpoints import Pool
 from ollama_client.prompts import Data
-from ollama_client.settings import Settings, at, load
+from ollama_client.settings import Endpoint, Settings, at, load
 
 T = TypeVar("T")
 Model = TypeVar("Model", bound=BaseModel)
@@ -27,7 +27,8 @@ class OllamaClient:
     """For use by many threads.
 
     Args:
-        host: the only server to ask, such as "http://10.0.0.1:11434"; without it those of the settings.
+        host: the only server to ask, such as "http://10.0.0.1:11434", with the token and the CA that the settings have
+            for it; without it those of the settings.
         model: in place of the settings' model.
         settings: in place of /etc/gizzi/client.toml and the environment.
         cache: in place of one in memory.
@@ -45,7 +46,7 @@ class OllamaClient:
     ) -> None:
         self.settings = settings or load()
         self.model = model or self.settings.model
-        self._endpoints = (at(host),) if host else self.settings.endpoints
+        self._endpoints = (self._known(at(host)),) if host else self.settings.endpoints
         self._pool = Pool(self._endpoints, self.settings.failover)
         self._cache = cache or MemoryCache(self.settings.cache.seconds)
 
@@ -238,6 +239,10 @@ class OllamaClient:
             checked = check(answer)
             slot.write(answer)
             return answer, checked
+
+    def _known(self, endpoint: Endpoint) -> Endpoint:
+        """Return the settings' endpoint at the same address, if there is one: it has the token and the CA."""
+        return next((one for one in self.settings.endpoints if one.address == endpoint.address), endpoint)
 
     def _deadline(self, timeout: float | None) -> Deadline:
         return Deadline(self.settings.deadlines.total if timeout is None else timeout)

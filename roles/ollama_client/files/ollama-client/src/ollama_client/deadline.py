@@ -4,7 +4,10 @@
 
 from __future__ import annotations
 
+import queue
+import socket
 import ssl
+import threading
 import time
 from collections.abc import Iterable
 from functools import cache
@@ -100,8 +103,41 @@ class LimitedBackend(httpcore.NetworkBackend):
         local_address: str | None = None,
         socket_options: Iterable[httpcore.SOCKET_OPTION] | None = None,
     ) -> httpcore.NetworkStream:
-        least = _least(timeout, self._limit)
-        return LimitedStream(self._inner.connect_tcp(host, port, least, local_address, socket_options), self._limit)
+        until = Deadline(_least(timeout, self._limit))
+        addresses = _addresses(host, port, until)
+        for left in range(len(addresses), 0, -1):
+            address = addresses[-left]
+            # One that swallows everything leaves time for the next.
+            share = _least(None, until) / left
+            try:
+                stream = self._inner.connect_tcp(address, port, share, local_address, socket_options)
+            except Exception:
+                if left == 1:
+                    raise
+            else:
+                return LimitedStream(stream, self._limit)
+        raise ConnectionError(f"{host} has no address")
+
+
+def _addresses(host: str, port: int, until: Deadline) -> list[str]:
+    """Look a name up. The system knows no deadline for that, so it is left to itself when it takes too long."""
+    found: queue.SimpleQueue[list[str] | Exception] = queue.SimpleQueue()
+
+    def look_up() -> None:
+        try:
+            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            found.put(list(dict.fromkeys(str(answer[4][0]) for answer in answers)))
+        except (OSError, UnicodeError) as error:
+            found.put(error)
+
+    threading.Thread(target=look_up, daemon=True).start()
+    try:
+        answer = found.get(timeout=max(0.0, until.remaining()))
+    except queue.Empty:
+        raise ConnectionError(f"the name {host} could not be looked up in time") from None
+    if isinstance(answer, Exception):
+        raise ConnectionError(f"the name {host} is not known") from answer
+    return answer
 
 
 def _least(timeout: float | None, limit: Limit) -> float:
@@ -115,6 +151,14 @@ def _least(timeout: float | None, limit: Limit) -> float:
 def _no_tls() -> ssl.SSLContext:
     """What httpx wants even where nothing is encrypted, made once."""
     return httpx.create_ssl_context(verify=False)
+
+
+def retry_after(header: str | None) -> float | None:
+    """Return the seconds of an HTTP header Retry-After, if it is there and is a number."""
+    try:
+        return max(0.0, float(header)) if header else None
+    except ValueError:
+        return None
 
 
 def transport(limit: Limit, tls: ssl.SSLContext | None = None) -> httpx.HTTPTransport:

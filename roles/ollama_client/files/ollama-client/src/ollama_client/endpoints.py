@@ -60,7 +60,8 @@ class Pool:
         """
         failures: dict[str, OllamaError] = {}
         while True:
-            busy = False
+            # When the servers with a full queue want to be asked again.
+            busy: list[float] = []
             for endpoint in self._order():
                 if deadline.remaining() <= 0:
                     raise _late(failures, deadline)
@@ -68,9 +69,10 @@ class Pool:
                 yield attempt
                 assert attempt.error is not None, "an attempt succeeded, and another was asked for"
                 failures[endpoint.name] = attempt.error
-                busy = busy or isinstance(attempt.error, BusyError)
+                if isinstance(attempt.error, BusyError):
+                    busy.append(attempt.error.after or 0.0)
             # So that those who wait do not all come back at once.
-            pause = random.uniform(*BUSY_WAIT)
+            pause = random.uniform(*BUSY_WAIT) + min(busy, default=0.0)
             if not busy or self._failover.when_busy == "next" or pause >= deadline.remaining():
                 break
             time.sleep(pause)

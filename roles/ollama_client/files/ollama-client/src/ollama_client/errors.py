@@ -101,8 +101,11 @@ class SlowError(OllamaError):
 
 
 class BusyError(OllamaError):
+    """``after``: the seconds after which it wants to be asked again, if it says so."""
+
     hint = 'Ask again later, or set failover.when_busy to "wait".'
     cools = False
+    after: float | None = None
 
 
 class RefusedError(OllamaError):
@@ -180,7 +183,9 @@ class LedgerError(GizziError):
 
 
 class ClaudeError(GizziError):
-    pass
+    """``dollars``: what it cost, or may have cost, all the same."""
+
+    dollars = 0.0
 
 
 class ClaudeUnsetError(ClaudeError):

@@ -18,9 +18,10 @@ _SECRETS = tuple(
         r"\b[a-z][a-z0-9+.-]*://[^\s/:@]*:(?P<secret>[^\s/@]+)@",
         # name=value, name: value, "name": "value", --name value
         r"(?:\b|_)(?:pass(?:word|wd|phrase)?|secret|token|api[_-]?key|access[_-]?key|private[_-]?key|node[_-]?key|suri|"
-        r"seed|mnemonic|(?:seed|secret|recovery|mnemonic)[ _-]phrase)[\"']?(?:\s*[:=]\s*|\s+is\s+|(?<=--)\s+)"
+        r"seed|mnemonic|(?:seed|secret|recovery|mnemonic)[ _-]phrase)[\"']?(?:\s*[:=]\s*|\s+is\s+)"
         r"(?P<secret>\"[^\"]+\"|'[^']+'|(?:[a-z]{3,8} ){11,23}[a-z]{3,8}\b|[^\s\"',;&}]+)",
         r"--(?:password|token|suri|node-key|api-key)[ =](?P<secret>\"[^\"]+\"|'[^']+'|\S+)",
+        r"\bsecret key uri\b\W*(?P<secret>[^\s`]+)",
         r"\bsk-[A-Za-z0-9_-]{16,}",
         r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",
         r"\bgh[pousr]_[A-Za-z0-9]{20,}\b",

@@ -21,9 +21,10 @@ UNTRUSTED = (
 # For what the model's template puts around the prompt.
 MARGIN = 64
 # The least room for data; with less there is nothing to analyse.
-LEAST = 128
+LEAST = 64
 
-_TOKENS = re.compile(r"[A-Za-z]+|[0-9]|[^\sA-Za-z0-9]|\s+")
+_TOKENS = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]|\s+")
+_PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]")
 _ORDERS = re.compile(
     r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior|earlier)"
     r"|\b(?:answer|respond|reply|say|report|output)(?: (?:only|just|with|that|as|exactly|all|are))*[\s\"'`:]+healthy\b"
@@ -65,16 +66,23 @@ def compact(value: object) -> str:
 
 
 def tokens(text: str) -> int:
-    """Estimate a text's tokens, rather too many than too few: digits and signs are one each."""
+    """Estimate a text's tokens, rather too many than too few: digits and signs are one each.
+
+    What is too many for the model it cuts itself, and first of all what it was told about the data.
+    """
     count = 0
     for match in _TOKENS.finditer(text):
-        piece = match[0]
-        if piece[0].isalpha() and piece.isascii():
-            count += -(-len(piece) // 4)
-        elif piece.isascii():
-            count += 0 if piece == " " else 1
+        found = match[0]
+        pieces = _PIECES.findall(found)
+        if len(pieces) == 1:
+            count += -(-len(found) // 4)
+        elif pieces:
+            # No word, but a hash, a number or the identity of a peer: nearly every sign is a token.
+            count += sum(len(piece) if len(piece) < 4 else -(-len(piece) // 3) for piece in pieces)
+        elif found.isascii():
+            count += 0 if found == " " else 1
         else:
-            count += 2
+            count += 3
     return count
 
 

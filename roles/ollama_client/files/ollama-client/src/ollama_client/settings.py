@@ -18,6 +18,7 @@ from ollama_client.errors import SettingsError
 
 CONFIG_VARIABLE = "GIZZI_CONFIG"
 DEFAULT_CONFIG = Path("/etc/gizzi/client.toml")
+MEMBERS = "Its group may: have this user taken into it (ollama_client_users in the inventory), and log in again."
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Dollars = Annotated[float, Field(ge=0)]
@@ -97,7 +98,7 @@ class Cache(Section):
 
 
 class Prompt(Section):
-    context_tokens: Annotated[int, Field(ge=512, description="Room for prompt and answer together.")] = 4096
+    context_tokens: Annotated[int, Field(ge=256, description="Room for prompt and answer together.")] = 4096
     answer_tokens: Annotated[int, Field(ge=16, description="An answer ends there.")] = 768
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
 
@@ -115,13 +116,17 @@ class Claude(Section):
     url: Annotated[AnyHttpUrl | None, Field(description="Without it Anthropic's own.")] = None
     model: str = "claude-sonnet-5-5"
     timeout: Annotated[Seconds, Field(description="One call with its retries.")] = 60.0
-    max_tokens: Annotated[int, Field(ge=64)] = 1024
+    effort: Annotated[
+        Literal["default", "low", "medium", "high", "xhigh", "max"],
+        Field(description="How much it thinks; default: the model's own, for models that do not know the parameter."),
+    ] = "medium"
+    max_tokens: Annotated[int, Field(ge=64, description="Of its thoughts and its answer.")] = 4096
     budget: Annotated[Dollars, Field(description="Dollars per day (UTC); 0: never ask.")] = 2.0
     repeat_seconds: Annotated[
         float, Field(ge=0, description="The same findings are not analysed again for so long.")
     ] = 900.0
-    price_in: Annotated[Dollars, Field(description="Dollars per million tokens of prompts.")] = 3.0
-    price_out: Annotated[Dollars, Field(description="Dollars per million tokens of answers.")] = 15.0
+    price_in: Annotated[Dollars, Field(description="Dollars per million tokens of prompts.")] = 2.0
+    price_out: Annotated[Dollars, Field(description="Dollars per million tokens of answers.")] = 10.0
 
 
 class Ledger(Section):
@@ -197,6 +202,8 @@ def load() -> Settings:
             f"{'.'.join(str(part) for part in one['loc']) or 'settings'}: {one['msg']}" for one in error.errors()
         ]
         raise SettingsError(f"{path} or the environment: {'; '.join(mistakes)}") from error
+    except PermissionError as error:
+        raise SettingsError(f"{path}: this user may not read it", hint=MEMBERS) from error
     except (SourceError, OSError, ValueError) as error:
         raise SettingsError(f"{path}: {error}") from error
 
@@ -218,6 +225,8 @@ def read_secret(path: Path) -> str:
     """Return what a file with a secret holds; nothing in it is an error too. Errors: SettingsError."""
     try:
         secret = path.read_text("utf-8").strip()
+    except PermissionError as error:
+        raise SettingsError(f"the secret in {path}: this user may not read it", hint=MEMBERS) from error
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"the secret in {path} cannot be read: {error}") from error
     if not secret:

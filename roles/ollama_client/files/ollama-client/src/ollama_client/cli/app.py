@@ -5,11 +5,15 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from ollama_client import __version__
+
+WRONG_USAGE = 2
+UNKNOWN = 3
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -97,12 +101,26 @@ def peers(no_cache: NoCache = False, timeout: Timeout = None, json: Json = False
     peers.run(fresh=no_cache, timeout=timeout, as_json=json)
 
 
-@app.command()
-def health(json: Json = False) -> None:
+class Check(TyperCommand):
+    """A command whose exit status is a state: called wrongly it knows nothing, and 2 would mean critical."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        try:
+            return super().parse_args(ctx, args)
+        except Exception as error:
+            # Typer has no public name for its errors of usage.
+            if getattr(error, "exit_code", None) != WRONG_USAGE:
+                raise
+            typer.echo(f"UNKNOWN: {error}")
+            raise typer.Exit(UNKNOWN) from error
+
+
+@app.command(cls=Check)
+def health(timeout: Timeout = None, json: Json = False) -> None:
     """Check the fleet: rules, then Ollama, then Claude. Ends with 0 healthy, 1 degraded, 2 critical, 3 unknown."""
     from ollama_client.cli import health
 
-    health.run(as_json=json)
+    health.run(timeout=timeout, as_json=json)
 
 
 @app.command()

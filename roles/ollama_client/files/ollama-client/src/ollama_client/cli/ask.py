@@ -11,8 +11,10 @@ from ollama_client.cli import output, setup, stdin
 def run(
     prompt: str, *, system: str | None, model: str | None, fresh: bool, timeout: float | None, as_json: bool
 ) -> None:
-    data = stdin.piped()
-    asking = setup.Asking(setup.client(model=model), prompt, system, [data] if data else [], fresh, timeout)
+    client = setup.client(model=model)
+    # The time that the data takes is no time of the answer's.
+    data = stdin.piped(timeout or client.settings.deadlines.total)
+    asking = setup.Asking(client, prompt, system, [data] if data else [], fresh, timeout)
     if as_json:
         output.show_json(asking.whole().model_dump())
     else:

@@ -13,6 +13,7 @@ import typer
 from ollama_client import gizzi_api
 from ollama_client.cache import DiskCache
 from ollama_client.cli import output, setup
+from ollama_client.deadline import Deadline
 from ollama_client.errors import GizziError
 from ollama_client.monitoring import TieredHealthCheck
 from ollama_client.settings import load
@@ -20,11 +21,11 @@ from ollama_client.settings import load
 STATUSES = {"healthy": 0, "degraded": 1, "critical": 2, "unknown": 3}
 
 
-def run(*, as_json: bool) -> None:
+def run(*, timeout: float | None, as_json: bool) -> None:
     logging.basicConfig(format="gizzi: %(message)s", level=logging.WARNING)
     try:
         with output.waiting("checking"):
-            result = _check()
+            result = _check(timeout)
     except KeyboardInterrupt:
         output.leave(output.INTERRUPTED)
     except GizziError as error:
@@ -33,6 +34,27 @@ def run(*, as_json: bool) -> None:
         # A mistake of this program must not look like the state of the network.
         logging.getLogger(__name__).exception("a mistake of this program")
         result = _unknown(f"gizzi itself failed: {type(error).__name__}")
+    status = STATUSES[result["health"]]
+    try:
+        _show(result, as_json)
+    except BrokenPipeError:
+        output.leave(status)
+    raise typer.Exit(status)
+
+
+def _check(timeout: float | None) -> dict[str, Any]:
+    settings = load()
+    api, left = settings.api, None
+    if timeout is not None:
+        left = Deadline(timeout)
+        api = api.model_copy(update={"timeout": min(api.timeout, timeout)})
+    status = gizzi_api.network_status(api)
+    repeat = DiskCache(settings.cache.folder, settings.claude.repeat_seconds)
+    check = TieredHealthCheck(setup.client(settings), repeat=repeat, name="gizzi")
+    return check.quick_health_check(status, timeout=left.remaining() if left else None)
+
+
+def _show(result: dict[str, Any], as_json: bool) -> None:
     if as_json:
         output.show_json(result)
     else:
@@ -42,14 +64,6 @@ def run(*, as_json: bool) -> None:
         for action in result["actions"]:
             output.say(f"  to do: {action}")
     sys.stdout.flush()
-    raise typer.Exit(STATUSES[result["health"]])
-
-
-def _check() -> dict[str, Any]:
-    settings = load()
-    status = gizzi_api.network_status(settings.api)
-    repeat = DiskCache(settings.cache.folder, settings.claude.repeat_seconds)
-    return TieredHealthCheck(setup.client(settings), repeat=repeat, name="gizzi").quick_health_check(status)
 
 
 def _unknown(summary: str) -> dict[str, Any]:

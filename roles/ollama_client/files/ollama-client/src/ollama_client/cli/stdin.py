@@ -10,6 +10,7 @@ import select
 import stat
 import sys
 
+from ollama_client.deadline import Deadline
 from ollama_client.errors import PromptError
 from ollama_client.prompts import Data
 
@@ -20,10 +21,11 @@ PATIENCE = 10.0  # seconds without a byte
 PATIENCE_WITH_SSH = 2.0
 
 
-def piped() -> Data | None:
+def piped(seconds: float) -> Data | None:
     """Return what standard input brings, if it is a pipe or a file and brings anything.
 
-    Errors: PromptError for a pipe that stays open and silent: an answer without its data would be no answer.
+    Errors: PromptError for a pipe that stays open and silent, or does not end within so many seconds: an answer without
+    its data would be no answer.
     """
     try:
         handle = sys.stdin.fileno()
@@ -35,8 +37,13 @@ def piped() -> Data | None:
         return None
     if not (stat.S_ISFIFO(mode) or stat.S_ISREG(mode) or stat.S_ISSOCK(mode)):
         return None
+    deadline = Deadline(seconds)
     read = bytearray()
     while chunk := _chunk(handle):
+        if deadline.remaining() <= 0:
+            raise PromptError(
+                f"standard input does not end within {seconds:g} s", hint="Cut it, as with journalctl --lines=100."
+            )
         read += chunk
         # The end of a long log is what matters.
         del read[:-MAX_BYTES]

@@ -22,7 +22,7 @@ from ollama_client.cache import Cache, MemoryCache, NoCache
 from ollama_client.claude import Claude
 from ollama_client.client import OllamaClient
 from ollama_client.deadline import Deadline
-from ollama_client.errors import GizziError
+from ollama_client.errors import ClaudeError, GizziError
 from ollama_client.ledger import Ledger
 from ollama_client.masking import plain
 from ollama_client.monitoring import facts, rules
@@ -46,9 +46,10 @@ class Verdict(BaseModel):
     """What a model has to say."""
 
     health: Literal["healthy", "degraded", "critical"]
-    confidence: Annotated[float, Field(ge=0, le=1)]
-    summary: Annotated[str, Field(min_length=1)]
-    actions: list[str]
+    # What the schema says beyond the checks keeps a small model in bounds: it is not held against a larger one.
+    confidence: Annotated[float, Field(ge=0, le=1, json_schema_extra={"enum": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]})]
+    summary: Annotated[str, Field(min_length=1, json_schema_extra={"maxLength": 200})]
+    actions: Annotated[list[str], Field(json_schema_extra={"maxItems": 3})]
 
 
 @dataclass
@@ -93,18 +94,19 @@ class TieredHealthCheck:
         self._repeat = repeat or MemoryCache(self._settings.claude.repeat_seconds)
         self._system = SYSTEM.format(name=name)
 
-    def quick_health_check(self, validator_statuses: object) -> dict[str, Any]:
+    def quick_health_check(self, validator_statuses: object, *, timeout: float | None = None) -> dict[str, Any]:
         """Say how the validators are. What fails on the way is no exception but among the reasons.
 
         Args:
             validator_statuses: as ``monitoring.facts.read`` takes them, such as the Gizzi API's network status.
+            timeout: seconds for all of it, in place of the settings' deadlines.total and claude.timeout together.
 
         Returns:
             summary: text; health: healthy, degraded, critical or unknown; actions: list of texts;
             tier: rules, ollama or claude: whose summary it is; reasons: why it is so, and why it went up;
             confidence: the model's, from 0 to 1, or None; seconds and dollars that it took.
         """
-        check = self._begin(validator_statuses)
+        check = self._begin(validator_statuses, timeout)
         if check.judgement.health == "unknown":
             # There is nothing that a model could know.
             return self._result(check, "rules", None)
@@ -115,20 +117,22 @@ class TieredHealthCheck:
 
     def analyze_with_claude(self, validator_statuses: object) -> dict[str, Any]:
         """As ``quick_health_check``, without Ollama."""
-        check = self._begin(validator_statuses)
+        check = self._begin(validator_statuses, None)
         if check.judgement.health == "unknown":
             return self._result(check, "rules", None)
         return self._go_up(check, None)
 
-    def _begin(self, statuses: object) -> _Check:
+    def _begin(self, statuses: object, timeout: float | None) -> _Check:
         fleet = facts.read(statuses)
         judgement = rules.judge(fleet, self._settings.thresholds, datetime.now(UTC))
-        total = self._settings.deadlines.total
+        claude = self._settings.claude.timeout
+        whole = self._settings.deadlines.total + claude if timeout is None else timeout
         return _Check(
             fleet=fleet,
             judgement=judgement,
-            ollama=Deadline(total),
-            whole=Deadline(total + self._settings.claude.timeout),
+            # What is left is Claude's.
+            ollama=Deadline(whole - min(claude, whole / 2)),
+            whole=Deadline(whole),
             reasons=[f"rules: {one}" for one in judgement.findings],
         )
 
@@ -164,6 +168,7 @@ class TieredHealthCheck:
             verdict = self._believed("Claude", check, self._ask_claude(check))
         except GizziError as error:
             check.reasons.append(f"Claude: {error}")
+            check.dollars = error.dollars if isinstance(error, ClaudeError) else 0.0
             verdict = None
         if verdict:
             return self._result(check, "claude", verdict)
