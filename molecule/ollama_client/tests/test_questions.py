@@ -1,0 +1,122 @@
+"""The use cases of the user's document as their examples have them, on a validator: the program that the role deployed,
+the real model, the live network, the own journal and metrics. And a server that is killed while it answers.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from lab.ollama import answered
+from lab.testing import Lab, wait_until
+
+PYTHON = "/opt/validator/ollama-client/current/bin/python"
+EXAMPLES = "roles/ollama_client/files/ollama-client/examples"
+# A small prompt is read in seconds by two cores, and a verdict needs more room.
+BRIEF = {"PROMPT__CONTEXT_TOKENS": 512, "PROMPT__ANSWER_TOKENS": 16}
+ROOMY = {"PROMPT__CONTEXT_TOKENS": 768, "PROMPT__ANSWER_TOKENS": 240}
+STORY = "/run/gizzi-load"
+LOAD = """
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from ollama_client import OllamaClient
+
+client = OllamaClient()
+
+def load(worker):
+    number = 0
+    while not Path(sys.argv[1]).exists():
+        number += 1
+        print(client.ask(f"{worker * 1000 + number}: what is the capital of France?").endpoint, flush=True)
+
+with ThreadPoolExecutor(2) as pool:
+    list(pool.map(load, (1, 2)))
+print("all were answered", flush=True)
+"""
+
+
+def variables(settings: dict[str, int]) -> str:
+    return " ".join(f"GIZZI_{name}={value}" for name, value in settings.items())
+
+
+@pytest.fixture
+def validator(fleet: dict[str, Host]) -> Host:
+    """Return the validator that has a server of its own, and the central one as its second."""
+    return fleet["validator02"]
+
+
+def example(lab: Lab, host: Host, name: str, settings: dict[str, int]) -> str:
+    """Run an example; return what it printed, once the own server has been seen to answer it."""
+    before = len(answered(host))
+    code = (lab.project / EXAMPLES / f"{name}.py").read_text()
+    done = host.run(f"env {variables(settings)} timeout 240 {PYTHON} -c %s", code)
+    assert done.rc == 0, done.stderr
+    wait_until(lambda: len(answered(host)) == before + 1, 10, "the own server has answered")
+    return str(done.stdout)
+
+
+def test_it_says_how_the_network_is(lab: Lab, validator: Host) -> None:
+    assert example(lab, validator, "network_status", BRIEF).strip()
+
+
+def test_it_looks_at_its_own_journal(lab: Lab, validator: Host) -> None:
+    assert example(lab, validator, "self_diagnosis", BRIEF).strip()
+
+
+def test_it_asks_for_peers(lab: Lab, validator: Host) -> None:
+    seen, _unused, answer = example(lab, validator, "peer_discovery", BRIEF).partition("\n")
+    assert re.fullmatch(r"Peers: \d+", seen)
+    assert answer.strip()
+
+
+def test_an_answer_is_an_object(lab: Lab, validator: Host) -> None:
+    assert re.match(r"(now|today|never): \S", example(lab, validator, "structured_answer", ROOMY))
+
+
+def test_the_worker_of_the_monitoring_has_a_verdict(lab: Lab, validator: Host) -> None:
+    told = example(lab, validator, "ai_dev_worker", ROOMY)
+    found = re.match(r"\[consensus-dev01\] (healthy|degraded|critical|unknown) \((rules|ollama)\): \S", told)
+    assert found, told
+    # Whatever a small model thinks: what it said was a verdict, and nothing but its agreement is healthy and needs no
+    # other opinion.
+    assert "not what was asked for" not in told
+    assert "because Claude: " in told or found.groups() == ("healthy", "ollama")
+
+
+@pytest.fixture
+def load(validator: Host) -> Iterator[Any]:
+    """Let two callers ask without a pause; return a function that gives who answered so far."""
+    settings = BRIEF | {"CACHE__SECONDS": 0, "FAILOVER__COOLDOWN": 2}
+    environment = " ".join(f"--setenv={one}" for one in variables(settings).split())
+    validator.check_output("rm -f %s %s.stop", STORY, STORY)
+    validator.check_output(
+        f"systemd-run --unit=gizzi-load --remain-after-exit {environment} "
+        f"--property=StandardOutput=truncate:{STORY} {PYTHON} -c %s {STORY}.stop",
+        LOAD,
+    )
+
+    def answerers() -> list[str]:
+        return list(validator.file(STORY).content_string.splitlines())
+
+    try:
+        yield answerers
+    finally:
+        validator.run("systemctl stop gizzi-load; systemctl reset-failed gizzi-load; systemctl start ollama")
+
+
+def test_the_death_of_its_server_under_load_fails_no_question(validator: Host, load: Any) -> None:
+    wait_until(lambda: load().count("own") >= 2, 60, "the own server answers")
+
+    validator.check_output("systemctl kill --signal=KILL ollama; systemctl stop ollama")
+    wait_until(lambda: len(load()) > 2 and "own" not in load()[-2:], 60, "the other one answers in its place")
+    at = len(load())
+    validator.check_output("systemctl start ollama")
+    wait_until(lambda: load()[at:].count("own") >= 2, 90, "the own one has its questions again")
+
+    validator.check_output("touch %s.stop", STORY)
+    wait_until(lambda: load()[-1] == "all were answered", 60, "the last answers are there")

@@ -1,0 +1,90 @@
+"""The command gizzi as an operator of a validator runs it."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any
+
+from testinfra.host import Host
+
+from lab.testing import wait_until
+
+QUESTION = "What is the capital of France?"
+
+
+def gizzi(host: Host, *arguments: str) -> Any:
+    """Return what a command of gizzi shows as JSON; one that fails fails the test."""
+    # A session of ssh has an open standard input.
+    result = host.run(f"{shlex.join(['gizzi', *arguments, '--json'])} </dev/null")
+    assert result.rc == 0, f"gizzi {arguments[0]}: {result.stdout}{result.stderr}"
+    return json.loads(result.stdout)
+
+
+def statuses(host: Host) -> dict[str, str]:
+    """Return what ``gizzi status`` says of each validator."""
+    return {one["name"]: one["status"] for one in gizzi(host, "status")["validators"]}
+
+
+def use_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> None:
+    """Use gizzi on every host that ``endpoints`` names, all at once; what answers a host is the endpoint given.
+
+    All ask, and look at the network. The journal of the first and the peers of the last are looked into as well: this
+    model takes a minute to read as much.
+    """
+    first, *_unused, last = endpoints
+
+    def use(name: str) -> None:
+        host = fleet[name]
+        answer = gizzi(host, "ask", QUESTION)
+        assert "Paris" in answer["text"]
+        assert answer["endpoint"] == endpoints[name]
+
+        healthy = dict.fromkeys(endpoints, "healthy")
+        wait_until(lambda: statuses(host) == healthy, 60, f"gizzi on {name} shows that all are healthy")
+
+        if name == first:
+            diagnosis = gizzi(host, "diagnose")
+            assert diagnosis["not_seen"] == []
+            assert diagnosis["seen"][0].startswith("100 lines of the journal")
+            assert diagnosis["analysis"]["endpoint"] == endpoints[name]
+            assert diagnosis["analysis"]["text"].strip()
+        if name == last:
+            peers = gizzi(host, "peers")
+            assert peers["facts"]["peers"] > 0
+            assert peers["analysis"]["endpoint"] == endpoints[name]
+            assert peers["analysis"]["text"].strip()
+
+    with ThreadPoolExecutor(len(endpoints)) as pool:
+        list(pool.map(use, endpoints))
+
+
+@contextmanager
+def asking(host: Host) -> Iterator[list[str]]:
+    """Ask anew again and again for as long as the block takes; every question must be answered.
+
+    Afterwards the list has the endpoints that answered, each where it took over.
+    """
+    answers = "/run/gizzi-answers"
+    host.check_output(
+        "systemd-run --unit=ask-gizzi sh -c %s",
+        f"while gizzi ask --json --no-cache --timeout=120 {shlex.quote(QUESTION)} >> {answers}; do sleep 1; done",
+    )
+    endpoints: list[str] = []
+    try:
+        yield endpoints
+        assert host.service("ask-gizzi").is_running, host.check_output("journalctl --unit=ask-gizzi; cat %s", answers)
+    finally:
+        # The last question may be cut off in the middle.
+        host.run("systemctl stop ask-gizzi")
+        said = host.run("cat %s; rm -f %s", answers, answers).stdout
+    decoder, position = json.JSONDecoder(), 0
+    while "\n}\n" in said[position:]:
+        answer, position = decoder.raw_decode(said, position)
+        position += 1
+        assert "Paris" in answer["text"], answer
+        if not endpoints or endpoints[-1] != answer["endpoint"]:
+            endpoints.append(answer["endpoint"])
