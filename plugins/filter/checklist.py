@@ -27,7 +27,7 @@ options:
     description:
       - The items of the checklist, in order.
       - Each has C(check), the name of a check; C(item), what is checked, in words;
-        C(hosts), one of V(fleet), V(validators), V(servers), V(others), V(gizzi);
+        C(hosts), one of V(fleet), V(validators), V(servers), V(shared), V(others), V(clients), V(gizzi);
         and may have C(topology), where the item applies to one topology alone.
     type: list
     elements: dict
@@ -109,9 +109,9 @@ def listening(host: Host) -> Verdict:
     found = f"listens on {', '.join(addresses)}" if addresses else "nothing listens"
     if not host.serves:
         return not addresses, found
-    if host.topology == "distributed":
-        return bool(addresses) and all(listener.loopback for listener in host.listeners), found
-    return any(listener.wide for listener in host.listeners), found
+    if host.shared:
+        return any(listener.wide for listener in host.listeners), found
+    return bool(addresses) and all(listener.loopback for listener in host.listeners), found
 
 
 def guard(host: Host) -> Verdict:
@@ -120,6 +120,8 @@ def guard(host: Host) -> Verdict:
 
 
 def isolated(host: Host) -> Verdict:
+    if not host.neighbour:
+        return True, "no other validator serves itself alone"
     answered = [address for address, answered in host.knocks if answered]
     if answered:
         return False, f"port {host.port} of {', '.join(answered)} answers"
@@ -131,7 +133,10 @@ def reach(host: Host) -> Verdict:
         layer = host.layer(name)
         if layer["status"] != "pass":
             return False, str(layer["message"])
-    return True, f"Ollama {host.health['version']} at {host.url}"
+    unreached = host.unreached
+    if unreached:
+        return False, ", ".join(f"{url}: {why}" for url, why in unreached)
+    return True, f"Ollama {host.health['version']} at {', then '.join(host.urls)}"
 
 
 def answers(host: Host) -> Verdict:
@@ -158,6 +163,11 @@ def exposure(host: Host) -> Verdict:
         host.exposure <= MAXIMUM_EXPOSURE,
         f"exposure level {host.exposure} of systemd-analyze, at most {MAXIMUM_EXPOSURE}",
     )
+
+
+def client(host: Host) -> Verdict:
+    problem = host.client_problem
+    return not problem, problem or f"gizzi asks {', then '.join(host.urls)}"
 
 
 def api(host: Host) -> Verdict:
@@ -192,6 +202,7 @@ CHECKS: dict[str, t.Callable[[Host], Verdict]] = {
         answers,
         absent,
         exposure,
+        client,
         api,
         api_guard,
         network,
@@ -204,6 +215,8 @@ def _concerns(host: Host, group: str) -> bool:
         "fleet": True,
         "validators": host.validator,
         "servers": host.serves,
+        "shared": host.shared,
+        "clients": host.client,
         "others": not host.serves,
         "gizzi": host.gizzi,
     }

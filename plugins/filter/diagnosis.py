@@ -143,9 +143,9 @@ def listening(host: Host) -> Finding:
         return Finding(
             False, found, f"stop {', '.join(strangers)}, which holds the port, then: sudo systemctl restart ollama"
         )
-    if host.topology == "distributed" and not all(listener.loopback for listener in listeners):
+    if not host.shared and not all(listener.loopback for listener in listeners):
         return Finding(False, f"{found}: more than loopback", DEPLOY)
-    if host.topology == "centralized" and not any(listener.wide for listener in listeners):
+    if host.shared and not any(listener.wide for listener in listeners):
         return Finding(False, f"{found}: the other validators cannot connect", DEPLOY)
     return Finding(True, found)
 
@@ -154,7 +154,7 @@ def firewall(host: Host) -> Finding:
     problem = host.guard
     if problem:
         return Finding(False, problem, DEPLOY)
-    if host.guarded:
+    if host.shared:
         return Finding(
             True, f"port {host.port} is open to {len(host.sources)} addresses of the fleet and to nobody else"
         )
@@ -176,10 +176,21 @@ def reachability(host: Host) -> Finding:
     if not host.validator:
         return Finding(True, "not a validator: it asks nobody")
     health = host.health
-    if health["healthy"]:
-        return Finding(True, f"{host.url} answers a prompt")
-    failed = health["failed_layer"]
-    return Finding(False, f"{host.url}: {host.layer(failed)['message']}", REMEDIES.get(failed, DEPLOY))
+    if not health["healthy"]:
+        failed = health["failed_layer"]
+        return Finding(False, f"{host.url}: {host.layer(failed)['message']}", REMEDIES.get(failed, DEPLOY))
+    unreached = host.unreached
+    if unreached:
+        found = ", ".join(f"{url}: {why}" for url, why in unreached)
+        return Finding(False, f"{host.url} answers a prompt, but {found}", REMEDIES["reachable"])
+    return Finding(True, f"{host.url} answers a prompt")
+
+
+def client(host: Host) -> Finding:
+    if not host.client:
+        return Finding(True, "not meant to have the command gizzi")
+    problem = host.client_problem
+    return Finding(not problem, problem or f"gizzi asks {', then '.join(host.urls)}", DEPLOY if problem else "")
 
 
 def models(host: Host) -> Finding:
@@ -201,12 +212,14 @@ def models(host: Host) -> Finding:
         digests = host.digests
     except UnseenError as error:
         return Finding(False, f"{found}; its models could not be seen: {error}", "see service first")
-    missing = [name for name in (full_name(model["name"]) for model in host.models) if name not in digests]
+    missing = {name: model for model in host.models if (name := full_name(model["name"])) not in digests}
     if missing:
+        # One that is made from another is at no registry.
+        pulls = [f"ollama pull {name}" for name, model in missing.items() if not model.get("from")]
         return Finding(
             False,
             f"{found}; {', '.join(missing)} not there",
-            f"{DEPLOY}, or: " + "; ".join(f"ollama pull {name}" for name in missing),
+            f"{DEPLOY}, or: {'; '.join(pulls)}" if pulls else DEPLOY,
         )
     return Finding(
         True, f"{found}; " + ", ".join(f"{name} at {digest[:12]}" for name, digest in sorted(digests.items()))
@@ -254,6 +267,7 @@ TOPICS: dict[str, t.Callable[[Host], Finding]] = {
     "firewall": firewall,
     "model store": models,
     "reachability": reachability,
+    "client": client,
     "network status": network,
     "journal": journal,
 }

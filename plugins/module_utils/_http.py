@@ -22,6 +22,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Mapping
+    from typing import BinaryIO
 
 # Nothing that is read whole comes near it; a wrong address may answer with a disk image.
 MAX_BODY = 16 * 1024 * 1024
@@ -92,7 +93,20 @@ def request(
     headers: Mapping[str, str] | None = None,
     use_proxy: bool = False,
 ) -> Response:
-    with _opened(method, url, timeout, payload, headers, use_proxy) as answer, _named(f"{method} {url}", timeout):
+    data, all_headers = _json_body(payload, headers)
+    return _answer(method, url, timeout, data, all_headers, use_proxy)
+
+
+def upload(method: str, url: str, timeout: float, content: BinaryIO, size: int) -> Response:
+    """Send a file; timeout is the longest silence, while it is sent and after."""
+    headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
+    return _answer(method, url, timeout, content, headers, False)
+
+
+def _answer(
+    method: str, url: str, timeout: float, data: str | BinaryIO | None, headers: Mapping[str, str], use_proxy: bool
+) -> Response:
+    with _opened(method, url, timeout, data, headers, use_proxy) as answer, _named(f"{method} {url}", timeout):
         body = answer.read(MAX_BODY + 1)
         if len(body) > MAX_BODY:
             raise HttpError(f"{method} {url} answered with more than {MAX_BODY} bytes")
@@ -104,7 +118,8 @@ def json_lines(
 ) -> Generator[dict[str, Any], None, None]:
     """Yield each line of a streamed answer; timeout is the longest silence."""
     what = f"{method} {url}"
-    with _opened(method, url, timeout, payload, None, False) as answer:
+    data, headers = _json_body(payload, None)
+    with _opened(method, url, timeout, data, headers, False) as answer:
         while True:
             with _named(what, timeout):
                 line = answer.readline()
@@ -123,27 +138,26 @@ def json_lines(
             yield value
 
 
+def _json_body(
+    payload: Mapping[str, Any] | None, headers: Mapping[str, str] | None
+) -> tuple[str | None, dict[str, str]]:
+    if payload is None:
+        return None, dict(headers or {})
+    return json.dumps(payload), {**(headers or {}), "Content-Type": "application/json"}
+
+
 @contextmanager
 def _opened(
-    method: str,
-    url: str,
-    timeout: float,
-    payload: Mapping[str, Any] | None,
-    headers: Mapping[str, str] | None,
-    use_proxy: bool,
+    method: str, url: str, timeout: float, data: str | BinaryIO | None, headers: Mapping[str, str], use_proxy: bool
 ) -> Iterator[Any]:
     what = f"{method} {url}"
-    data = None if payload is None else json.dumps(payload)
-    all_headers = dict(headers or {})
-    if data is not None:
-        all_headers["Content-Type"] = "application/json"
     with _named(what, timeout):
         try:
             answer = Request().open(
                 method,
                 url,
                 data=data,
-                headers=all_headers,
+                headers=headers,
                 timeout=timeout,
                 use_proxy=use_proxy,
                 use_netrc=False,

@@ -19,11 +19,13 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
     check_base_url,
     json_lines,
     request,
+    upload,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import InvalidModelNameError, parse_model_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable, Mapping
+    from typing import BinaryIO
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._http import Response
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
@@ -55,6 +57,10 @@ class CanceledError(PullError):
 
 
 class StalledError(GizziError):
+    pass
+
+
+class CreateError(GizziError):
     pass
 
 
@@ -160,6 +166,43 @@ class Ollama:
             raise
         return True
 
+    def show(self, name: ModelName) -> Mapping[str, Any] | None:
+        """What a model consists of; None when the server does not have it, or cannot read it."""
+        try:
+            answer = self._request("POST", "/api/show", {"model": str(name)})
+        except BadStatusError as error:
+            if error.status == 404:
+                return None
+            raise
+        try:
+            shown = answer.json()
+        except ValueError:
+            shown = None
+        if not isinstance(shown, dict):
+            raise NotOllamaError(f"{self.url}/api/show did not answer with a model.")
+        return shown
+
+    def has_blob(self, digest: str) -> bool:
+        try:
+            self._request("HEAD", f"/api/blobs/sha256:{digest}")
+        except BadStatusError as error:
+            if error.status == 404:
+                return False
+            raise
+        return True
+
+    def upload_blob(self, digest: str, content: BinaryIO, size: int, timeout: float) -> None:
+        try:
+            upload("POST", f"{self.url}/api/blobs/sha256:{digest}", timeout, content, size)
+        except (BadStatusError, RefusedError) as error:
+            raise self._explained(error) from error
+
+    def create(self, name: ModelName, definition: Mapping[str, Any], timeout: float) -> None:
+        """Make a model from another one; timeout is the longest silence."""
+        payload = {**definition, "model": str(name), "stream": True}
+        with closing(self._stream("/api/create", payload, timeout)) as lines:
+            follow_create(lines)
+
     def pull(self, name: str, insecure: bool, stall_timeout: float, timeout: float) -> int:
         """Pull, and return the bytes that moved."""
         payload = {"model": name, "insecure": insecure, "stream": True}
@@ -176,6 +219,20 @@ class Ollama:
     def load(self, name: ModelName, timeout: float) -> None:
         """Load the model into memory; an empty prompt does just that."""
         self._request("POST", "/api/generate", {"model": str(name), "stream": False}, timeout)
+
+    def unload(self, name: ModelName) -> None:
+        """Take the model out of memory once its last answer is done; an empty prompt with no time to stay does that."""
+        self._request("POST", "/api/generate", {"model": str(name), "stream": False, "keep_alive": 0})
+
+    def answer(self, payload: Mapping[str, Any], timeout: float) -> Mapping[str, Any]:
+        """Answer one prompt as a whole; payload is that of /api/generate."""
+        try:
+            answer = self._request("POST", "/api/generate", {**payload, "stream": False}, timeout).json()
+        except ValueError:
+            answer = None
+        if not isinstance(answer, dict):
+            raise NotOllamaError(f"{self.url}/api/generate did not answer with a JSON object.")
+        return answer
 
     def generate(
         self, name: ModelName, prompt: str, tokens: int, silence: float
@@ -217,6 +274,21 @@ class Ollama:
             f"{error} (Server: {server}). Bound to loopback, Ollama refuses a Host header that it does not know: "
             "use http://127.0.0.1:11434 on the server itself, or let the proxy send 'Host: localhost:11434'."
         )
+
+
+def follow_create(lines: Iterable[Mapping[str, Any]]) -> None:
+    """Read a creation's progress to its end.
+
+    Errors come as lines under HTTP 200, and older servers go on to 'success' all the same.
+    """
+    error, last_status = "", ""
+    for line in lines:
+        error = error or str(line.get("error", ""))
+        last_status = str(line.get("status", ""))
+    if error:
+        raise CreateError(error)
+    if last_status != "success":
+        raise CreateError(f"the answer broke off after {last_status!r}, before 'success'")
 
 
 def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:

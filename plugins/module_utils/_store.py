@@ -55,6 +55,34 @@ class Store:
             except OSError as error:
                 raise GizziError(f"The layer {path} cannot be verified: {error}.") from error
 
+    def orphans(self) -> list[Path]:
+        """The layers that no manifest names, and the unfinished ones: what a pull that was given up leaves behind.
+
+        A server removes them only when it starts, and the unfinished ones when they are an hour old.
+        """
+        named: set[str] = set()
+        for path in (self.path / "manifests").rglob("*"):
+            if not path.is_file():
+                continue
+            try:
+                named.update(self._blob(layer.digest).name for layer in parse_manifest(path.read_bytes()).layers)
+            except (OSError, ValueError) as error:
+                raise GizziError(f"Which layers nobody needs is unknown: {path} cannot be read: {error}.") from error
+        return sorted(path for path in (self.path / "blobs").glob("sha256-*") if path.name not in named)
+
+    def drop_orphans(self) -> int:
+        """Remove them, and return the bytes of disk that this has freed."""
+        freed = 0
+        for path in self.orphans():
+            try:
+                # An unfinished layer has its full length from the start, and not its full content.
+                size = path.stat().st_blocks * 512
+                path.unlink()
+            except OSError as error:
+                raise GizziError(f"The layer {path}, which nobody needs, cannot be removed: {error}.") from error
+            freed += size
+        return freed
+
     def free_bytes(self) -> int | None:
         """Bytes free to a service, without the blocks that the filesystem keeps for root; None when unreadable."""
         try:

@@ -89,6 +89,7 @@ options:
     type: float
     default: 7200
 seealso:
+  - module: etrid.gizzi.ollama_created_model
   - module: etrid.gizzi.ollama_info
   - module: etrid.gizzi.ollama_health
 """
@@ -142,6 +143,11 @@ bytes_pulled:
       here.
   returned: success
   type: int
+bytes_missing:
+  description:
+    - Bytes that a pull would still have to move, in check mode and with O(models_dir). V(null) otherwise.
+  returned: success
+  type: int
 backup:
   description: Name under which the replaced model was kept, V(null) when none was replaced or none was to be kept.
   returned: success
@@ -160,6 +166,7 @@ from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._backups import REPLACED_TAG
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama, parse_version
@@ -176,8 +183,6 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
     from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest
 
-# Holds the replaced model for a moment, so that deleting it frees the layers that nothing else uses.
-REPLACED_TAG = "gizzi-replaced"
 # Since then a server stores a manifest as the registry sent it, byte for byte.
 VERBATIM_MANIFESTS = (0, 19, 0)
 
@@ -203,6 +208,7 @@ class Outcome:
     pulled: bool = False
     bytes_pulled: int = 0
     backup: str | None = None
+    bytes_missing: int | None = None
     warnings: list[str] = field(default_factory=list)
 
     @property
@@ -264,15 +270,16 @@ def require_disk(desired: Desired, manifest: Manifest) -> None:
 
 def predict(desired: Desired, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:
     version = server.version()
+    missing = desired.store.missing_bytes(manifest) if desired.store else None
     if parse_version(version) >= VERBATIM_MANIFESTS:
-        return Outcome(before, manifest.digest)
+        return Outcome(before, manifest.digest, bytes_missing=missing)
     warnings = []
     if before is not None:
         warnings.append(
             f"Ollama {version} re-serialises manifests, so that {desired.name} may be current although its digest "
             "differs from the registry's. A real run finds out by pulling."
         )
-    return Outcome(before, manifest.rewritten_digest, warnings=warnings)
+    return Outcome(before, manifest.rewritten_digest, bytes_missing=missing, warnings=warnings)
 
 
 def replace_model(desired: Desired, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:

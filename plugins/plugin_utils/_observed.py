@@ -5,9 +5,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import ipaddress
 import json
 import re
 import typing as t
+import urllib.parse
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -64,12 +68,21 @@ class Host:
         self.topology = str(wanted["topology"])
         self.version = str(wanted["version"])
         self.port = int(wanted["port"])
-        self.url = str(wanted["url"])
+        self.shared = bool(wanted["shared"])
+        self.urls: list[str] = list(wanted["urls"])
+        self.neighbour = str(wanted["neighbour"])
         self.models: list[t.Mapping[str, t.Any]] = list(wanted["models"])
         self.sources: list[str] = list(wanted["sources"])
         self.gizzi = bool(wanted["gizzi"])
         self.network_url = str(wanted["network_url"])
+        self.client = bool(wanted["client"])
+        self.client_model = str(wanted["client_model"])
         self.fleet: list[str] = list(wanted["fleet"])
+
+    @property
+    def url(self) -> str:
+        """The server that the host asks first."""
+        return self.urls[0]
 
     def _result(self, name: str) -> t.Mapping[str, t.Any]:
         return self._seen.get(name) or {}
@@ -155,6 +168,12 @@ class Host:
         raise UnseenError(f"ollama_health did not get as far as '{name}'")
 
     @property
+    def unreached(self) -> list[tuple[str, str]]:
+        """Which of the servers that the host falls back to do not answer it, and why."""
+        results = {str(result["item"]["url"]): result for result in self._result("others").get("results", [])}
+        return [(url, brief(results.get(url))) for url in self.urls[1:] if "models" not in results.get(url, {})]
+
+    @property
     def exposure(self) -> float:
         level = re.search(r"Overall exposure level for ollama\.service: ([0-9.]+)", self._output("exposure"))
         if not level:
@@ -178,7 +197,7 @@ class Host:
     @property
     def guard(self) -> str:
         """What the guard of Ollama's port lacks; empty when it is as wanted, which may be: not there."""
-        return self._guard("guard") or (self._guard_unit("ollama", "guard_unit") if self.guarded else "")
+        return self._guard("guard") or (self._guard_unit("ollama", "guard_unit") if self.shared else "")
 
     @property
     def api_guard(self) -> str:
@@ -204,10 +223,6 @@ class Host:
             return f"the rules are there, but gizzi-firewall-{guard}.service would not restore them at boot"
         return ""
 
-    @property
-    def guarded(self) -> bool:
-        return self.serves and self.topology == "centralized"
-
     @cached_property
     def api_unit(self) -> dict[str, str]:
         return _properties(self._output("api_unit"))
@@ -228,6 +243,28 @@ class Host:
         ]
 
     @property
+    def client_problem(self) -> str:
+        """What is wrong with the command gizzi or its settings; empty when they are as wanted."""
+        result = self._result("client")
+        output = str(result.get("stdout", ""))
+        if result.get("rc") == errno.ENOENT and not output and not result.get("stderr"):
+            return "gizzi is not installed"
+        shown = json.loads(output) if output.startswith("{") else {}
+        if "error" in shown:
+            return f"gizzi refuses its settings: {shown['error']['message']}"
+        if "settings" not in shown:
+            raise UnseenError(brief(result))
+        settings = shown["settings"]
+        asked = [str(endpoint["url"]) for endpoint in settings["endpoints"]]
+        if [_place(url) for url in asked] != [_place(url) for url in self.urls]:
+            return f"gizzi asks {', then '.join(asked)}; {', then '.join(self.urls)} is wanted"
+        if _place(settings["api"]["url"]) != _place(self.network_url):
+            return f"gizzi looks for the Gizzi API at {settings['api']['url']}; {self.network_url} is wanted"
+        if full_name(settings["model"]) != full_name(self.client_model):
+            return f"gizzi asks {settings['model']}; {self.client_model} is wanted"
+        return ""
+
+    @property
     def journal(self) -> list[str]:
         return [redact(line) for line in self._output("journal").splitlines()]
 
@@ -237,6 +274,15 @@ class Host:
         if "files" not in result:
             raise UnseenError(brief(result))
         return [file["path"] for file in result["files"]]
+
+
+def _place(url: str) -> tuple[str, str, int | None, str]:
+    """Where a URL leads, however it is written."""
+    parts = urllib.parse.urlsplit(str(url))
+    host = parts.hostname or ""
+    with contextlib.suppress(ValueError):
+        host = str(ipaddress.ip_address(host))
+    return parts.scheme, host, parts.port or {"http": 80, "https": 443}.get(parts.scheme), parts.path.rstrip("/")
 
 
 def _properties(text: str) -> dict[str, str]:

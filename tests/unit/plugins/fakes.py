@@ -51,8 +51,8 @@ class FakeServer:
             protocol_version = "HTTP/1.1"
 
             def handle_any(self) -> None:
-                length = int(self.headers.get("Content-Length") or 0)
-                body = json.loads(self.rfile.read(length)) if length else None
+                raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                body = json.loads(raw) if self.headers.get("Content-Type") == "application/json" else raw
                 fake.requests.append((self.command, self.path, body))
                 fake.answer(self, body)
 
@@ -85,7 +85,7 @@ class FakeServer:
             def end_stream(self) -> None:
                 self.wfile.write(b"0\r\n\r\n")
 
-        for verb in ("GET", "POST", "DELETE"):
+        for verb in ("GET", "HEAD", "POST", "DELETE"):
             setattr(Handler, f"do_{verb}", Handler.handle_any)
 
         class Server(ThreadingHTTPServer):
@@ -147,6 +147,13 @@ class FakeOllama(FakeServer):
         self.store: dict[str, bytes] = {}
         self.loaded: list[dict[str, Any]] = []
         self.unreadable: set[str] = set()
+        # What the models consist of that /api/show and /api/create are asked about.
+        self.contents: dict[str, dict[str, Any]] = {}
+        self.blobs: dict[str, bytes] = {}
+        self.create_fault = ""
+        # What the server adds to whatever it makes.
+        self.own_parameters: dict[str, Any] = {}
+        self.adapters_supported = True
         self.pull_fault = ""
         # How many pulls join a download that an earlier client's leaving ends.
         self.canceled_pulls = 0
@@ -159,6 +166,12 @@ class FakeOllama(FakeServer):
             {"response": "is.", "done": False},
             {"response": "", "done": True, "done_reason": "stop", "eval_count": 3, "eval_duration": 200_000_000},
         ]
+        # Whole answers by prompt, for clients that do not stream; any other prompt crashes the runner.
+        self.answers: dict[str, str] = {}
+        # How long each took, by the server's clock; 0.2 s when there are no more.
+        self.answer_seconds: list[float] = []
+        # Whether loading and unloading show in the list of loaded models.
+        self.loads = False
         self.generate_pause = 0.0
         self.generate_hangs = False
 
@@ -167,9 +180,18 @@ class FakeOllama(FakeServer):
         self.store[name] = manifest(seed)
         return sha256(self.store[name])
 
+    def have_content(self, name: str, **content: Any) -> str:
+        """Put a model into the store whose digest follows from what it consists of."""
+        self.contents[name] = content
+        self.store[name] = json.dumps(content, sort_keys=True).encode()
+        return sha256(self.store[name])
+
     def answer(self, http: Any, body: Any) -> None:
         if self.host_check:
             http.send(403, b"")
+            return
+        if http.path.startswith("/api/blobs/"):
+            self.blob(http, body)
             return
         route = {
             ("GET", "/api/version"): self.get_version,
@@ -177,6 +199,8 @@ class FakeOllama(FakeServer):
             ("GET", "/api/ps"): self.get_ps,
             ("POST", "/api/pull"): self.post_pull,
             ("POST", "/api/copy"): self.post_copy,
+            ("POST", "/api/show"): self.post_show,
+            ("POST", "/api/create"): self.post_create,
             ("POST", "/api/generate"): self.post_generate,
             ("DELETE", "/api/delete"): self.delete_model,
         }.get((http.command, http.path))
@@ -211,6 +235,51 @@ class FakeOllama(FakeServer):
             return
         self.store[body["destination"]] = self.store[body["source"]]
         http.send(200, b"")
+
+    def post_show(self, http: Any, body: Any) -> None:
+        content = self.contents.get(body["model"])
+        if content is None:
+            http.send_json(404, {"error": f"model '{body['model']}' not found"})
+        else:
+            http.send_json(200, shown(content))
+
+    def blob(self, http: Any, body: bytes) -> None:
+        digest = http.path.rpartition(":")[2]
+        if http.command == "HEAD":
+            http.send(200 if digest in self.blobs else 404, b"")
+        elif sha256(body) != digest:
+            http.send_json(400, {"error": f'digest mismatch, expected "sha256:{digest}"'})
+        else:
+            self.blobs[digest] = body
+            http.send(201, b"")
+
+    def post_create(self, http: Any, body: Any) -> None:
+        if self.create_fault == "500":
+            return http.send_json(500, {"error": "the store is read-only"})
+        if body.get("adapters") and not self.adapters_supported:
+            return http.send_json(400, {"error": "LoRA adapters are no longer supported"})
+        http.begin_stream()
+        base = self.contents.get(body["from"])
+        http.send_line({"status": "using existing layer sha256:00"})
+        if self.create_fault == "silence":
+            self.stopped.wait(5)
+            return None
+        if self.create_fault == "error" or base is None:
+            http.send_line({"error": "template error: template: :1: unexpected EOF", "status": 400})
+            # 0.9.3 goes on after some errors.
+            http.send_line({"status": "success"})
+            return http.end_stream()
+        if self.create_fault == "ends":
+            return http.end_stream()
+        http.send_line({"status": "writing manifest"})
+        parameters = {**base.get("parameters", {}), **body.get("parameters", {}), **self.own_parameters}
+        adapters = [digest.split(":")[1] for digest in body.get("adapters", {}).values()]
+        content = {**base, **{part: body[part] for part in ("template", "system") if body.get(part)}}
+        content |= {"parameters": parameters, "adapters": [*base.get("adapters", []), *adapters]}
+        name = body["model"]
+        self.have_content(name, **content)
+        http.send_line({"status": "success"})
+        return http.end_stream()
 
     def delete_model(self, http: Any, body: Any) -> None:
         if self.store.pop(body["model"], None) is None:
@@ -284,12 +353,20 @@ class FakeOllama(FakeServer):
 
     def post_generate(self, http: Any, body: Any) -> None:
         if not body.get("prompt"):
-            if self.load_hangs:
+            if body.get("keep_alive") == 0:
+                self._unload(body["model"])
+                http.send_json(200, {"model": body["model"], "response": "", "done": True, "done_reason": "unload"})
+            elif self.load_hangs:
                 self.stopped.wait(5)
             elif self.load_error:
                 http.send_json(500, {"error": self.load_error})
             else:
+                if self.loads:
+                    self.loaded.append({"name": body["model"], "digest": sha256(self.store[body["model"]])})
                 http.send_json(200, {"model": body["model"], "response": "", "done": True, "done_reason": "load"})
+            return
+        if body.get("stream") is False:
+            self._answer_whole(http, body["prompt"])
             return
         http.begin_stream()
         for line in self.generate_lines:
@@ -298,6 +375,49 @@ class FakeOllama(FakeServer):
         if self.generate_hangs:
             self.stopped.wait(5)
         http.end_stream()
+
+    def _unload(self, name: str) -> None:
+        """Weights are known by their manifest, whatever name they were loaded under."""
+        if self.loads and name in self.store:
+            self.loaded = [model for model in self.loaded if model["digest"] != sha256(self.store[name])]
+
+    def _answer_whole(self, http: Any, prompt: str) -> None:
+        if prompt not in self.answers:
+            http.send_json(500, {"error": "the runner has crashed"})
+            return
+        seconds = self.answer_seconds.pop(0) if self.answer_seconds else 0.2
+        timing = {"eval_count": 3, "eval_duration": int(seconds * 1e9)}
+        http.send_json(200, {"response": self.answers[prompt], "done": True, "done_reason": "stop", **timing})
+
+
+def shown(content: dict[str, Any]) -> dict[str, Any]:
+    """What /api/show answers, with the Modelfile as Ollama writes it."""
+    commands = [("FROM", f"/store/blobs/sha256-{digest}") for digest in content.get("weights", [])]
+    commands += [("ADAPTER", f"/store/blobs/sha256-{digest}") for digest in content.get("adapters", [])]
+    parts = ("template", "system", "renderer", "parser")
+    commands += [(part.upper(), content[part]) for part in parts if content.get(part)]
+    parameters = [
+        (key, value)
+        for key, values in content.get("parameters", {}).items()
+        for value in (values if isinstance(values, list) else [values])
+    ]
+    commands += [("PARAMETER", f"{key} {value}") for key, value in parameters]
+    commands += [("LICENSE", content["license"])] if content.get("license") else []
+    modelfile = "".join(f"{name} {modelfile_quoted(value)}\n" for name, value in commands)
+    return {
+        "modelfile": f'# Modelfile generated by "ollama show"\n# FROM some:model\n\n{modelfile}',
+        "parameters": "\n".join(f"{key:<30} {json.dumps(value)}" for key, value in parameters),
+        # Since 0.30 it may be one that the weights carry.
+        "template": "{{ a template of the weights }}",
+        **{part: content[part] for part in ("system", "license", "messages") if content.get(part)},
+        "details": {"parent_model": "", "format": "gguf"},
+    }
+
+
+def modelfile_quoted(text: str) -> str:
+    if "\n" not in text and text == text.strip(" "):
+        return text
+    return f'"""{text}"""' if '"' in text else f'"{text}"'
 
 
 class OtherService(FakeServer):

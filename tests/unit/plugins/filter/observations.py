@@ -67,6 +67,21 @@ def network(*unknown: str) -> dict[str, Any]:
     return {"status": 200, "json": {"validators": validators}}
 
 
+CENTRAL = "http://[2001:db8::1]:11434"
+
+
+def others(*urls: str, **reply: Any) -> dict[str, Any]:
+    """What the servers answer that the host falls back to."""
+    answer = reply or {"version": "0.34.2", "models": []}
+    return {"results": [{"item": {"name": "gizzi", "url": url}, **answer} for url in urls]}
+
+
+def gizzi(*urls: str, model: str = "llama3.1:8b", api: str = "http://127.0.0.1:8080/") -> dict[str, Any]:
+    """What ``gizzi config --json`` prints."""
+    settings = {"model": model, "endpoints": [{"name": url, "url": url} for url in urls], "api": {"url": api}}
+    return command(json.dumps({"file": "/etc/gizzi/client.toml", "settings": settings}))
+
+
 LAYERS = ("reachable", "version", "present", "loads", "answers", "speed")
 
 
@@ -97,7 +112,9 @@ def server() -> dict[str, Any]:
         "network": network(),
         "info": {"version": "0.34.2", "models": [{"name": "llama3.1:8b", "digest": DIGEST}]},
         "health": health(),
+        "others": {"results": []},
         "knock": {"skipped": True},
+        "client": gizzi("http://127.0.0.1:11434/"),
         "exposure": command("→ Overall exposure level for ollama.service: 1.2 OK :-)"),
         "journal": command("2026-11-22T21:00:00+0000 systemd[1]: Started ollama.service - Ollama."),
         "partial": {"files": []},
@@ -120,14 +137,18 @@ def wanted(**changes: Any) -> dict[str, Any]:
         "host": "validator01",
         "topology": "centralized",
         "serves": True,
+        "shared": True,
         "validator": True,
         "version": "0.34.2",
         "port": 11434,
-        "url": "http://127.0.0.1:11434",
+        "urls": ["http://127.0.0.1:11434"],
+        "neighbour": "validator02",
         "models": [{"name": "llama3.1:8b", "state": "present"}],
         "sources": ["192.0.2.1", "2001:db8::1"],
         "gizzi": True,
         "network_url": "http://127.0.0.1:8080",
+        "client": True,
+        "client_model": "llama3.1:8b",
         "fleet": ["validator01", "validator02"],
     } | changes
 

@@ -16,8 +16,11 @@ from ansible_collections.etrid.gizzi.tests.unit.plugins.filter import observatio
 
 ITEMS = yaml.safe_load((Path(__file__).parents[4] / "playbooks/vars/checklist.yml").read_text())["_gizzi_checklist"]
 
-DISTRIBUTED = {"topology": "distributed", "sources": []}
-CLIENT = {"serves": False, "sources": [], "gizzi": False}
+DISTRIBUTED = {"topology": "distributed", "shared": False, "sources": []}
+CLIENT = {"serves": False, "shared": False, "sources": [], "gizzi": False}
+# A validator of its own, and one that the others fall back to.
+FALLS_BACK = DISTRIBUTED | {"urls": ["http://127.0.0.1:11434", seen.CENTRAL], "gizzi": False}
+FALLBACK = {"topology": "distributed"}
 
 
 def knock(msg: str | None = None) -> dict[str, Any]:
@@ -36,6 +39,11 @@ def local() -> dict[str, Any]:
     return seen.server() | {"sockets": seen.sockets(seen.listener("127.0.0.1")), "knock": knock()}
 
 
+def falls_back() -> dict[str, Any]:
+    asks = seen.gizzi("http://127.0.0.1:11434/", "http://[2001:db8:0::1]:11434/")
+    return local() | {"others": seen.others(seen.CENTRAL), "client": asks}
+
+
 def test_the_shipped_list_uses_every_check() -> None:
     assert {item["check"] for item in ITEMS} == set(CHECKS)
 
@@ -46,16 +54,36 @@ def test_the_shipped_list_uses_every_check() -> None:
         (
             seen.server(),
             {},
-            "login memory installed service exposure models listening guard reach answers api api_guard network",
+            "login memory installed service exposure models listening guard reach answers client api api_guard network",
         ),
-        (seen.client(), CLIENT, "login listening reach answers absent network"),
+        (seen.client(), CLIENT, "login listening reach answers client absent network"),
+        (
+            seen.client() | {"client": seen.command("", rc=2)},
+            CLIENT | {"client": False},
+            "login listening reach answers absent network",
+        ),
         (
             local(),
             DISTRIBUTED | {"gizzi": False},
-            "login memory installed service exposure models listening isolated reach answers network",
+            "login memory installed service exposure models listening isolated reach answers client network",
+        ),
+        (
+            falls_back(),
+            FALLS_BACK,
+            "login memory installed service exposure models listening isolated reach answers client network",
+        ),
+        (
+            seen.server() | {"knock": knock()},
+            FALLBACK | {"gizzi": False},
+            "login memory installed service exposure models listening guard isolated reach answers client network",
+        ),
+        (
+            local() | {"knock": {"results": []}},
+            DISTRIBUTED | {"gizzi": False, "neighbour": ""},
+            "login memory installed service exposure models listening isolated reach answers client network",
         ),
     ],
-    ids=["server", "client", "distributed"],
+    ids=["server", "client", "no client", "distributed", "falls back", "fallback", "alone"],
 )
 def test_a_healthy_host_passes(host: dict[str, Any], wanted: dict[str, Any], checks: str) -> None:
     found = verdicts(host, **wanted)
@@ -89,19 +117,45 @@ def test_items_of_the_other_topology_are_skipped() -> None:
         ("listening", {"sockets": seen.sockets()}, {}, "nothing listens"),
         ("listening", {"sockets": seen.sockets(seen.listener("127.0.0.1"))}, {}, "listens on 127.0.0.1"),
         ("listening", {}, DISTRIBUTED, "listens on *"),
-        ("listening", {}, {"serves": False, "sources": []}, "listens on *"),
+        ("listening", {}, {"serves": False, "shared": False, "sources": []}, "listens on *"),
+        ("listening", {"sockets": seen.sockets(seen.listener("127.0.0.1"))}, FALLBACK, "listens on 127.0.0.1"),
         ("guard", {"guard": seen.guard("iptables-restore\n-A GIZZI-OLLAMA -j DROP")}, {}, "-A GIZZI-OLLAMA -j DROP"),
         ("guard", {"guard": seen.guard(missing=("iptables",))}, {}, "iptables is not installed"),
         ("guard", {"guard_unit": seen.command("ActiveState=inactive\nUnitFileState=")}, {}, "at boot"),
         ("isolated", {"knock": knock("Timeout when waiting for 192.0.2.2:11434 to stop.")}, DISTRIBUTED, "192.0.2.2"),
         ("reach", {"health": seen.health("reachable", "connection refused")}, {}, "connection refused"),
+        ("reach", {"others": seen.others(seen.CENTRAL, msg="refused")}, FALLS_BACK, f"{seen.CENTRAL}: refused"),
+        ("reach", {"others": seen.others("http://192.0.2.9:11434")}, FALLS_BACK, f"{seen.CENTRAL}: it was not looked"),
         ("answers", {"health": seen.health("loads", "stalled")}, {}, "stalled"),
-        ("absent", {}, {"serves": False, "sources": []}, "version 0.34.2 is installed"),
+        ("absent", {}, {"serves": False, "shared": False, "sources": []}, "version 0.34.2 is installed"),
         (
             "absent",
             seen.client() | {"guard": seen.guard("iptables-restore")},
-            {"serves": False, "sources": []},
+            {"serves": False, "shared": False, "sources": []},
             "in the firewall",
+        ),
+        ("client", {"client": seen.command("", rc=2)}, {}, "gizzi is not installed"),
+        (
+            "client",
+            {"client": seen.command("", rc=1, stderr="gizzi: Traceback")},
+            {},
+            "could not be seen: gizzi: Trace",
+        ),
+        (
+            "client",
+            {"client": seen.command('{"error": {"message": "model: too short"}}', rc=1)},
+            {},
+            "refuses its settings: model: too short",
+        ),
+        ("client", {"client": seen.gizzi(seen.CENTRAL)}, {}, "; http://127.0.0.1:11434 is wanted"),
+        ("client", {"client": seen.gizzi("http://127.0.0.1:11434")}, FALLS_BACK, f"then {seen.CENTRAL} is wanted"),
+        ("client", {"client": seen.gizzi(seen.CENTRAL, "http://127.0.0.1:11434")}, FALLS_BACK, "is wanted"),
+        ("client", {"client": seen.gizzi("http://127.0.0.1:11434", model="phi3:mini")}, {}, "gizzi asks phi3:mini"),
+        (
+            "client",
+            {"client": seen.gizzi("http://127.0.0.1:11434", api="http://192.0.2.9:8080")},
+            {},
+            "Gizzi API at http://192.0.2.9:8080",
         ),
         ("api", {"api_unit": seen.unit(ActiveState="failed")}, {}, "failed, enabled"),
         ("api_guard", {"api_guard": seen.guard("-A GIZZI-GIZZI-API -j DROP")}, {}, "-j DROP"),

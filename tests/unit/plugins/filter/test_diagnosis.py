@@ -21,10 +21,10 @@ def findings(host: dict[str, Any], **wanted: Any) -> dict[str, dict[str, Any]]:
     ("host", "wanted"),
     [
         (seen.server(), {}),
-        (seen.client(), {"serves": False, "sources": []}),
+        (seen.client(), {"serves": False, "shared": False, "sources": []}),
         (
             seen.server() | {"sockets": seen.sockets(seen.listener("127.0.0.1"))},
-            {"topology": "distributed", "sources": []},
+            {"topology": "distributed", "shared": False, "sources": []},
         ),
     ],
     ids=["server", "client", "distributed"],
@@ -50,19 +50,34 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
         ("service", {"unit": seen.unit(ActiveState="failed", Result="oom-kill")}, {}, "memory", "phi3:mini"),
         ("service", {"unit": seen.unit(ActiveState="activating", NRestarts="7")}, {}, "7 times", "journal"),
         ("service", {"unit": seen.unit(UnitFileState="disabled")}, {}, "at boot", "systemctl enable ollama"),
-        ("service", {}, {"serves": False, "sources": []}, "not meant to serve", "etrid.gizzi.site"),
+        ("service", {}, {"serves": False, "shared": False, "sources": []}, "not meant to serve", "etrid.gizzi.site"),
         ("version", {}, {"version": "0.34.3"}, "0.34.3 is wanted", "etrid.gizzi.site"),
         ("version", {"info": {"version": "0.34.1", "models": []}}, {}, "0.34.1 runs", "systemctl restart ollama"),
         ("memory", {"capacity": seen.capacity(memory_available="8 GB needed, 2 GB there")}, {}, "2 GB there", "phi3"),
         ("listening", {"sockets": seen.sockets()}, {}, "nothing listens", "service"),
         ("listening", {"sockets": seen.sockets(seen.listener("*", "nginx"))}, {}, "nginx on *", "stop nginx"),
         ("listening", {"sockets": seen.sockets(seen.listener("127.0.0.1"))}, {}, "cannot connect", "etrid.gizzi.site"),
-        ("listening", {}, {"topology": "distributed", "sources": []}, "more than loopback", "etrid.gizzi.site"),
+        (
+            "listening",
+            {},
+            {"topology": "distributed", "shared": False, "sources": []},
+            "more than loopback",
+            "etrid.gizzi.site",
+        ),
         ("firewall", {"guard": seen.guard("-I INPUT -j GIZZI-OLLAMA")}, {}, "not as wanted", "etrid.gizzi.site"),
         ("model store", {"capacity": seen.capacity(disk="no room")}, {}, "no room", "ollama rm"),
         ("model store", {}, {"models": [{"name": "phi3:mini"}]}, "phi3:mini not there", "ollama pull phi3:mini"),
         ("reachability", {"health": seen.health("reachable", "refused")}, {}, "refused", "gizzi_addresses"),
         ("reachability", {"health": seen.health("loads", "stalled")}, {}, "stalled", "memory"),
+        (
+            "reachability",
+            {"others": seen.others(seen.CENTRAL, msg="timed out")},
+            {"urls": ["http://127.0.0.1:11434", seen.CENTRAL]},
+            f"answers a prompt, but {seen.CENTRAL}: timed out",
+            "security list",
+        ),
+        ("client", {"client": seen.command("", rc=2)}, {}, "not installed", "etrid.gizzi.site"),
+        ("client", {"client": seen.gizzi(seen.CENTRAL)}, {}, "http://127.0.0.1:11434 is wanted", "etrid.gizzi.site"),
         ("network status", {"api_unit": seen.unit(LoadState="not-found")}, {}, "not installed", "etrid.gizzi.site"),
         ("network status", {"api_unit": seen.unit(ActiveState="failed")}, {}, "is failed", "journalctl -u gizzi-api"),
         ("network status", {"api_guard": seen.guard("-j DROP")}, {}, "not as wanted", "etrid.gizzi.site"),
@@ -77,6 +92,14 @@ def test_a_cause_has_its_remedy(
     assert not row["ok"]
     assert cause in row["found"]
     assert remedy in row["do"]
+
+
+def test_a_model_made_from_another_is_not_to_be_pulled() -> None:
+    row = findings(seen.server(), models=[{"name": "own", "from": "phi3"}, {"name": "phi3"}])["model store"]
+    assert "own:latest, phi3:latest not there" in row["found"]
+    assert row["do"] == "run the playbook etrid.gizzi.site, or: ollama pull phi3:latest"
+    row = findings(seen.server(), models=[{"name": "own", "from": "phi3"}])["model store"]
+    assert row["do"] == "run the playbook etrid.gizzi.site"
 
 
 def test_unfinished_downloads_are_counted() -> None:

@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._backups import kept_of
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Model, find_model
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import registry_at
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._observed import brief
+
+if t.TYPE_CHECKING:
+    from ansible_collections.etrid.gizzi.plugins.module_utils._backups import Kept
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+
+DOCUMENTATION = r"""
+name: model_update_plan
+short_description: Say what an update would do to the models of a server
+version_added: 1.0.0
+author: Ëtrid operations (@etrid)
+description:
+  - Used by the playbook C(etrid.gizzi.model_update).
+positional: models, offered, keep, registry
+options:
+  _input:
+    description: What M(etrid.gizzi.ollama_info) returned, also where it failed.
+    type: dict
+    required: true
+  models:
+    description:
+      - The models that the server should have, each with C(name), and perhaps with C(digest), which is then the only
+        one wanted, or with C(from), the base that it was made of.
+    type: list
+    elements: dict
+    required: true
+  offered:
+    description: What M(etrid.gizzi.ollama_registry_info) returned, also where it failed.
+    type: dict
+    required: true
+  keep:
+    description: How many backups stay.
+    type: int
+    required: true
+  registry:
+    description: Base URL of the registry.
+    type: str
+    required: true
+"""
+
+EXAMPLES = r"""
+- name: Compare
+  ansible.builtin.set_fact:
+    model_update_rows: "{{ seen | etrid.gizzi.model_update_plan(ollama_models, offered, 1, ollama_registry) }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - Of each model that is pulled C(model), C(action), C(reason), C(digest_before) (an update was or will be made
+      from it), C(digest_present), C(digest_wanted), C(size),
+      C(pending) (the name of the model before an update that nobody has judged yet, or V("")), C(pinned) (whether one
+      digest alone is wanted) and C(made), the models that are made from it.
+    - C(action) is V(none), V(update) (pull, load, judge), V(judge) (finish an update that was cut off), V(load)
+      (older weights are in memory), V(sweep) (something superfluous is there), V(blocked) (the server or the
+      model cannot be updated), V(unknown) (the registry did not tell) or V(unreachable).
+  type: list
+  elements: dict
+"""
+
+
+def _row(name: str, action: str, reason: str, **more: t.Any) -> dict[str, t.Any]:
+    row: dict[str, t.Any] = {
+        "model": name,
+        "action": action,
+        "reason": reason,
+        "digest_before": None,
+        "digest_present": None,
+        "digest_wanted": None,
+        "size": 0,
+        "pending": "",
+        "pinned": False,
+        "made": [],
+    }
+    return {**row, **more}
+
+
+def pulled_models(models: t.Sequence[t.Mapping[str, t.Any]]) -> dict[str, dict[str, t.Any]]:
+    """The models that come from a registry, by full name: those that are listed, and the bases of those made here."""
+    pulled: dict[str, dict[str, t.Any]] = {}
+    for model in models:
+        name = parse_model_name(str(model.get("from") or model["name"]))
+        entry = pulled.setdefault(name.full.lower(), {"name": name, "digest": "", "made": []})
+        if model.get("from"):
+            entry["made"].append(dict(model))
+        elif model.get("digest"):
+            entry["digest"] = str(model["digest"]).lower().rsplit(":", maxsplit=1)[-1]
+    return pulled
+
+
+def _offered(offered: t.Mapping[str, t.Any], name: ModelName) -> dict[str, t.Any]:
+    if "models" not in offered:
+        return {"error": f"the registry could not be asked: {brief(offered)}"}
+    for text, answer in offered["models"].items():
+        if parse_model_name(text).same_as(name):
+            return dict(answer)
+    raise AnsibleFilterError(f"model_update_plan: nobody asked the registry about {name}")
+
+
+def _judge(kept: Kept, wanted: t.Container[str], loaded: t.Collection[str], keep: int) -> tuple[str, str]:
+    if kept.model is None:
+        return "blocked", "the server does not have it: run the playbook etrid.gizzi.site"
+    digest = kept.model.digest
+    unjudged = kept.pending is not None and kept.pending.digest != digest
+    if digest not in wanted:
+        return "update", "an update was cut off, and the tag has moved again" if unjudged else "the tag has moved"
+    if unjudged:
+        return "judge", "an update was cut off before its verdict"
+    if loaded and digest not in loaded:
+        return "load", "older weights are in memory"
+    if kept.pending or kept.superfluous(keep):
+        return "sweep", "it is current; something superfluous is beside it"
+    return "none", "it is current"
+
+
+def model_update_plan(
+    info: t.Mapping[str, t.Any],
+    models: t.Sequence[t.Mapping[str, t.Any]],
+    offered: t.Mapping[str, t.Any],
+    keep: int,
+    registry: str,
+) -> list[dict[str, t.Any]]:
+    try:
+        pulled = pulled_models(models)
+        host = registry_at(registry).host
+    except GizziError as error:
+        raise AnsibleFilterError(f"model_update_plan: {error}") from error
+    if info.get("unreachable") or "models" not in info:
+        action = "unreachable" if info.get("unreachable") else "blocked"
+        return [_row(str(entry["name"]), action, brief(info)) for entry in pulled.values()]
+    stored = [Model(**model) for model in info["models"]]
+    rows = []
+    for entry in pulled.values():
+        name, made = entry["name"], entry["made"]
+        kept = kept_of(name, stored, host)
+        more = {
+            # Of an update that was cut off, the model before it is the pending one.
+            "digest_before": (kept.pending or kept.model).digest if kept.model else None,
+            "digest_present": kept.model.digest if kept.model else None,
+            "pending": kept.pending.name if kept.pending else "",
+            "pinned": bool(entry["digest"]),
+            "made": made,
+        }
+        if entry["digest"]:
+            wanted, digest, size = [entry["digest"]], entry["digest"], 0
+        else:
+            answer = _offered(offered, name)
+            if answer["error"]:
+                rows.append(_row(str(name), "unknown", str(answer["error"]), **more))
+                continue
+            wanted, digest, size = answer["digests"], answer["digest"], answer["size"]
+        loaded = {model["digest"] for model in info["loaded"] if parse_model_name(model["name"]).same_as(name)}
+        action, reason = _judge(kept, wanted, loaded, keep)
+        absent = [str(model["name"]) for model in made if not find_model(stored, parse_model_name(str(model["name"])))]
+        if absent and action == "none":
+            action, reason = (
+                "blocked",
+                f"the server does not have {', '.join(absent)}: run the playbook etrid.gizzi.site",
+            )
+        rows.append(_row(str(name), action, reason, digest_wanted=digest, size=size, **more))
+    return rows
+
+
+class FilterModule:
+    def filters(self) -> dict[str, t.Callable[..., t.Any]]:
+        return {"model_update_plan": model_update_plan}

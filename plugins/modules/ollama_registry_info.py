@@ -1,0 +1,116 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: ollama_registry_info
+short_description: Tell what a model registry holds
+version_added: 1.0.0
+author:
+  - Ëtrid operations (@etrid)
+description:
+  - Asks a registry for the manifest of each model, with one small request for each, and for nothing else.
+extends_documentation_fragment:
+  - etrid.gizzi.attributes
+  - etrid.gizzi.attributes.info_module
+options:
+  models:
+    description: The models, as C([[host/]namespace/]model[:tag]). One with a host is asked for there.
+    type: list
+    elements: str
+    required: true
+  registry:
+    description: Base URL of the registry.
+    type: str
+    default: https://registry.ollama.ai
+  request_timeout:
+    description: Seconds to wait for the answer to one request.
+    type: float
+    default: 10
+seealso:
+  - module: etrid.gizzi.ollama_model
+"""
+
+EXAMPLES = r"""
+- name: What would a pull bring?
+  etrid.gizzi.ollama_registry_info:
+    models:
+      - llama3.1:8b
+      - phi3:mini
+  delegate_to: localhost
+  run_once: true
+  register: registry
+"""
+
+RETURN = r"""
+models:
+  description: What the registry holds under each name, as it was given.
+  returned: success
+  type: dict
+  sample:
+    llama3.1:8b:
+      digest: 46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e
+      digests:
+        - 46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e
+      size: 4920753328
+      error: ""
+  contains:
+    digest:
+      description: SHA-256 of the manifest, V(null) when it could not be had.
+      type: str
+    digests:
+      description: The digests under which servers may have this same manifest. Those before 0.19 write it anew.
+      type: list
+      elements: str
+    size:
+      description: Bytes of all layers.
+      type: int
+    error:
+      description: Why the manifest could not be had, V("") when it was.
+      type: str
+"""
+
+from typing import TYPE_CHECKING, Any
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, Registry, registry_at
+
+if TYPE_CHECKING:
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+
+
+def held(registry: Registry, name: ModelName, timeout: float) -> dict[str, Any]:
+    source = registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}")
+    try:
+        manifest = source.manifest(name, timeout)
+    except GizziError as error:
+        return {"digest": None, "digests": [], "size": 0, "error": str(error)}
+    return {"digest": manifest.digest, "digests": sorted(manifest.digests), "size": manifest.size, "error": ""}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "models": {"type": "list", "elements": "str", "required": True},
+            "registry": {"type": "str", "default": DEFAULT_REGISTRY},
+            "request_timeout": {"type": "float", "default": 10},
+        },
+        supports_check_mode=True,
+    )
+    params = module.params
+    try:
+        registry = registry_at(params["registry"])
+        names = {text: parse_model_name(text) for text in params["models"]}
+    except GizziError as error:
+        module.fail_json(msg=str(error))
+    models = {text: held(registry, name, params["request_timeout"]) for text, name in names.items()}
+    module.exit_json(changed=False, models=models)
+
+
+if __name__ == "__main__":
+    main()

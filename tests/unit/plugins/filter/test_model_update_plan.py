@@ -1,0 +1,140 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from ansible.errors import AnsibleFilterError
+
+from ansible_collections.etrid.gizzi.plugins.filter.model_update_plan import model_update_plan
+
+REGISTRY = "https://registry.ollama.ai"
+PENDING = "mistral:latest.gizzi-pending"
+BACKUP = "mistral:latest.gizzi-20261001T000000Z"
+MISTRAL = {"name": "mistral"}
+VALIDATOR = {"name": "etrid-validator", "from": "mistral:latest"}
+
+
+def stored(name: str, digest: str) -> dict[str, Any]:
+    return {
+        "name": name,
+        "digest": digest,
+        "size": 1,
+        "family": "llama",
+        "parameter_size": "8.0B",
+        "quantization_level": "Q4_K_M",
+    }
+
+
+def server(models: dict[str, str], loaded: dict[str, str] | None = None) -> dict[str, Any]:
+    return {
+        "models": [stored(name, digest) for name, digest in models.items()],
+        "loaded": [{"name": name, "digest": digest} for name, digest in (loaded or {}).items()],
+    }
+
+
+def offer(digest: str = "new", *more: str) -> dict[str, Any]:
+    return {"models": {"mistral": {"digest": digest, "digests": [digest, *more], "size": 9, "error": ""}}}
+
+
+def plan(
+    info: dict[str, Any],
+    *models: dict[str, Any],
+    offered: dict[str, Any] | None = None,
+    keep: int = 1,
+    registry: str = REGISTRY,
+) -> dict[str, Any]:
+    (row,) = model_update_plan(info, models or (MISTRAL,), offered or offer(), keep, registry)
+    return row
+
+
+@pytest.mark.parametrize(
+    ("models", "loaded", "action"),
+    [
+        ({"mistral:latest": "new"}, {}, "none"),
+        ({"mistral:latest": "new", BACKUP: "old"}, {"mistral:latest": "new"}, "none"),
+        ({"mistral:latest": "old"}, {"mistral:latest": "old"}, "update"),
+        # Cut off: in the pull, after it, and after it while the tag moved on.
+        ({"mistral:latest": "old", PENDING: "old"}, {}, "update"),
+        ({"mistral:latest": "new", PENDING: "old"}, {}, "judge"),
+        ({"mistral:latest": "between", PENDING: "old"}, {}, "update"),
+        # Cut off after the way back, or the tag has moved back meanwhile.
+        ({"mistral:latest": "new", PENDING: "new"}, {}, "sweep"),
+        # Somebody has pulled by hand.
+        ({"mistral:latest": "new"}, {"mistral:latest": "old"}, "load"),
+        ({"mistral:latest": "new"}, {"mistral:latest": "new", "phi3:mini": "x"}, "none"),
+        # Left over.
+        ({"mistral:latest": "new", "mistral:latest.gizzi-failed": "bad"}, {}, "sweep"),
+        ({"mistral:latest": "new", "mistral:gizzi-replaced": "old"}, {}, "sweep"),
+        ({"mistral:latest": "new", BACKUP: "new"}, {}, "sweep"),
+        ({"mistral:latest": "new", BACKUP: "old", BACKUP.replace("10", "09"): "older"}, {}, "sweep"),
+        # Of other models and tags.
+        ({"mistral:latest": "new", "mistral:7b.gizzi-pending": "old", "phi3:latest.gizzi-failed": "bad"}, {}, "none"),
+        ({}, {}, "blocked"),
+    ],
+)
+def test_what_is_to_be_done(models: dict[str, str], loaded: dict[str, str], action: str) -> None:
+    row = plan(server(models, loaded))
+    assert row["action"] == action, row["reason"]
+    assert row["model"] == "mistral:latest"
+    assert row["digest_present"] == models.get("mistral:latest")
+    assert row["digest_before"] == models.get(PENDING, models.get("mistral:latest"))
+    assert row["pending"] == (PENDING if PENDING in models else "")
+    assert (row["digest_wanted"], row["size"]) == ("new", 9)
+
+
+def test_a_manifest_that_an_old_server_wrote_anew_is_current() -> None:
+    assert plan(server({"mistral:latest": "rewritten"}), offered=offer("new", "rewritten"))["action"] == "none"
+
+
+def test_more_backups_may_stay() -> None:
+    models = {"mistral:latest": "new", BACKUP: "old", BACKUP.replace("10", "09"): "older"}
+    assert plan(server(models), keep=2)["action"] == "none"
+    assert plan(server(models), keep=0)["action"] == "sweep"
+
+
+def test_a_name_with_the_mirror_in_it_is_left_over() -> None:
+    models = {"mistral:latest": "new", "mirror:5000/library/mistral:latest": "new"}
+    assert plan(server(models))["action"] == "none"
+    assert plan(server(models), registry="http://mirror:5000")["action"] == "sweep"
+
+
+def test_a_pinned_model_follows_its_pin_and_not_the_tag() -> None:
+    pinned = {"name": "mistral", "digest": "sha256:PIN"}
+    row = plan(server({"mistral:latest": "pin"}), pinned, offered={"models": {}})
+    assert (row["action"], row["pinned"], row["digest_wanted"]) == ("none", True, "pin")
+    assert plan(server({"mistral:latest": "new"}), pinned, offered={"models": {}})["action"] == "update"
+
+
+def test_models_made_from_it_belong_to_their_base() -> None:
+    both = server({"mistral:latest": "old", "etrid-validator:latest": "made"})
+    row = plan(both, MISTRAL, VALIDATOR)
+    assert (row["action"], row["made"]) == ("update", [VALIDATOR])
+    # The base need not be listed itself.
+    assert plan(both, VALIDATOR)["model"] == "mistral:latest"
+    missing = plan(server({"mistral:latest": "new"}), MISTRAL, VALIDATOR)
+    assert missing["action"] == "blocked"
+    assert "etrid-validator" in missing["reason"]
+
+
+def test_what_cannot_be_known_is_not_touched() -> None:
+    there = server({"mistral:latest": "old"})
+    failed = {"models": {"mistral": {"digest": None, "digests": [], "size": 0, "error": "no such tag"}}}
+    row = plan(there, offered=failed)
+    assert (row["action"], row["reason"]) == ("unknown", "no such tag")
+    row = plan(there, offered={"failed": True, "msg": "no route"})
+    assert (row["action"], "no route" in row["reason"]) == ("unknown", True)
+    row = plan({"unreachable": True, "msg": "ssh: timed out"})
+    assert (row["action"], row["reason"]) == ("unreachable", "ssh: timed out")
+    row = plan({"msg": "Nothing listens"})
+    assert (row["action"], row["reason"]) == ("blocked", "Nothing listens")
+
+
+def test_a_model_nobody_asked_about_is_a_fault_of_the_playbook() -> None:
+    with pytest.raises(AnsibleFilterError, match="nobody asked"):
+        plan(server({"mistral:latest": "old"}), offered={"models": {}})
+    with pytest.raises(AnsibleFilterError, match="is a URL"):
+        plan(server({}), {"name": "http://x/y"})

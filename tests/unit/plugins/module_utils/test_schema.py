@@ -1,0 +1,76 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_schema, mistake
+
+REPORT = {
+    "type": "object",
+    "properties": {
+        "status": {"type": "string", "enum": ["HEALTHY", "ISSUE_DETECTED"]},
+        "peers": {"type": "integer", "minimum": 0, "maximum": 100},
+        "steps": {"type": "array", "items": {"type": "string", "pattern": "^[a-z]"}},
+    },
+    "required": ["status"],
+    "additionalProperties": False,
+}
+
+
+@pytest.mark.parametrize(
+    ("value", "wrong"),
+    [
+        ({"status": "HEALTHY"}, ""),
+        ({"status": "HEALTHY", "peers": 3, "steps": ["wait"]}, ""),
+        ({"status": "HEALTHY", "peers": 3.0}, ""),
+        ([], "is no object"),
+        ({}, "has no status"),
+        ({"status": "FINE"}, "answer.status is 'FINE'"),
+        ({"status": "HEALTHY", "peers": "3"}, "answer.peers is no integer"),
+        ({"status": "HEALTHY", "peers": True}, "answer.peers is no integer"),
+        ({"status": "HEALTHY", "peers": 3.5}, "answer.peers is no integer"),
+        ({"status": "HEALTHY", "peers": -1}, "less than 0"),
+        ({"status": "HEALTHY", "peers": 101}, "more than 100"),
+        ({"status": "HEALTHY", "steps": ["wait", "Restart"]}, "answer.steps[1] is 'Restart'"),
+        ({"status": "HEALTHY", "mood": 1}, "has mood"),
+    ],
+)
+def test_says_what_is_wrong(value: Any, wrong: str) -> None:
+    check_schema(REPORT)
+    found = mistake(value, REPORT)
+    assert wrong in found
+    assert bool(found) is bool(wrong)
+
+
+@pytest.mark.parametrize(
+    ("value", "kind", "right"),
+    [
+        (True, "boolean", True),
+        (1, "boolean", False),
+        (None, "null", True),
+        (1.5, "number", True),
+        (True, "number", False),
+    ],
+)
+def test_types_are_those_of_json(value: Any, kind: str, right: bool) -> None:
+    assert (mistake(value, {"type": kind}) == "") is right
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ("string", "a mapping is wanted"),
+        ({"type": "text"}, "'text'"),
+        ({"type": "object", "properties": {"a": {"oneOf": []}}}, "schema.a: oneOf"),
+        ({"items": {"pattern": "("}}, "schema.items: '('"),
+    ],
+)
+def test_what_it_would_not_fully_check_is_refused(schema: Any, message: str) -> None:
+    with pytest.raises(GizziError, match=message.replace("(", r"\(")):
+        check_schema(schema)

@@ -1,0 +1,45 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.modules import ollama_registry_info
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest, rewritten, sha256
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeRegistry
+
+    Run = Callable[..., dict[str, Any]]
+
+
+def test_one_small_request_for_each_model(run_module: Run, registry: FakeRegistry) -> None:
+    digest = registry.publish("mistral:latest", "one")
+    result = run_module(
+        ollama_registry_info.main, registry=registry.url, models=["mistral", "phi3:mini"], check_mode=True
+    )
+    assert result["changed"] is False
+    found = result["models"]["mistral"]
+    assert (found["digest"], found["size"], found["error"]) == (digest, 1015, "")
+    # A server before 0.19 has written it anew.
+    assert {digest, sha256(rewritten(manifest("one")))} < set(found["digests"])
+    assert "no such model" in result["models"]["phi3:mini"]["error"]
+    assert [(method, path) for method, path, _body in registry.requests] == [
+        ("GET", "/v2/library/mistral/manifests/latest"),
+        ("GET", "/v2/library/phi3/manifests/mini"),
+    ]
+
+
+def test_a_registry_that_fails_is_said_of_each_model(run_module: Run, registry: FakeRegistry) -> None:
+    registry.status = 500
+    result = run_module(ollama_registry_info.main, registry=registry.url, models=["mistral"])
+    assert result.get("failed", False) is False
+    assert "the registry is broken" in result["models"]["mistral"]["error"]
+
+
+def test_a_name_that_is_none_fails(run_module: Run, registry: FakeRegistry) -> None:
+    assert "is a URL" in run_module(ollama_registry_info.main, registry=registry.url, models=["http://x/y"])["msg"]
