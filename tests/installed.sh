@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Build the collection and install it into an environment that has ansible-core and nothing else, in the folder named
 # (default .ansible/installed); then show that its documentation and playbooks are found there by their full names.
+# Likewise the client: sdist, a wheel from that, and the wheel in an environment that has what it pins and nothing else.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 target=$(realpath -m "${1:-.ansible/installed}")
@@ -22,7 +23,22 @@ for kind in module role; do
         echo "ansible-doc --type $kind $name: ok"
     done
 done
-for playbook in site verify diagnose remove; do
+for playbook in site verify diagnose model_update model_rollback model_update_timer remove; do
     ansible-playbook --inventory localhost, --syntax-check "etrid.gizzi.$playbook" >/dev/null
     echo "ansible-playbook etrid.gizzi.$playbook --syntax-check: ok"
 done
+
+client=$target/client
+python=$client/bin/python
+# Out of the collection, and a copy: building leaves files beside the source.
+cp -r collections/ansible_collections/etrid/gizzi/roles/ollama_client/files/ollama-client source
+python3 -m venv "$client"
+pip=("$python" -m pip --quiet --disable-pip-version-check)
+"${pip[@]}" install --require-hashes --requirement source/requirements.txt
+(cd source && "$python" -c "from setuptools.build_meta import build_sdist; build_sdist('../dist')" >/dev/null 2>&1)
+"${pip[@]}" wheel --no-deps --no-build-isolation --wheel-dir dist dist/ollama_client-*.tar.gz
+"${pip[@]}" install --no-deps dist/ollama_client-*.whl
+"${pip[@]}" check
+"$client/bin/gizzi" --help | grep '^  diagnose ' >/dev/null
+"$python" -I -c 'from ollama_client import OllamaClient; print(OllamaClient("127.0.0.1"))' >/dev/null
+echo 'ollama-client: sdist, wheel, gizzi --help and the import: ok'

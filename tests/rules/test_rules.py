@@ -90,6 +90,8 @@ def model(name: str) -> str:
     return ollama(name, labels=',model="llama3.1:8b"')
 
 
+UPDATE = ollama("gizzi_model_update_unit_success")
+UPDATED = ollama("gizzi_model_update_last_success_timestamp_seconds")
 MTIME = ollama("node_textfile_mtime_seconds", labels=',file="/var/lib/prometheus/node-exporter/ollama.prom"')
 API = 'up{job="gizzi-api",instance="127.0.0.1:8080"}'
 
@@ -124,6 +126,8 @@ def sound() -> Series:
         }
     return series | {
         MTIME: rising(0, 30),
+        UPDATE: always(1),
+        UPDATED: always(0),
         ollama("ollama_up"): always(1),
         model("ollama_model_present"): always(1),
         model("ollama_model_loaded"): always(1),
@@ -296,6 +300,21 @@ FIRING: list[tuple[Series, list[Alert]]] = [
         ],
     ),
     (
+        {UPDATE: turns(1, 0, 56)},
+        [("ModelUpdateFailed", at(1, "node"), "The update of the models from validator01 has failed")],
+    ),
+    (
+        # The tests begin at the epoch.
+        {UPDATED: always(29 * 60 - 40 * 86400 - 16 * 60)},
+        [
+            (
+                "ModelUpdateOverdue",
+                at(1, "node"),
+                "The models were last found current from validator01 40d 0h 16m 0s ago",
+            )
+        ],
+    ),
+    (
         {API: turns(1, 0, 54)},
         [("GizziApiDown", {"job": "gizzi-api", "instance": "127.0.0.1:8080"}, "The Gizzi API is down")],
     ),
@@ -323,6 +342,9 @@ SILENT: list[tuple[str, Series]] = [
     ("OllamaModelSlow", without(model("ollama_probe_success"), model("ollama_probe_tokens_per_second"))),
     ("OllamaStoreFilling", {ollama("ollama_store_free_bytes"): always(10_000_000_000)}),
     ("OllamaStoreFilling", {ollama("ollama_store_free_bytes"): turns(10_000_000_000, 0, 29)}),
+    ("ModelUpdateFailed", {UPDATE: turns(1, 0, 57)}),
+    ("ModelUpdateFailed", without(UPDATE, UPDATED)),
+    ("ModelUpdateOverdue", {UPDATED: always(29 * 60 - 40 * 86400 - 14 * 60)}),
     ("GizziApiDown", {API: turns(1, 0, 55)}),
 ]
 

@@ -1,4 +1,4 @@
-"""The pages by which pip finds the Gizzi API's dependencies."""
+"""The pages by which pip finds the programs' dependencies."""
 
 from __future__ import annotations
 
@@ -21,9 +21,11 @@ def test_the_index_names_every_wheel_with_its_checksum(tmp_path: Path) -> None:
 
 
 def test_other_requirements_are_another_folder(tmp_path: Path) -> None:
-    requirements = tmp_path / "requirements.txt"
-    requirements.write_text("click==8.5.1\n")
-    first = wheelhouse.key(requirements)
-    assert wheelhouse.key(requirements) == first
-    requirements.write_text("click==8.5.2\n")
-    assert wheelhouse.key(requirements) != first
+    api, client = tmp_path / "api.txt", tmp_path / "client.txt"
+    api.write_text("click==8.5.1\n")
+    client.write_text("httpx==0.28.1\n")
+    first = wheelhouse.key([api, client])
+    assert wheelhouse.key([api, client]) == first
+    assert wheelhouse.key([api]) != first
+    client.write_text("httpx==0.28.2\n")
+    assert wheelhouse.key([api, client]) != first

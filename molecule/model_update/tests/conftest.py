@@ -1,0 +1,143 @@
+"""Runs of model_update on the fleet, their reports, and what the servers hold and serve."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from lab.ollama import MODEL, STORE, digests, loaded
+from lab.testing import Lab, RunningPlaybook
+
+LOOPBACK = "127.0.0.1"
+PLAYBOOK = "etrid.gizzi.model_update"
+SETTINGS = {
+    "gizzi_topology": "distributed",
+    # The machine that runs the tests is not on the network of the stand-in registry.
+    "model_update_ask_from": "validator01",
+    "model_update_golden": [
+        {"name": "France", "prompt": "What is the capital of France?", "pattern": "Paris", "tokens": 12}
+    ],
+    # After the canary all at once, which takes less time; one test has batches.
+    "model_update_serial": ["100%"],
+    # Servers share the machine with each other and with whatever else runs there: what that does to their speed must
+    # not look like a worse model. One test has a limit.
+    "model_update_minimum_speed": 0,
+    # A server whose network is gone is noticed within ten seconds, instead of a minute.
+    "ansible_ssh_args": "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=5 -o ServerAliveCountMax=2",
+}
+
+
+@dataclass(frozen=True)
+class Report:
+    """One run's report."""
+
+    document: dict[str, Any]
+
+    @property
+    def verdicts(self) -> dict[str, str]:
+        """The verdict about the model on each host."""
+        return {row["host"]: row["verdict"] for row in self.document["results"]}
+
+    def row(self, host: str) -> dict[str, Any]:
+        """What is said about the model of one host."""
+        (row,) = [row for row in self.document["results"] if row["host"] == host]
+        return dict(row)
+
+
+class Update:
+    """Runs the playbooks, each time with a new folder for the report."""
+
+    def __init__(self, lab: Lab, folder: Path) -> None:
+        self._lab = lab
+        self._folder = folder
+        self._runs = 0
+
+    def __call__(self, *arguments: str, fails: bool = False, playbook: str = PLAYBOOK, **more: Any) -> Report:
+        """Run to the end, which must be the one expected; return the report."""
+        result = self.result(*arguments, playbook=playbook, **more)
+        assert (result.returncode != 0) is fails, result.stdout + result.stderr
+        return self.report()
+
+    def result(self, *arguments: str, playbook: str = PLAYBOOK, **more: Any) -> subprocess.CompletedProcess[str]:
+        """Run to the end, whatever it is."""
+        return self._lab.playbook(playbook, *arguments, variables=self._variables(more))
+
+    @contextmanager
+    def running(self, **more: Any) -> Iterator[RunningPlaybook]:
+        """Start a run to which something happens; it is killed when the block ends."""
+        with self._lab.running(PLAYBOOK, variables=self._variables(more)) as run:
+            yield run
+
+    def report(self) -> Report:
+        """Return what the last run has written."""
+        (path,) = (self._folder / str(self._runs)).glob("*.json")
+        return Report(json.loads(path.read_text()))
+
+    def _variables(self, more: dict[str, Any]) -> dict[str, Any]:
+        self._runs += 1
+        return SETTINGS | {"model_update_report_dir": str(self._folder / str(self._runs))} | more
+
+
+class Servers:
+    """All servers, each seen from itself."""
+
+    def __init__(self, lab: Lab, fleet: dict[str, Host]) -> None:
+        self._hosts = {name: fleet[name] for name in lab.groups["validators"]}
+
+    @property
+    def names(self) -> list[str]:
+        """All of them, in the order of the inventory."""
+        return list(self._hosts)
+
+    def serve(self, digest: str) -> set[str]:
+        """Return those which have the digest under the model's name: in the store, and in memory if it is loaded."""
+        return {
+            name
+            for name, host in self._hosts.items()
+            if digests(host, LOOPBACK).get(MODEL) == digest and loaded(host, LOOPBACK).get(MODEL, digest) == digest
+        }
+
+    def have_loaded(self, digest: str) -> set[str]:
+        """Return those which have the digest in memory under the model's name."""
+        return {name for name, host in self._hosts.items() if loaded(host, LOOPBACK).get(MODEL) == digest}
+
+    def models(self, name: str) -> dict[str, str]:
+        """Return the digest of each name in a server's store."""
+        return digests(self._hosts[name], LOOPBACK)
+
+    def loaded(self, name: str) -> dict[str, str]:
+        """Return the digest of each name in a server's memory."""
+        return loaded(self._hosts[name], LOOPBACK)
+
+    def backups(self, name: str) -> set[str]:
+        """Return the digests of what is kept beside the model."""
+        return {digest for model, digest in self.models(name).items() if model.startswith(f"{MODEL}.gizzi-")}
+
+    def weights(self, name: str) -> int:
+        """Return how many files of weights a server's disk holds, finished or not."""
+        return len(self._hosts[name].check_output("find %s/blobs -size +1M", STORE).splitlines())
+
+    def starts(self) -> dict[str, str]:
+        """Return what changes with each start of a service."""
+        command = "systemctl show --value --property=InvocationID ollama.service"
+        return {name: str(host.check_output(command)) for name, host in self._hosts.items()}
+
+
+@pytest.fixture
+def update(lab: Lab, tmp_path: Path) -> Update:
+    """Return what runs the playbooks."""
+    return Update(lab, tmp_path)
+
+
+@pytest.fixture(scope="session")
+def servers(lab: Lab, fleet: dict[str, Host]) -> Servers:
+    """Return the servers."""
+    return Servers(lab, fleet)

@@ -1,0 +1,263 @@
+"""Updates that have nothing to do, that work, that meet a worse model, and that are cut off.
+
+Each test leaves every server with what the registry holds; the lab's versions of the model are in lab.artifacts.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import groupby
+from typing import Any
+
+import pytest
+from conftest import Servers, Update
+from testinfra.host import Host
+
+from lab import registry
+from lab.ollama import MODEL, STORE, digests
+from lab.registry import Meter
+from lab.testing import Lab, wait_until
+
+CANARY = "validator01"
+MANIFEST_BYTES = 2000
+
+
+@pytest.fixture
+def meter(internet: Host) -> Meter:
+    """Return what counts the registry's answers."""
+    return Meter(internet)
+
+
+def everywhere(servers: Servers, verdict: str) -> dict[str, str]:
+    return dict.fromkeys(servers.names, verdict)
+
+
+def test_nothing_stale(servers: Servers, update: Update, meter: Meter) -> None:
+    starts = servers.starts()
+    began = time.monotonic()
+    report = update()
+    assert time.monotonic() - began < 20
+    assert report.verdicts == everywhere(servers, "current")
+    traffic = meter.read()
+    assert (traffic.manifests, traffic.blobs) == (1, 0)
+    assert traffic.manifest_bytes < MANIFEST_BYTES
+    assert servers.starts() == starts
+
+
+def test_plan_with_sizes_and_nothing_touched(servers: Servers, update: Update, internet: Host, meter: Meter) -> None:
+    before = {name: servers.models(name) for name in servers.names}
+    with registry.moved(internet, "newer") as digest:
+        report = update("--check")
+    assert report.verdicts == everywhere(servers, "planned")
+    assert {row["digest_wanted"] for row in report.document["results"]} == {digest}
+    assert all(row["bytes"] > 270e6 for row in report.document["results"])
+    assert meter.read().blobs == 0
+    assert {name: servers.models(name) for name in servers.names} == before
+
+
+def test_killed_in_the_middle_of_a_pull(
+    lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host, meter: Meter
+) -> None:
+    """The tag has moved: a second run meets the lock, the first one dies, and the next one brings it to all servers."""
+    old = registry.digest(internet)
+    new = registry.move(internet, "newer")
+    partial = f"ls {STORE}/blobs/*-partial*"
+    with update.running() as run, registry.fault(internet, "stall"):
+        run.reaches("TASK [Pull]")
+        wait_until(lambda: fleet[CANARY].run(partial).rc == 0, 60, "the canary pulls")
+        other = update.result()
+        run.kill()
+        assert servers.serve(old) == set(servers.names)
+    assert other.returncode != 0
+    said = " ".join((other.stdout + other.stderr).split())
+    assert re.search(r"\(process \d+\) holds the lock since \d{4}-", said), said
+
+    meter.requests()
+    starts = servers.starts()
+    report = update(model_update_serial=[1, "100%"])
+    assert report.verdicts == everywhere(servers, "updated")
+    assert servers.have_loaded(new) == set(servers.names)
+    assert servers.starts() == starts
+
+    # The canary's pull may have gone on without the run. Nobody else asks before it is done, and the one after it is
+    # alone too.
+    asked = [request["client"] for request in meter.requests() if registry.is_of_a_blob(request)]
+    turns = [address for address, _requests in groupby(asked)]
+    canary, second = (lab.addresses(name)[0] for name in servers.names[:2])
+    assert canary not in turns[1:]
+    assert next(turn for turn in turns if turn != canary) == second
+    assert turns.count(second) == 1
+    for name in servers.names:
+        assert servers.backups(name) == {old}
+        assert fleet[name].run(partial).rc != 0
+        row = report.row(name)
+        assert (row["digest_before"], row["digest_after"]) == (old, new)
+        assert row["speed_before"] > 0
+        assert row["speed_after"] > 0
+
+
+def test_killed_in_the_middle_of_a_load_and_before_the_verdict(
+    fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
+) -> None:
+    """The tag moves back; each run after a killed one goes on from where that was; old weights go when keep says so."""
+    digest = registry.digest(internet)
+    registry.move_back(internet)
+    new = registry.digest(internet)
+    # Written so that it does not find itself.
+    runner = "pgrep --full '[o]llama runner'"
+    before = fleet[CANARY].run(runner).stdout
+    with update.running() as run:
+        run.reaches("TASK [Load the new weights]")
+        wait_until(lambda: fleet[CANARY].run(runner).stdout != before, 30, "the weights are exchanged")
+        run.kill()
+    with update.running() as run:
+        run.reaches("TASK [Does the new model answer]")
+        run.kill()
+    assert servers.serve(digest) == set(servers.names) - {CANARY}
+
+    report = update(model_update_keep=0)
+    assert report.verdicts == everywhere(servers, "updated")
+    assert servers.have_loaded(new) == set(servers.names)
+    for name in servers.names:
+        assert servers.backups(name) == set()
+        assert servers.weights(name) == 1
+
+
+@pytest.mark.parametrize(
+    ("version", "settings", "reason"),
+    [
+        ("garbage", {}, "golden prompts"),
+        ("broken", {}, "does not load"),
+        ("slow", {"model_update_minimum_speed": 0.3}, "too slow"),
+    ],
+)
+def test_worse_model(
+    servers: Servers, update: Update, internet: Host, version: str, settings: dict[str, Any], reason: str
+) -> None:
+    with only_the_canary_is_touched(servers), registry.moved(internet, version):
+        report = update(fails=True, **settings)
+    assert report.verdicts == stopped_at_the_canary(servers)
+    assert reason in report.row(CANARY)["reason"]
+
+
+def test_corrupt_download(servers: Servers, update: Update, internet: Host) -> None:
+    # They must be pulled: a run above has removed the last copy of the newer weights.
+    assert servers.backups(CANARY) == set()
+    with (
+        only_the_canary_is_touched(servers),
+        registry.moved(internet, "newer"),
+        registry.fault(internet, "wrong-digest"),
+    ):
+        report = update(fails=True)
+    assert report.verdicts == stopped_at_the_canary(servers)
+    assert "digest mismatch" in report.row(CANARY)["reason"]
+
+
+def stopped_at_the_canary(servers: Servers) -> dict[str, str]:
+    return everywhere(servers, "untouched") | {CANARY: "restored"}
+
+
+@contextmanager
+def only_the_canary_is_touched(servers: Servers) -> Iterator[None]:
+    """See that after the block all is as it was before it, with the canary's model loaded again."""
+
+    def state() -> dict[str, Any]:
+        return {name: (servers.models(name), servers.weights(name), servers.loaded(name)) for name in servers.names}
+
+    before = state()
+    yield
+    after = state()
+    assert {name: found[:2] for name, found in after.items()} == {name: found[:2] for name, found in before.items()}
+    for name in servers.names[1:]:
+        assert after[name][2] in ({}, before[name][2])
+    assert after[CANARY][2] == {MODEL: after[CANARY][0][MODEL]}
+
+
+def test_server_that_goes_away_in_its_turn(
+    lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
+) -> None:
+    """One reboots while it loads, the next loses its network while it is judged; both are named, then all is done."""
+    new = registry.move(internet, "next")
+    with update.running() as run:
+        run.reaches("TASK [Load the new weights]")
+        lab.reboot([CANARY])
+        assert run.ends() != 0
+    report = update.report()
+    assert report.verdicts[CANARY] in {"unreachable", "restored"}
+    assert report.verdicts == everywhere(servers, "untouched") | {CANARY: report.verdicts[CANARY]}
+
+    second = servers.names[1]
+    with update.running() as run:
+        run.reaches("PLAY [Update the rest]")
+        run.reaches("TASK [Does the new model answer]", times=2)
+        with cut_off(lab.variables[second]["lab_container"]):
+            assert run.ends() != 0
+    assert update.report().verdicts == everywhere(servers, "updated") | {second: "unreachable"}
+
+    report = update()
+    assert report.verdicts == everywhere(servers, "current") | {second: "updated"}
+    assert servers.have_loaded(new) == set(servers.names)
+
+
+@contextmanager
+def cut_off(container: str) -> Iterator[None]:
+    """Let no packet reach the host from the network for as long as the block takes."""
+    rule = ["INPUT", "--in-interface", "eth0", "--jump", "DROP"]
+    engine = ["docker", "exec", container]
+    for program in ("iptables", "ip6tables"):
+        subprocess.run([*engine, program, "--insert", *rule], check=True)
+    try:
+        yield
+    finally:
+        for program in ("iptables", "ip6tables"):
+            subprocess.run([*engine, program, "--delete", *rule], check=True)
+
+
+def test_disk_that_fills(fleet: dict[str, Host], servers: Servers, update: Update, internet: Host) -> None:
+    """The disk has room when the canary begins, and none when it pulls."""
+    host = fleet[CANARY]
+    with small_disk(host), only_the_canary_is_touched(servers), registry.moved(internet, "newer"):
+        with update.running(ollama_reserved_disk=0) as run:
+            with registry.fault(internet, "stall"):
+                run.reaches("TASK [Pull]")
+                wait_until(lambda: host.run(f"ls {STORE}/blobs/*-partial*").rc == 0, 60, "the canary pulls")
+                host.run("fallocate --length 1G %s/filler", STORE)
+            assert run.ends() != 0
+        host.check_output("rm %s/filler", STORE)
+        report = update.report()
+    assert report.verdicts == stopped_at_the_canary(servers)
+    assert "no space left" in report.row(CANARY)["reason"]
+
+
+@contextmanager
+def small_disk(host: Host) -> Iterator[None]:
+    """Keep the models of a server on a disk of 600 MB in memory for as long as the block takes."""
+    host.check_output("systemctl stop ollama")
+    host.check_output("mkdir /run/small && mount -t tmpfs -o size=600M tmpfs /run/small")
+    host.check_output("cp --archive %s/. /run/small/ && chown --reference=%s /run/small", STORE, STORE)
+    host.check_output("mount --move /run/small %s && systemctl start ollama", STORE)
+    wait_until(lambda: digests(host, "127.0.0.1"), 60, "the server has its models on the small disk")
+    try:
+        yield
+    finally:
+        host.check_output("systemctl stop ollama && umount %s && rmdir /run/small && systemctl start ollama", STORE)
+        wait_until(lambda: digests(host, "127.0.0.1"), 60, "the server has its models on its own disk")
+
+
+def test_rollback_by_hand(servers: Servers, update: Update, internet: Host) -> None:
+    """One host first, then all that have something to go back to."""
+    new = registry.digest(internet)
+    registry.move_back(internet)
+    old = registry.digest(internet)
+    report = update("--limit", CANARY, playbook="etrid.gizzi.model_rollback")
+    assert report.verdicts == {CANARY: "rolled_back"}
+    assert servers.serve(old) == servers.have_loaded(old) == {CANARY}
+
+    report = update(playbook="etrid.gizzi.model_rollback", fails=True)
+    assert report.verdicts == everywhere(servers, "rolled_back") | {CANARY: "refused"}
+    assert servers.serve(old) == servers.have_loaded(old) == set(servers.names)
+    assert servers.serve(new) == set()
