@@ -9,7 +9,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_FORCE_COLOR ?= 0
 
 TOPOLOGY ?= centralized
-SCENARIOS := default firewall upgrade gizzi_api centralized distributed switch
+SCENARIOS := default centralized gizzi_api ollama_client switch upgrade distributed firewall
 
 .PHONY: help
 help: ## Show the targets
@@ -57,8 +57,10 @@ unit: setup ## Unit tests
 build: setup ## Build the collection, install it into an empty place and run it from there by its full names
 	tests/installed.sh
 
+# Two at a time: a scenario waits for its hosts more than it computes. Each one's output comes when it has ended.
 .PHONY: scenarios $(addprefix scenario-,$(SCENARIOS))
-scenarios: $(addprefix scenario-,$(SCENARIOS)) ## Every molecule scenario
+scenarios: setup ## Every molecule scenario
+	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target $(addprefix scenario-,$(SCENARIOS))
 
 $(addprefix scenario-,$(SCENARIOS)): scenario-%: setup
 	molecule test --scenario-name $*
@@ -67,10 +69,15 @@ $(addprefix scenario-,$(SCENARIOS)): scenario-%: setup
 benchmark: setup ## The figures of benchmarks/README.md, measured in one run
 	python benchmarks/run.py
 
+.PHONY: benchmark-client
+benchmark-client: setup ## The figures of benchmarks/ollama_client.md, measured in one run
+	PYTHONPATH=$(OLLAMA_CLIENT)/src python benchmarks/ollama_client_figures.py
+
 PIP_COMPILE := $(CURDIR)/.ansible/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
   --no-header --no-emit-index-url --no-emit-find-links --no-emit-options
 GIZZI_API := roles/gizzi_api/files/gizzi-api
 OLLAMA_CLIENT := roles/ollama_client/files/ollama-client
+MODEL_UPDATE := roles/model_update_timer/files/gizzi-model-update
 
 .PHONY: requirements
 requirements: setup ## Pin requirements/dev.in and the programs' requirements.in again
@@ -78,4 +85,5 @@ requirements: setup ## Pin requirements/dev.in and the programs' requirements.in
 	$(CURDIR)/.ansible/pip-tools/bin/pip install --quiet pip-tools==7.6.2
 	$(PIP_COMPILE) --output-file $(GIZZI_API)/requirements.txt $(GIZZI_API)/requirements.in
 	$(PIP_COMPILE) --output-file $(OLLAMA_CLIENT)/requirements.txt $(OLLAMA_CLIENT)/requirements.in
+	$(PIP_COMPILE) --output-file $(MODEL_UPDATE)/requirements.txt $(MODEL_UPDATE)/requirements.in
 	$(PIP_COMPILE) --output-file requirements/dev.txt requirements/dev.in

@@ -147,7 +147,7 @@ get_browser() {
 }
 
 check_machine
-install_packages ca-certificates openssh-client openssl procps python3 python3-venv util-linux zstd
+install_packages ca-certificates openssh-client openssl procps python3 python3-venv shellcheck util-linux zstd
 start_engine
 raise_inotify
 make_base_image

@@ -46,6 +46,14 @@ start_again() {
     fi
 }
 
+# Shows a command and what it prints on the last validator, as somebody there sees it.
+on_validator() {
+    local terminal=()
+    [ ! -t 1 ] || terminal=(--tty --env "TERM=${TERM:-dumb}")
+    printf '\n%s$ %s\n' "$last" "$1"
+    docker exec "${terminal[@]}" --user ops "$container" bash -c "$1"
+}
+
 mkdir -p .ansible
 : >"$log"
 echo "Ollama on a fleet of $validators validators, $topology. Each step's output: $log"
@@ -53,6 +61,25 @@ step 'Looking for an earlier demo' start_again
 step 'Starting the hosts and the stand-in internet' molecule create --scenario-name "$topology"
 step 'Waiting for the hosts' ansible-playbook --inventory "$lab/inventory" molecule/shared/wait.yml
 step 'Deploying: etrid.gizzi.site' molecule converge --scenario-name "$topology"
-step 'Asking for an answer and for the network' ansible-playbook --inventory "$lab/inventory" \
+step 'Looking at the result' ansible-playbook --inventory "$lab/inventory" \
     --extra-vars "gizzi_topology=$topology" molecule/shared/demo.yml
 cat "$lab/summary.txt"
+
+last=$(printf 'validator%02d' "$((10#$validators))")
+container=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml")-$last
+on_validator 'gizzi ask "What is the capital of France?"'
+on_validator 'gizzi status'
+on_validator 'gizzi status | gizzi ask "Is every validator of this network healthy?"'
+
+cat <<EOF
+
+The lab's model, of 135 million parameters, is a toy: what counts is the table.
+
+Look around:
+  docker exec -it --user ops $container bash
+  source .venv/bin/activate
+  ansible-playbook -i $lab/inventory playbooks/verify.yml -e gizzi_topology=$topology
+  ansible-playbook -i $lab/inventory playbooks/diagnose.yml -e gizzi_topology=$topology
+Remove it again:
+  make demo-clean
+EOF

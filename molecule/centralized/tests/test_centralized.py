@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from lab import network
+from lab import client, network
 from lab.ollama import MANIFEST, MODEL, STORE, answered, ask, digests, every_address, reached, traces
 from lab.testing import Lab, wait_until
 
@@ -61,7 +61,7 @@ def serves_the_fleet(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
             f"{SERVER} has answered {name}",
         )
         assert digests(fleet[name], ipv6)[MODEL] == server.file(f"{STORE}/{MANIFEST}").sha256sum
-        assert not traces(fleet[name])
+        assert not traces(fleet[name], client_kept=True)
     # The network is open to the stranger, for ssh; the port is not, on any host, in either family.
     assert reached(stranger, every_address(lab), 22) == every_address(lab)
     assert reached(stranger, every_address(lab)) == set()
@@ -102,6 +102,10 @@ def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str
     tells_the_fleet_how_the_network_is(lab, fleet, stranger)
 
 
+def test_every_validator_uses_the_client(lab: Lab, fleet: dict[str, Host]) -> None:
+    client.use_everywhere(fleet, dict.fromkeys(others(lab), SERVER) | {SERVER: "own"})
+
+
 def test_verify_passes_and_changes_nothing(lab: Lab, fleet: dict[str, Host], tmp_path: Path) -> None:
     before = state(lab, fleet)
     result, report = run(lab, "verify", tmp_path)
@@ -111,9 +115,9 @@ def test_verify_passes_and_changes_nothing(lab: Lab, fleet: dict[str, Host], tmp
     assert report["topology"] == "centralized"
     passed = {(row["check"], row["host"]) for row in report["results"] if row["status"] == "PASS"}
     checks = {"login", "memory", "installed", "service", "exposure", "models", "listening", "guard", "reach", "answers"}
-    assert checks | {"api", "api_guard", "network"} == {check for check, host in passed if host == SERVER}
+    assert checks | {"client", "api", "api_guard", "network"} == {check for check, host in passed if host == SERVER}
     for name in others(lab):
-        assert {"login", "listening", "reach", "answers", "absent", "network"} == {
+        assert {"login", "listening", "reach", "answers", "client", "absent", "network"} == {
             check for check, host in passed if host == name
         }
     path = next(tmp_path.glob("verify-*.json"))
@@ -180,6 +184,8 @@ def test_an_unreachable_host_fails_verify_and_is_diagnosed(lab: Lab, tmp_path: P
     ("variables", "message"),
     [
         ({"gizzi_topology": "both"}, "'both'"),
+        ({"gizzi_fallback_server": "sometimes"}, "'sometimes'"),
+        ({"ollama_client_python": "/bin/false"}, "ollama_client_python"),
         ({"gizzi_addresses": ["gizzi.example.org"]}, "gizzi.example.org"),
         # Too few validators is said, and the run goes on, to the next mistake.
         ({"gizzi_expected_validators": 21, "ollama_version": "v1"}, "ollama_version"),

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
+from lab import registry
 from lab.ollama import MODEL, STORE
 from lab.server import Server
 
 Requests = Callable[[], list[dict[str, Any]]]
 
-TAG = "/srv/manifests/library/smollm2/135m"
-FAULT = "/run/lab/registry-fault"
 KEPT = "kept:old"
+MADE = "etrid-validator:latest"
 
 
 def model(server: Server, check: bool = False, **options: object) -> dict[str, Any]:
@@ -34,17 +33,11 @@ def refusal(server: Server, **options: object) -> str:
     return str(failure.value)
 
 
-def digest_of(internet: Host, manifest: str) -> str:
-    """Return the digest of what the registry serves."""
-    return hashlib.sha256(internet.file(manifest).content).hexdigest()
-
-
 @pytest.fixture
 def moved_tag(internet: Host) -> Iterator[str]:
     """Move the tag at the registry, and give its new digest."""
-    internet.check_output("cp %s %s.before && cp %s-next %s", TAG, TAG, TAG, TAG)
-    yield digest_of(internet, TAG)
-    internet.check_output("mv %s.before %s", TAG, TAG)
+    with registry.moved(internet, "next") as digest:
+        yield digest
 
 
 def test_nothing_to_do_costs_one_small_request(server: Server, requests: Requests) -> None:
@@ -74,7 +67,7 @@ def test_tag_moves(server: Server, requests: Requests, moved_tag: str) -> None:
 
 def test_tag_moves_back(server: Server, internet: Host) -> None:
     assert model(server, state="latest")["changed"]
-    assert server.digest() == digest_of(internet, TAG)
+    assert server.digest() == registry.digest(internet)
 
 
 def test_names(server: Server) -> None:
@@ -102,6 +95,7 @@ def old_weights(server: Server) -> str:
 
     The lab's models share their weights: with this one in its place, the registry's must be pulled in full.
     """
+    server.api("/api/delete", {"model": MADE}, "--request", "DELETE")
     weights = server.host.check_output("find %s/blobs -size +100M", STORE)
     server.host.check_output(
         "python3 -c %s %s /var/tmp/old.gguf",
@@ -147,21 +141,21 @@ def test_full_disk_is_seen_before_the_first_byte(server: Server, requests: Reque
 )
 def test_failed_pull(server: Server, internet: Host, old_model: str, fault: str, reason: str) -> None:
     """It fails with the reason, the model that was there still answers, and another run recovers."""
-    internet.check_output("echo %s > %s", fault, FAULT)
-    try:
+    with registry.fault(internet, fault):
         said = refusal(server, state="latest", stall_timeout=10)
-    finally:
-        internet.check_output("rm %s", FAULT)
     assert reason in said
     assert server.digest() == old_model
     assert server.ask()
 
     recovered = model(server, state="latest")
     assert recovered["changed"]
-    assert server.digest() == digest_of(internet, TAG)
+    assert server.digest() == registry.digest(internet)
 
 
-def test_recovered_model_answers_without_the_old_one(server: Server) -> None:
+def test_recovered_model_answers_without_the_old_one(server: Server, converge: Callable[..., str]) -> None:
     assert model(server, name=KEPT, state="absent")["changed"]
     assert server.digest(KEPT) is None
     assert server.ask()
+    # What was made from the recovered model is all that the role misses.
+    assert " changed=1 " in converge()
+    assert server.digest(MADE) is not None

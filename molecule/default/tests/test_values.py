@@ -47,12 +47,25 @@ def test_restart_that_a_run_did_not_reach_is_made_up_for(server: Server, converg
                 "ollama_environment": {"OLLAMA_HOST": "0.0.0.0", "TWO": "lines\nhere"},
                 "ollama_systemd_overrides": {"Service": {"CPUQuota": "100%"}},
                 "ollama_cpu_threads": 2,
+                "ollama_models": [
+                    {"name": "mistral", "system": "Hello"},
+                    {"name": "here/there/own", "from": "phi3", "state": "latest", "parameters": {"num_thread": 3}},
+                ],
             },
             "Write it in quotes and without a v | Write an address and a port | Name an absolute path | "
             'Write it as "12G" | Set ollama_listen instead | is not one line of text | Set ollama_cpu_threads | '
-            "0 with a version older than 0.30.0",
+            "0 with a version older than 0.30.0 | sets system for a model that is pulled | "
+            "makes a model from phi3, which it does not pull itself | makes here/there/own from another model, but | "
+            "no digest and no state latest | Leave num_thread out",
         ),
-        ({"ollama_minimum_version": "0.31.2"}, 'To run it all the same, set ollama_minimum_version to "0.9.3"'),
+        (
+            {
+                "ollama_version": "0.34.1",
+                "ollama_minimum_version": "0.99.0",
+                "ollama_models": [{"name": "phi3"}, {"name": "own", "from": "phi3", "adapter": "/srv/adapter.gguf"}],
+            },
+            'To run it all the same, set ollama_minimum_version to "0.34.1" | Ollama 0.34.1 makes no models with one',
+        ),
         ({"ollama_reserved_memory": 10**15}, "choose a smaller model"),
         ({"ollama_listen": "[::]:11434", "ollama_allowed_sources": ["validator01"]}, "validator01"),
     ],

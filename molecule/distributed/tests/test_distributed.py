@@ -7,14 +7,17 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from testinfra.host import Host
 
+from lab import client
 from lab.ollama import MANIFEST, MODEL, PORT, STORE, ask, digests, every_address, guard_rules, reached
 from lab.testing import Lab, wait_until
 
 VARIABLES = {"gizzi_topology": "distributed"}
+FALLBACK = VARIABLES | {"gizzi_fallback_server": True}
 LOOSE = "validator03"
 
 
@@ -31,9 +34,11 @@ def each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -
     assert reached(stranger, every_address(lab)) == set()
 
 
-def run(lab: Lab, playbook: str, folder: Path) -> tuple[int, dict[tuple[str, str], dict[str, str]]]:
+def run(
+    lab: Lab, playbook: str, folder: Path, variables: dict[str, Any]
+) -> tuple[int, dict[tuple[str, str], dict[str, str]]]:
     """Run verify or diagnose; return its exit status, and its rows by check or topic and host."""
-    result = lab.playbook(f"etrid.gizzi.{playbook}", variables={**VARIABLES, "gizzi_report_dir": str(folder)})
+    result = lab.playbook(f"etrid.gizzi.{playbook}", variables={**variables, "gizzi_report_dir": str(folder)})
     (report,) = folder.glob(f"{playbook}-*.json")
     rows = [row for row in json.loads(report.read_text())["results"] if row.get("status") != "SKIP"]
     return result.returncode, {(row.get("check") or row["topic"], row["host"]): row for row in rows}
@@ -51,7 +56,7 @@ def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str
 
 
 def test_verify_passes(lab: Lab, tmp_path: Path) -> None:
-    status, rows = run(lab, "verify", tmp_path)
+    status, rows = run(lab, "verify", tmp_path, VARIABLES)
     assert {key for key, row in rows.items() if row["status"] == "FAIL"} == set()
     assert status == 0
     checks = {
@@ -65,6 +70,7 @@ def test_verify_passes(lab: Lab, tmp_path: Path) -> None:
         "isolated",
         "reach",
         "answers",
+        "client",
         "network",
     }
     for name in lab.groups["validators"]:
@@ -72,7 +78,11 @@ def test_verify_passes(lab: Lab, tmp_path: Path) -> None:
         assert {check for check, host in rows if host == name} == checks | api
 
 
-def test_site_runs_from_an_installed_collection(lab: Lab, tmp_path: Path) -> None:
+def test_every_validator_uses_the_client(lab: Lab, fleet: dict[str, Host]) -> None:
+    client.use_everywhere(fleet, dict.fromkeys(lab.groups["validators"], "own"))
+
+
+def test_an_installed_collection_brings_a_server_to_fall_back_to(lab: Lab, tmp_path: Path) -> None:
     galaxy = ["ansible-galaxy", "collection"]
     subprocess.run([*galaxy, "build", "--output-path", tmp_path, lab.project], check=True, capture_output=True)
     (archive,) = tmp_path.glob("etrid-gizzi-*.tar.gz")
@@ -80,10 +90,23 @@ def test_site_runs_from_an_installed_collection(lab: Lab, tmp_path: Path) -> Non
     # The checkout is installed in the tests' own environment: without force there would be nothing to do.
     install = ["install", "--offline", "--force", "--collections-path", collections, archive]
     subprocess.run([*galaxy, *install], check=True, capture_output=True)
-    result = lab.playbook("etrid.gizzi.site", "-vv", variables=VARIABLES, collections=collections)
+    result = lab.playbook("etrid.gizzi.site", "-vv", variables=FALLBACK, collections=collections)
     assert result.returncode == 0, result.stdout
-    assert set(re.findall(r"changed=(\d+)", result.stdout)) == {"0"}
     assert set(re.findall(r"task path: (.*)/ansible_collections/", result.stdout)) == {str(collections)}
+
+
+def test_the_fleet_falls_back_and_nobody_else(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    (gizzi,) = lab.groups["gizzi"]
+    assert reached(fleet[LOOSE], every_address(lab)) == set(lab.addresses(gizzi))
+    assert reached(stranger, every_address(lab)) == set()
+    assert client.gizzi(fleet[LOOSE], "ask", "--no-cache", client.QUESTION)["endpoint"] == "own"
+    fleet[LOOSE].check_output("systemctl stop ollama")
+    try:
+        answer = client.gizzi(fleet[LOOSE], "ask", "--no-cache", client.QUESTION)
+    finally:
+        fleet[LOOSE].check_output("systemctl start ollama")
+    assert answer["endpoint"] == gizzi
+    assert "Paris" in answer["text"]
 
 
 @pytest.fixture
@@ -101,7 +124,7 @@ def wide(fleet: dict[str, Host]) -> Iterator[None]:
 @pytest.mark.usefixtures("wide")
 def test_a_server_opened_by_hand_is_found(lab: Lab, stranger: Host, tmp_path: Path) -> None:
     assert reached(stranger, every_address(lab)) == set(lab.addresses(LOOSE))
-    status, rows = run(lab, "verify", tmp_path)
+    status, rows = run(lab, "verify", tmp_path, FALLBACK)
     assert status != 0
     validators = lab.groups["validators"]
     neighbour = validators[validators.index(LOOSE) - 1]
@@ -109,7 +132,7 @@ def test_a_server_opened_by_hand_is_found(lab: Lab, stranger: Host, tmp_path: Pa
     assert failed == {("listening", LOOSE), ("isolated", neighbour)}
     assert lab.addresses(LOOSE)[1] in rows["isolated", neighbour]["reason"]
 
-    status, rows = run(lab, "diagnose", tmp_path)
+    status, rows = run(lab, "diagnose", tmp_path, FALLBACK)
     assert status == 0
     assert {key for key, row in rows.items() if not row["ok"]} == {("listening", LOOSE)}
     assert "more than loopback" in rows["listening", LOOSE]["found"]

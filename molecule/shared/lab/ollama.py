@@ -52,6 +52,12 @@ def digests(client: Host, address: str) -> dict[str, str]:
     return {model["name"]: model["digest"] for model in json.loads(listing)["models"]}
 
 
+def loaded(client: Host, address: str) -> dict[str, str]:
+    """Return the digest of each model that the server at the address has in memory."""
+    listing = client.check_output("curl --silent --fail --globoff --max-time 20 %s", url(address, "/api/ps"))
+    return {model["name"]: model["digest"] for model in json.loads(listing)["models"]}
+
+
 def answered(server: Host) -> list[str]:
     """Return the client's address of each prompt that this server has answered since it started, from its journal."""
     lines = server.check_output(
@@ -64,22 +70,29 @@ _TRACES = """
 ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama* \
   /etc/systemd/system/*.wants/ollama* /usr/local/sbin/ollama-metrics /var/lib/prometheus/node-exporter/*ollama* \
   /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall \
-  /opt/gizzi-api /etc/gizzi /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api*
-[ ! -e /var/lib/ollama ] || find /var/lib/ollama
+  /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
+  /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
+  /var/cache/gizzi /var/lib/gizzi
+for folder in /var/lib/ollama /etc/gizzi; do [ ! -e $folder ] || find $folder; done
 (iptables-save; ip6tables-save) | grep GIZZI
 systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*'
 pgrep --list-full ollama
 ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080'
 getent passwd ollama gizzi-api
-getent group ollama gizzi-api
+getent group ollama gizzi-api gizzi
 """
+_MODELS = rf"/var/lib/ollama$|{STORE}(/|$)"
+_CLIENT = (
+    r"/opt/validator/ollama-client$|/usr/local/bin/gizzi$|/usr/local/share/bash-completion/|/var/(cache|lib)/gizzi$"
+    r"|/etc/gizzi(/client[.]toml)?$|gizzi:"
+)
 
 
-def traces(host: Host, *, models_kept: bool = False) -> list[str]:
+def traces(host: Host, *, models_kept: bool = False, client_kept: bool = False) -> list[str]:
     """Return what is left of the collection's work on a host that should have nothing of it."""
     found = host.run(_TRACES).stdout.splitlines()
-    kept = re.compile(rf"/var/lib/ollama$|{STORE}(/|$)")
-    return [trace for trace in found if not (models_kept and kept.match(trace))]
+    kept = [pattern for pattern, wanted in ((_MODELS, models_kept), (_CLIENT, client_kept)) if wanted]
+    return [trace for trace in found if not any(re.match(pattern, trace) for pattern in kept)]
 
 
 def guard_rules(host: Host) -> list[str]:

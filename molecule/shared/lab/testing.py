@@ -7,12 +7,15 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
+import tempfile
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import pytest
 import testinfra
@@ -69,13 +72,16 @@ class Lab:
         """Return the IPv4 and the IPv6 address of a fleet host."""
         return list(self.variables[name]["gizzi_addresses"])
 
-    def reboot(self, names: Iterable[str]) -> None:
-        """Reboot fleet hosts (systemd starts anew, the kernel's firewall rules are gone) and wait until they are up."""
+    def reboot(self, names: Iterable[str], timeout: float = 60) -> None:
+        """Reboot fleet hosts (systemd starts anew, the kernel's firewall rules are gone) and wait until they are up.
+
+        A job that a boot starts and that takes long, up to ``timeout`` seconds, is part of the boot.
+        """
         names = list(names)
         containers = [self.variables[name]["lab_container"] for name in names]
         subprocess.run(["docker", "restart", *containers], check=True, capture_output=True)
         for name, container in zip(names, containers, strict=True):
-            wait_until(partial(self._is_up, container), 60, f"{name} is up after its reboot")
+            wait_until(partial(self._is_up, container), timeout, f"{name} is up after its reboot")
 
     @staticmethod
     def _is_up(container: str) -> bool:
@@ -95,16 +101,85 @@ class Lab:
 
         The collection is the checkout, or the one installed in the folder ``collections``.
         """
-        command = ["ansible-playbook", "--inventory", str(self.inventory), playbook, *arguments]
-        if variables:
-            command += ["--extra-vars", json.dumps(dict(variables))]
-        environment = {key: value for key, value in os.environ.items() if not key.startswith("MOLECULE_")}
-        environment |= {"ANSIBLE_CONFIG": str(self.project / "ansible.cfg"), "ANSIBLE_HOST_KEY_CHECKING": "false"}
+        command, environment = self._ansible(playbook, arguments, variables)
         if collections:
             environment["ANSIBLE_COLLECTIONS_PATH"] = str(collections)
         return subprocess.run(
             command, cwd=self.project, env=environment, check=False, capture_output=True, text=True, timeout=900
         )
+
+    @contextmanager
+    def running(
+        self, playbook: str, *arguments: str, variables: Mapping[str, Any] | None = None
+    ) -> Iterator[RunningPlaybook]:
+        """Start ``ansible-playbook`` as above, and kill what is left of it when the block ends."""
+        command, environment = self._ansible(playbook, arguments, variables)
+        # Otherwise a task's name is printed with its first result, when there is nothing left to be done to it.
+        environment["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
+        with (
+            tempfile.TemporaryFile("w+") as output,
+            subprocess.Popen(command, cwd=self.project, env=environment, stdout=output, stderr=output) as process,
+        ):
+            started = RunningPlaybook(process, output)
+            try:
+                yield started
+            finally:
+                started.kill()
+
+    def _ansible(
+        self, playbook: str, arguments: Iterable[str], variables: Mapping[str, Any] | None
+    ) -> tuple[list[str], dict[str, str]]:
+        command = ["ansible-playbook", "--inventory", str(self.inventory), playbook, *arguments]
+        if variables:
+            command += ["--extra-vars", json.dumps(dict(variables))]
+        environment = {key: value for key, value in os.environ.items() if not key.startswith("MOLECULE_")}
+        environment |= {"ANSIBLE_CONFIG": str(self.project / "ansible.cfg"), "ANSIBLE_HOST_KEY_CHECKING": "false"}
+        return command, environment
+
+
+class RunningPlaybook:
+    """A run that goes on while the test looks, or does something to it."""
+
+    def __init__(self, process: subprocess.Popen[bytes], output: TextIO) -> None:
+        self._process = process
+        self._output = output
+
+    def printed(self) -> str:
+        """Return what it has printed so far."""
+        return os.pread(self._output.fileno(), 1 << 26, 0).decode()
+
+    def reaches(self, text: str, times: int = 1, timeout: float = 600) -> None:
+        """Wait until it has printed the text so many times; fail when it ends before, or takes too long."""
+        deadline = time.monotonic() + timeout
+        while (missing := self.printed().count(text) < times) and self._process.poll() is None:
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        assert not missing, f"the run has not reached {text!r}:\n{self.printed()}"
+
+    def ends(self, timeout: float = 600) -> int:
+        """Wait until it has ended, and return its exit status."""
+        return self._process.wait(timeout)
+
+    def kill(self) -> None:
+        """End it as a loss of power would: with everything that it has started, and no chance to say goodbye."""
+        # Ansible's workers are sessions of their own, so that no signal to a group reaches them all.
+        family = descendants(self._process.pid)
+        self._process.kill()
+        for pid in family:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def descendants(pid: int) -> list[int]:
+    """Return the numbers of a process's children, and of theirs."""
+    listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
+    parents = {int(child): int(parent) for child, parent in (line.split() for line in listing.splitlines())}
+    family = [pid]
+    for member in family:
+        family += [child for child, parent in parents.items() if parent == member]
+    return family[1:]
 
 
 @pytest.fixture(scope="session")

@@ -1,7 +1,7 @@
-"""The Gizzi API's dependencies as wheels for the hosts' Python, and the pages by which pip finds them.
+"""What the programs depend on as wheels for the hosts' Python, and the pages by which pip finds them.
 
-``python -m lab.wheelhouse REQUIREMENTS`` makes a folder for this content of the
-file, keeps it in the cache and prints its path. In it: ``wheels/``, and
+``python -m lab.wheelhouse REQUIREMENTS…`` makes a folder for this content of the
+files, keeps it in the cache and prints its path. In it: ``wheels/``, and
 ``simple/`` for an index (PEP 503).
 """
 
@@ -24,9 +24,10 @@ PYTHON = "3.11"
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 
 
-def key(requirements: Path) -> str:
+def key(requirements: list[Path]) -> str:
     """Name the folder after everything that decides its content."""
-    return hashlib.sha256(requirements.read_bytes() + Path(__file__).read_bytes()).hexdigest()[:16]
+    content = b"\0".join(path.read_bytes() for path in [Path(__file__), *requirements])
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def fetch(requirements: Path, wheels: Path) -> None:
@@ -38,7 +39,7 @@ def fetch(requirements: Path, wheels: Path) -> None:
     command += ["--requirement", str(requirements), "--dest", str(wheels)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     if result.returncode != 0:
-        raise BuildError(f"pip could not fetch the Gizzi API's dependencies:\n{result.stderr.strip()}")
+        raise BuildError(f"pip could not fetch what {requirements} names:\n{result.stderr.strip()}")
 
 
 def write_index(wheels: Path, simple: Path) -> None:
@@ -53,10 +54,10 @@ def write_index(wheels: Path, simple: Path) -> None:
 
 def main() -> int:
     """Make the folder if it is not there, print where it is."""
-    if len(sys.argv) != 2:
-        print("usage: python -m lab.wheelhouse REQUIREMENTS", file=sys.stderr)
+    requirements = [Path(argument) for argument in sys.argv[1:]]
+    if not requirements:
+        print("usage: python -m lab.wheelhouse REQUIREMENTS…", file=sys.stderr)
         return 2
-    requirements = Path(sys.argv[1])
     # The web server in its container runs as somebody else and must read all this.
     os.umask(0o022)
     try:
@@ -65,8 +66,9 @@ def main() -> int:
         if not tree.is_dir():
             with cache.only_one_builder(directory):
                 if not tree.is_dir():
-                    with cache.becoming(tree) as scratch, step("the Gizzi API's dependencies") as running:
-                        fetch(requirements, scratch / "wheels")
+                    with cache.becoming(tree) as scratch, step("the programs' dependencies") as running:
+                        for path in requirements:
+                            fetch(path, scratch / "wheels")
                         write_index(scratch / "wheels", scratch / "simple")
                         running.note = megabytes(*(scratch / "wheels").iterdir())
         cache.mark_used(tree)

@@ -10,7 +10,7 @@ from typing import Any
 
 from testinfra.host import Host
 
-from lab import network
+from lab import client, network
 from lab.ollama import PORT, STORE, answered, ask, every_address, guard_rules, reached, traces
 from lab.testing import Lab, wait_until
 
@@ -53,7 +53,7 @@ def distributed(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
 
 def test_centralized_to_begin_with(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     centralized(lab, fleet, stranger)
-    assert traces(fleet[KEEPER]) == traces(fleet[LOSER]) == []
+    assert traces(fleet[KEEPER], client_kept=True) == traces(fleet[LOSER], client_kept=True) == []
 
 
 def test_a_switch_that_fails_leaves_the_fleet_its_server(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
@@ -89,9 +89,10 @@ def reading_the_network(lab: Lab, client: Host) -> Iterator[None]:
 
 
 def test_to_distributed(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
-    with reading_the_network(lab, fleet[KEEPER]):
+    with reading_the_network(lab, fleet[KEEPER]), client.asking(fleet[KEEPER]) as answered_by:
         result = site(lab, "distributed")
     assert result.returncode == 0, result.stdout
+    assert answered_by == [SERVER, "own"]
     distributed(lab, fleet, stranger)
     again = site(lab, "distributed")
     assert again.returncode == 0, again.stdout
@@ -100,11 +101,13 @@ def test_to_distributed(lab: Lab, fleet: dict[str, Host], stranger: Host) -> Non
 
 def test_and_back(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     keep = f"{{{{ inventory_hostname == '{KEEPER}' }}}}"
-    result = site(lab, "centralized", ollama_keep_models=keep)
+    with client.asking(fleet[KEEPER]) as answered_by:
+        result = site(lab, "centralized", ollama_keep_models=keep)
     assert result.returncode == 0, result.stdout
+    assert answered_by == ["own", SERVER]
     centralized(lab, fleet, stranger)
-    assert traces(fleet[LOSER]) == []
-    assert traces(fleet[KEEPER], models_kept=True) == []
+    assert traces(fleet[LOSER], client_kept=True) == []
+    assert traces(fleet[KEEPER], models_kept=True, client_kept=True) == []
     assert fleet[KEEPER].file(f"{STORE}/blobs").listdir()
 
 

