@@ -18,7 +18,7 @@ PYTHON = "/opt/validator/ollama-client/current/bin/python"
 EXAMPLES = "roles/ollama_client/files/ollama-client/examples"
 # A small prompt is read in seconds by two cores, and a verdict needs more room.
 BRIEF = {"PROMPT__CONTEXT_TOKENS": 512, "PROMPT__ANSWER_TOKENS": 16}
-ROOMY = {"PROMPT__CONTEXT_TOKENS": 768, "PROMPT__ANSWER_TOKENS": 240}
+ROOMY = {"PROMPT__CONTEXT_TOKENS": 896, "PROMPT__ANSWER_TOKENS": 368}
 STORY = "/run/gizzi-load"
 LOAD = """
 import sys

@@ -170,7 +170,8 @@ def test_in_place_of_the_users_worker(serve: Serve, client: MakeClient, monkeypa
     assert "You are aidev-01" in ollama.asked[0]["body"]["system"]
     # What ends a small model's answer is in the schema, and is not held against a larger one.
     wanted = ollama.asked[0]["body"]["format"]["properties"]
-    assert (wanted["summary"]["maxLength"], wanted["actions"]["maxItems"]) == (200, 3)
+    actions = wanted["actions"]
+    assert (wanted["summary"]["maxLength"], actions["maxItems"], actions["items"]["maxLength"]) == (200, 3, 100)
     assert min(wanted["confidence"]["enum"]) == 0 and max(wanted["confidence"]["enum"]) == 1
     assert Verdict(**HEALTHY | {"confidence": 0.93, "summary": "word " * 100}).confidence == 0.93
     assert not claude.asked

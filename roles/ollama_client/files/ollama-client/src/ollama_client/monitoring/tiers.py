@@ -49,7 +49,9 @@ class Verdict(BaseModel):
     # What the schema says beyond the checks keeps a small model in bounds: it is not held against a larger one.
     confidence: Annotated[float, Field(ge=0, le=1, json_schema_extra={"enum": [0.0, 0.2, 0.4, 0.6, 0.8, 1.0]})]
     summary: Annotated[str, Field(min_length=1, json_schema_extra={"maxLength": 200})]
-    actions: Annotated[list[str], Field(json_schema_extra={"maxItems": 3})]
+    actions: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"maxLength": 100})]], Field(json_schema_extra={"maxItems": 3})
+    ]
 
 
 @dataclass
