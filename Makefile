@@ -73,6 +73,10 @@ benchmark: setup ## The figures of benchmarks/README.md, measured in one run
 benchmark-client: setup ## The figures of benchmarks/ollama_client.md, measured in one run
 	PYTHONPATH=$(OLLAMA_CLIENT)/src python benchmarks/ollama_client_figures.py
 
+.PHONY: benchmark-update
+benchmark-update: setup ## The figures of benchmarks/model_update.md, measured in one run
+	PYTHONPATH=molecule/shared python benchmarks/model_update.py
+
 PIP_COMPILE := $(CURDIR)/.ansible/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
   --no-header --no-emit-index-url --no-emit-find-links --no-emit-options
 GIZZI_API := roles/gizzi_api/files/gizzi-api
