@@ -3,6 +3,10 @@
 The build is a real Ollama 0.9.3 that was linked for Intel GPUs. The three calls
 it makes to its SYCL backend are pointed at the CPU's equivalents, so that it
 runs on a machine with no GPU. Nothing else of its code is changed.
+
+The program has functions of its own of the same names as its libraries for one
+kind of CPU each, made for any CPU and some ten times slower, and the loader
+prefers a program's: each of these libraries is bound to itself.
 """
 
 from __future__ import annotations
@@ -18,6 +22,7 @@ from pathlib import Path
 from typing import IO
 
 from lab.artifacts.downloads import extract, sha256_of
+from lab.artifacts.elf import bind_to_itself
 from lab.artifacts.errors import BuildError
 from lab.artifacts.progress import megabytes, step
 
@@ -99,6 +104,8 @@ def lay_out(wheels: Path, release: Path) -> None:
         for library in libraries.iterdir():
             patchelf("--set-rpath", "$ORIGIN", str(library))
             library.chmod(0o755)
+        for library in libraries.glob("libggml-cpu-*.so"):
+            bind_to_itself(library)
         binary.chmod(0o755)
         check_version(binary, REAL_VERSION)
         running.note = megabytes(binary, *libraries.iterdir())
