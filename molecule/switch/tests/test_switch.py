@@ -25,7 +25,8 @@ def asked(server: Host, client: Host, address: str, seen_as: str) -> None:
     """Ask from the client, and see in the server's journal that it is this server that has answered."""
     before = answered(server).count(seen_as)
     assert "Paris" in ask(client, address)
-    wait_until(lambda: answered(server).count(seen_as) == before + 1, 10, f"the server has answered {seen_as}")
+    # Over loopback the metrics ask as well.
+    wait_until(lambda: answered(server).count(seen_as) > before, 10, f"the server has answered {seen_as}")
 
 
 def centralized(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:

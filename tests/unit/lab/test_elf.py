@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-import re
 import struct
-import subprocess
 from pathlib import Path
 
 import numpy._core._multiarray_umath as library
