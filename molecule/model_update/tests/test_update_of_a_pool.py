@@ -3,25 +3,48 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from conftest import Servers, Update
 from testinfra.host import Host
 
 from lab import client, registry
+from lab.ollama import MODEL
 from lab.testing import Lab
 
+MADE = "etrid-validator"
+SETTINGS: dict[str, Any] = {
+    "gizzi_topology": "centralized",
+    "ollama_models": [
+        {"name": MODEL},
+        {"name": MADE, "from": MODEL, "system": "You help the operators of validators.", "parameters": {"top_k": 1}},
+    ],
+}
 
-def test_pool_answers_all_the_while(
+
+def test_pool_answers_all_the_while_also_by_a_model_made_of_the_updated_one(
     lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
 ) -> None:
-    """Two servers for the fleet: one of them is updated while the other answers."""
+    """Two servers for the fleet: one of them is updated, and makes its own model anew, while the other answers."""
     pool = ["--inventory", str(Path(__file__).with_name("pool.yml"))]
-    site = lab.playbook("etrid.gizzi.site", *pool, variables={"gizzi_topology": "centralized"})
+    site = lab.playbook("etrid.gizzi.site", *pool, variables=SETTINGS)
     assert site.returncode == 0, site.stdout
-    registry.move(internet, "next")
+    asker = fleet[servers.names[-1]]
+    assert client.gizzi(asker, "config")["settings"]["model"] == MADE
+    new = registry.move(internet, "newer")
     try:
-        with client.asking(fleet[servers.names[-1]]):
-            report = update(*pool, gizzi_topology="centralized")
+        with client.asking(asker):
+            report = update(*pool, **SETTINGS)
     finally:
         registry.move_back(internet)
-    assert report.verdicts == dict.fromkeys(servers.names[:2], "updated")
+    rows = {(row["host"], row["model"]): row for row in report.document["results"]}
+    made = f"{MADE}:latest"
+    assert {key: row["verdict"] for key, row in rows.items()} == {
+        (name, model): verdict
+        for name in servers.names[:2]
+        for model, verdict in ((MODEL, "updated"), (made, "rebuilt"))
+    }
+    for name in servers.names[:2]:
+        models = servers.models(name)
+        assert models[MODEL] == new
+        assert models[made] == rows[name, made]["digest_after"] != rows[name, made]["digest_before"]
