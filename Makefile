@@ -9,7 +9,7 @@ export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_FORCE_COLOR ?= 0
 
 TOPOLOGY ?= centralized
-SCENARIOS := default centralized gizzi_api ollama_client switch upgrade distributed firewall
+SCENARIOS := model_update default centralized gizzi_api ollama_client switch upgrade distributed firewall
 
 .PHONY: help
 help: ## Show the targets
