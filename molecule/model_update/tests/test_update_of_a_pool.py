@@ -1,8 +1,7 @@
-"""A pool of servers that is updated. After all other tests: it takes the servers of the other validators away."""
+"""A pool of servers that is updated. After all other tests: it takes a validator's own server away."""
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from conftest import Servers, Update
@@ -26,9 +25,9 @@ def test_pool_answers_all_the_while_also_by_a_model_made_of_the_updated_one(
     lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
 ) -> None:
     """Two servers for the fleet: one of them is updated, and makes its own model anew, while the other answers."""
-    pool = ["--inventory", str(Path(__file__).with_name("pool.yml"))]
-    site = lab.playbook("etrid.gizzi.site", *pool, variables=SETTINGS)
-    assert site.returncode == 0, site.stdout
+    pool = ["--inventory", "molecule/model_update/servers.yml"]
+    deployed = lab.playbook("molecule/model_update/pool.yml", *pool, variables=SETTINGS)
+    assert deployed.returncode == 0, deployed.stdout
     asker = fleet[servers.names[-1]]
     assert client.gizzi(asker, "config")["settings"]["model"] == MADE
     new = registry.move(internet, "newer")
