@@ -166,10 +166,13 @@ def test_a_stopped_server_fails_verify_and_diagnose_names_it(lab: Lab, fleet: di
 def test_an_unreachable_host_fails_verify_and_is_diagnosed(lab: Lab, tmp_path: Path) -> None:
     gone = others(lab)[-1]
     container = lab.variables[gone]["lab_container"]
+    # Connections of their own: over one from before, it takes a minute to notice that nobody is there.
+    fresh = "-o ControlMaster=auto -o ControlPersist=10s -o ControlPath=/tmp/gizzi-unreachable-%h"
+    settings = {"ansible_ssh_timeout": 3, "ansible_ssh_args": fresh}
     subprocess.run(["docker", "pause", container], check=True)
     try:
-        verified, checks = run(lab, "verify", tmp_path, ansible_ssh_timeout=3)
-        diagnosed, findings = run(lab, "diagnose", tmp_path, ansible_ssh_timeout=3)
+        verified, checks = run(lab, "verify", tmp_path, **settings)
+        diagnosed, findings = run(lab, "diagnose", tmp_path, **settings)
     finally:
         subprocess.run(["docker", "unpause", container], check=True)
     assert verified.returncode != 0
