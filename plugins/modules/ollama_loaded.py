@@ -13,6 +13,8 @@ author:
 description:
   - A pull does not exchange the weights that are in memory. This module unloads what O(name) and O(unload) name, each
     when its last answer is done, loads O(name) as it is in the store, and waits until the server names it as loaded.
+    Somebody who asks one of them meanwhile may bring old weights back, so that it does so again where it must, until
+    O(timeout).
   - A model whose present weights are in memory is left alone.
 extends_documentation_fragment:
   - etrid.gizzi.server
@@ -89,11 +91,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import par
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama, find_model
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
 PAUSE = 0.2
+PATIENCE = 30.0
 
 
 class Loader:
@@ -114,12 +117,26 @@ class Loader:
         return sorted({model.digest for model in self._server.loaded() if is_named(model.name, self._name)})
 
     def exchange(self, wanted: str, others: Sequence[ModelName]) -> None:
-        """Unload what can be named, load what is in the store, and wait until the server says so."""
+        """Unload what can be named, load what is in the store, and do both again until the server says so."""
         stored = self._server.models()
-        for name in [*others, self._name]:
-            model = find_model(stored, name)
-            if model:
-                self._unload(name, model.digest)
+        names = [name for name in [*others, self._name] if find_model(stored, name)]
+        digests = {model.digest for model in (find_model(stored, name) for name in names) if model} - {wanted}
+        while True:
+            for name in names:
+                self._server.unload(name)
+            # What is loaded at once after this would still find the old weights on their way out.
+            self._wait(lambda: not digests & {model.digest for model in self._server.loaded()})
+            self._load()
+            if self._wait(lambda: wanted in self.loaded()):
+                return
+            if time.monotonic() > self._deadline:
+                found = ", ".join(digest[:12] for digest in self.loaded()) or "nothing of it"
+                raise GizziError(
+                    f"{self._name} was loaded, but the server names {found} in memory, not {wanted[:12]}. Restarting "
+                    "the service loads the weights anew."
+                )
+
+    def _load(self) -> None:
         try:
             self._server.load(self._name, self._remaining())
         except TimedOutError:
@@ -129,22 +146,15 @@ class Loader:
             ) from None
         except BadStatusError as error:
             raise GizziError(f"{self._name} does not load: {error}.") from None
-        while wanted not in self.loaded():
-            if time.monotonic() > self._deadline:
-                found = ", ".join(digest[:12] for digest in self.loaded()) or "nothing of it"
-                raise GizziError(
-                    f"{self._name} was loaded, but the server names {found} in memory, not {wanted[:12]}. Restarting "
-                    "the service loads the weights anew."
-                )
-            time.sleep(PAUSE)
 
-    def _unload(self, name: ModelName, digest: str) -> None:
-        self._server.unload(name)
-        # What is loaded at once after this would still find the old weights on their way out.
-        while any(model.digest == digest for model in self._server.loaded()):
-            if time.monotonic() > self._deadline:
-                raise GizziError(f"{name} is still in memory after {self._timeout:g} s: it is answering somebody.")
+    def _wait(self, condition: Callable[[], bool]) -> bool:
+        """Wait until it holds. Not for ever: who asks a model all the while has it back in memory at once."""
+        until = min(time.monotonic() + PATIENCE, self._deadline)
+        while not condition():
+            if time.monotonic() > until:
+                return False
             time.sleep(PAUSE)
+        return True
 
     def _remaining(self) -> float:
         return max(1.0, self._deadline - time.monotonic())

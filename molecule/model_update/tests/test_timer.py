@@ -229,7 +229,6 @@ def test_a_run_by_schedule_brings_the_new_model(
         # Nothing else was new. The schedule of seconds would have run within these two days: that is not made up for.
         assert changed(printed) == [
             "timer | Write the units, and the program that ends a run",
-            "timer | Let systemd read the units",
             "timer | Let a changed schedule count from now",
             "timer | Stop the timer with the earlier schedule",
             "timer | Start the timer now and at every boot",

@@ -172,6 +172,8 @@ class FakeOllama(FakeServer):
         self.answer_seconds: list[float] = []
         # Whether loading and unloading show in the list of loaded models.
         self.loads = False
+        # What is in memory again as soon as it was unloaded.
+        self.asked_all_the_while: dict[str, Any] | None = None
         self.generate_pause = 0.0
         self.generate_hangs = False
 
@@ -380,6 +382,8 @@ class FakeOllama(FakeServer):
         """Weights are known by their manifest, whatever name they were loaded under."""
         if self.loads and name in self.store:
             self.loaded = [model for model in self.loaded if model["digest"] != sha256(self.store[name])]
+            if self.asked_all_the_while and self.asked_all_the_while not in self.loaded:
+                self.loaded.append(self.asked_all_the_while)
 
     def _answer_whole(self, http: Any, prompt: str) -> None:
         if prompt not in self.answers:

@@ -46,6 +46,17 @@ def test_exchanges_the_weights_that_a_pull_has_left(loaded: Run, ollama: FakeOll
     assert ollama.paths("/api/generate") == []
 
 
+def test_a_model_that_is_asked_all_the_while_holds_nothing_up(loaded: Run, ollama: FakeOllama) -> None:
+    """One that shares the old weights comes back with every question; that is no reason to keep the old ones."""
+    old = ollama.have("made:latest", "old")
+    new = ollama.have("mistral:latest", "new")
+    ollama.loaded = [{"name": "mistral:latest", "digest": old}]
+    ollama.asked_all_the_while = {"name": "made:latest", "digest": old}
+    result = loaded(unload=["made"], timeout=3)
+    assert result["digest"] == new
+    assert in_memory(ollama)["mistral:latest"] == new
+
+
 def test_check_mode_loads_nothing(loaded: Run, ollama: FakeOllama) -> None:
     ollama.have("mistral:latest", "new")
     assert loaded(check_mode=True)["changed"] is True
