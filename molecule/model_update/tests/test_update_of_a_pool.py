@@ -25,7 +25,7 @@ def test_pool_answers_all_the_while_also_by_a_model_made_of_the_updated_one(
     lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
 ) -> None:
     """Two servers for the fleet: one of them is updated, and makes its own model anew, while the other answers."""
-    pool = ["--inventory", "molecule/model_update/servers.yml"]
+    pool = ["--inventory", "molecule/model_update/tests/servers.yml"]
     deployed = lab.playbook("molecule/model_update/pool.yml", *pool, variables=SETTINGS)
     assert deployed.returncode == 0, deployed.stdout
     asker = fleet[servers.names[-1]]
