@@ -47,12 +47,12 @@ def molecule(*steps: str) -> None:
 
 
 def playbook(lab: Lab, name: str) -> None:
-    """Run a playbook of the collection; end the benchmark if it fails."""
-    result = lab.playbook(f"etrid.gizzi.{name}", variables=SETTINGS)
+    """Run a playbook; end the benchmark if it fails."""
+    result = lab.playbook(name, variables=SETTINGS)
     with LOG.open("a") as log:
         log.write(result.stdout + result.stderr)
     if result.returncode != 0:
-        sys.exit(f"etrid.gizzi.{name} failed; see {LOG}")
+        sys.exit(f"{name} failed; see {LOG}")
 
 
 def loop(lab: Lab) -> None:
@@ -76,7 +76,7 @@ def measure(meter: Meter, step: Step) -> tuple[float, Traffic]:
 
 def compare(lab: Lab, meter: Meter, title: str, undo: Step) -> None:
     """Measure both ways on the same servers, and print a row. ``undo`` takes back what the first one did."""
-    ours, our_traffic = measure(meter, lambda: playbook(lab, "model_update"))
+    ours, our_traffic = measure(meter, lambda: playbook(lab, "etrid.gizzi.model_update"))
     undo()
     theirs, their_traffic = measure(meter, lambda: loop(lab))
     row = [
@@ -103,7 +103,7 @@ def main() -> None:
     molecule("destroy", "create", "prepare")
     try:
         lab = Lab(PROJECT, SCENARIO)
-        playbook(lab, "site")
+        playbook(lab, f"molecule/{SCENARIO}/converge.yml")
         internet = lab.outside("internet")
         meter = Meter(internet)
         print("| stale | bytes, update | bytes, loop | ratio | manifests | wall time | ratio |")
@@ -113,7 +113,7 @@ def main() -> None:
             with ExitStack() as tags:
                 for model in models:
                     tags.enter_context(registry.moved(internet, "newer", model))
-                compare(lab, meter, title, lambda: playbook(lab, "model_rollback"))
+                compare(lab, meter, title, lambda: playbook(lab, "etrid.gizzi.model_rollback"))
             # The loop keeps nothing to go back to.
             loop(lab)
     finally:
