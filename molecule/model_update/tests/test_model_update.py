@@ -1,6 +1,6 @@
 """Updates that have nothing to do, that work, that meet a worse model, and that are cut off.
 
-Each test leaves every server with what the registry holds; the lab's versions of the model are in lab.artifacts.
+Each test leaves every server with the same model; the lab's versions of the model are in lab.artifacts.
 """
 
 from __future__ import annotations
@@ -255,9 +255,10 @@ def small_disk(host: Host) -> Iterator[None]:
 
 def test_rollback_by_hand(servers: Servers, update: Update, internet: Host) -> None:
     """One host first, then all that have something to go back to."""
-    new = registry.digest(internet)
+    new = servers.models(CANARY)[MODEL]
     registry.move_back(internet)
     old = registry.digest(internet)
+    assert old != new
     report = update("--limit", CANARY, playbook="etrid.gizzi.model_rollback")
     assert report.verdicts == {CANARY: "rolled_back"}
     assert servers.serve(old) == servers.have_loaded(old) == {CANARY}

@@ -30,7 +30,12 @@ def test_pool_answers_all_the_while_also_by_a_model_made_of_the_updated_one(
     assert deployed.returncode == 0, deployed.stdout
     asker = fleet[servers.names[-1]]
     assert client.gizzi(asker, "config")["settings"]["model"] == MADE
+    # Whatever the tests before have left: other weights than those.
+    before = servers.models(servers.names[0])[MODEL]
     new = registry.move(internet, "newer")
+    if new == before:
+        registry.move_back(internet)
+        new = registry.digest(internet)
     try:
         with client.asking(asker):
             report = update(*pool, **SETTINGS)
