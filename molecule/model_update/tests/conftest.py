@@ -78,8 +78,9 @@ class Update:
 
     def report(self) -> Report:
         """Return what the last run has written."""
-        (path,) = (self._folder / str(self._runs)).glob("*.json")
-        return Report(json.loads(path.read_text()))
+        paths = list((self._folder / str(self._runs)).glob("*.json"))
+        assert len(paths) == 1, f"the run has written {len(paths)} reports"
+        return Report(json.loads(paths[0].read_text()))
 
     def _variables(self, more: dict[str, Any]) -> dict[str, Any]:
         self._runs += 1

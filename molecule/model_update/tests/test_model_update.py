@@ -190,6 +190,8 @@ def test_server_that_goes_away_in_its_turn(
         run.reaches("TASK [Load the new weights]")
         lab.reboot([CANARY])
         assert run.ends() != 0
+        # What ansible-playbook said is all there is to see of a run that ends without a report.
+        print(run.printed())
     report = update.report()
     assert report.verdicts[CANARY] in {"unreachable", "restored"}
     assert report.verdicts == everywhere(servers, "untouched") | {CANARY: report.verdicts[CANARY]}
@@ -200,6 +202,7 @@ def test_server_that_goes_away_in_its_turn(
         run.reaches("TASK [Does the new model answer]", times=2)
         with cut_off(lab.variables[second]["lab_container"]):
             assert run.ends() != 0
+        print(run.printed())
     assert update.report().verdicts == everywhere(servers, "updated") | {second: "unreachable"}
 
     report = update()
