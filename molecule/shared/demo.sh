@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 topology=$1
-validators=${VALIDATORS:-4}
+export VALIDATORS=${VALIDATORS:-4}
 lab=.ansible/lab/$topology
 log=.ansible/demo-$topology.log
 
@@ -17,8 +17,8 @@ case $topology in
     centralized | distributed) ;;
     *) fail "TOPOLOGY is '$topology'; it can be centralized (Option A) or distributed (Option B)." ;;
 esac
-if ! [[ $validators =~ ^[0-9]+$ ]] || ((10#$validators < 2 || 10#$validators > 21)); then
-    fail "VALIDATORS is '$validators'; it can be 2 to 21."
+if ! [[ $VALIDATORS =~ ^[0-9]+$ ]] || ((10#$VALIDATORS < 2 || 10#$VALIDATORS > 21)); then
+    fail "VALIDATORS is '$VALIDATORS'; it can be 2 to 21."
 fi
 
 # Runs a step with its output in the log; on failure shows the log's end.
@@ -39,7 +39,7 @@ start_again() {
     local prefix containers
     prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml" 2>/dev/null || true)
     mapfile -t containers < <([ -z "$prefix" ] || docker ps --all --quiet --filter "label=org.etrid.gizzi.lab=$prefix")
-    if [ "${#containers[@]}" -eq $((validators + 2)) ]; then
+    if [ "${#containers[@]}" -eq $((VALIDATORS + 2)) ]; then
         docker start "${containers[@]}"
     else
         molecule destroy --scenario-name "$topology"
@@ -56,7 +56,7 @@ on_validator() {
 
 mkdir -p .ansible
 : >"$log"
-echo "Ollama on a fleet of $validators validators, $topology. Each step's output: $log"
+echo "Ollama on a fleet of $VALIDATORS validators, $topology. Each step's output: $log"
 step 'Looking for an earlier demo' start_again
 step 'Starting the hosts and the stand-in internet' molecule create --scenario-name "$topology"
 step 'Waiting for the hosts' ansible-playbook --inventory "$lab/inventory" molecule/shared/wait.yml
@@ -65,7 +65,7 @@ step 'Looking at the result' ansible-playbook --inventory "$lab/inventory" \
     --extra-vars "gizzi_topology=$topology" molecule/shared/demo.yml
 cat "$lab/summary.txt"
 
-last=$(printf 'validator%02d' "$((10#$validators))")
+last=$(printf 'validator%02d' "$((10#$VALIDATORS))")
 container=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml")-$last
 on_validator 'gizzi ask "What is the capital of France?"'
 on_validator 'gizzi status'

@@ -89,10 +89,11 @@ def state(host: Host) -> str:
 
 @contextmanager
 def asking(host: Host) -> Iterator[None]:
-    """Ask the program for its servers without a pause for as long as the block takes; each time it must tell them."""
+    """Ask the program for its servers again and again for as long as the block takes; each time it must tell them."""
     asked = "/run/asked"
     host.check_output(
-        "systemd-run --unit=ask-gizzi sh -c %s", f"while gizzi config --json | tail -n 1 >> {asked} 2>&1; do :; done"
+        "systemd-run --unit=ask-gizzi sh -c %s",
+        f"while gizzi config --json | tail -n 1 >> {asked} 2>&1; do sleep 0.2; done",
     )
     try:
         yield
