@@ -17,7 +17,7 @@ import pytest
 from conftest import Servers, Update
 from testinfra.host import Host
 
-from lab import registry
+from lab import network, registry
 from lab.ollama import MODEL, STORE, digests
 from lab.registry import Meter
 from lab.testing import Lab, wait_until
@@ -145,6 +145,28 @@ def test_worse_model(
     with only_the_canary_is_touched(servers), registry.moved(internet, version):
         report = update(fails=True, **settings)
     assert report.verdicts == stopped_at_the_canary(servers)
+    assert reason in report.row(CANARY)["reason"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [({"stall": True}, "height stays at"), ({"peers": 2}, "has lost its peers")],
+)
+def test_validator_that_suffers_beside_the_server(
+    fleet: dict[str, Host], servers: Servers, update: Update, internet: Host, fault: dict[str, Any], reason: str
+) -> None:
+    host = fleet[CANARY]
+    with only_the_canary_is_touched(servers), registry.moved(internet, "newer"):
+        with update.running(model_update_validator_timeout=20) as run:
+            run.reaches("TASK [Load the new weights]")
+            network.fault(host, **fault)
+            try:
+                assert run.ends() != 0
+            finally:
+                network.heal(host)
+        report = update.report()
+    assert report.verdicts == stopped_at_the_canary(servers)
+    assert "alidator beside the server" in report.row(CANARY)["reason"]
     assert reason in report.row(CANARY)["reason"]
 
 

@@ -1,0 +1,208 @@
+"""Whom an update tells at its end, through a webhook and by mail."""
+
+from __future__ import annotations
+
+import json
+import socketserver
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from email import message_from_string
+from email.header import decode_header, make_header
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from socket import socket
+from typing import Any
+
+import pytest
+
+PROJECT = Path(__file__).parents[3]
+DOCUMENT = {
+    "playbook": "etrid.gizzi.model_update",
+    "success": False,
+    "results": [{"host": "v1", "verdict": "restored"}],
+}
+ROW = {
+    "verdict": "restored",
+    "host": "v1",
+    "model": "llama3.1:8b",
+    "digest_before": "a" * 64,
+    "digest_after": "a" * 64,
+    "bytes": 4_900_000_000,
+    "seconds": 300.5,
+    "speed_before": 6.5,
+    "speed_after": 0.7,
+    "reason": "too slow",
+}
+VARIABLES = {
+    "gizzi_topology": "distributed",
+    "_report_name": "model_update",
+    "_report_message": "Somebody has to look: v1.",
+    "_report_summary": {"restored": 1},
+    "_report_seconds": 320.1,
+    "_report_rows": [ROW],
+    "_report_document": DOCUMENT,
+    "_update_webhook": "",
+    "_update_mail": {},
+}
+
+
+class Webhook(BaseHTTPRequestHandler):
+    """Takes one POST, or refuses it."""
+
+    server: WebhookServer
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.calls.append((self.path, json.loads(body)))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing on the tests' output."""
+
+
+class WebhookServer(ThreadingHTTPServer):
+    """What was posted, and the status that is answered."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Webhook)
+        self.calls: list[tuple[str, Any]] = []
+        self.status = 204
+
+
+class Smtp(socketserver.StreamRequestHandler):
+    """As much of RFC 5321 as one letter takes, and the login of RFC 4954 with its initial response."""
+
+    server: SmtpServer
+
+    def handle(self) -> None:
+        self.say("220 ready")
+        for line in self.rfile:
+            verb = line.split()[0].upper()
+            if verb == b"EHLO":
+                self.say("250-here\r\n250 AUTH PLAIN")
+            elif verb == b"AUTH":
+                self.server.logins += 1
+                self.say("235 authenticated")
+            elif verb == b"DATA":
+                self.say("354 go on")
+                self.server.letters.append("".join(self.letter()))
+                self.say("250 taken")
+            elif verb == b"QUIT":
+                self.say("221 bye")
+                return
+            else:
+                self.say("250 ok")
+
+    def letter(self) -> Iterator[str]:
+        for line in self.rfile:
+            if line == b".\r\n":
+                return
+            yield line.decode()
+
+    def say(self, answer: str) -> None:
+        self.wfile.write(f"{answer}\r\n".encode())
+
+
+class SmtpServer(socketserver.ThreadingTCPServer):
+    """The letters that came."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Smtp)
+        self.letters: list[str] = []
+        self.logins = 0
+
+
+@pytest.fixture
+def webhook() -> Iterator[WebhookServer]:
+    with WebhookServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpServer]:
+    with SmtpServer() as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+def closed_port() -> int:
+    """Return a port on which nobody listens."""
+    with closing(socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        return int(unused.getsockname()[1])
+
+
+def mail(port: int) -> dict[str, Any]:
+    return {
+        "host": "127.0.0.1",
+        "port": port,
+        "secure": "never",
+        "to": ["ops@example.org"],
+        "from": "gizzi@example.org",
+        "username": "gizzi",
+        "password": "the-password",
+    }
+
+
+def tell(folder: Path, **variables: Any) -> str:
+    """Run the last tasks of an update, which must not fail; return what is printed."""
+    # The tasks find the templates from the playbook's folder.
+    (folder / "templates").symlink_to(PROJECT / "playbooks/templates")
+    play = {
+        "hosts": "all",
+        "connection": "local",
+        "gather_facts": False,
+        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}", **VARIABLES, **variables},
+        "tasks": [{"ansible.builtin.include_tasks": str(PROJECT / "playbooks/tasks/model_update_tell.yml")}],
+    }
+    (folder / "tell.json").write_text(json.dumps([play]))
+    result = subprocess.run(
+        ["ansible-playbook", "-vv", "--inventory", "v1,v2,", folder / "tell.json"],
+        check=False,
+        capture_output=True,
+        text=True,
+        cwd=folder,
+    )
+    printed = result.stdout + result.stderr
+    assert result.returncode == 0, printed
+    return printed
+
+
+def test_both_are_told(tmp_path: Path, webhook: WebhookServer, smtp: SmtpServer) -> None:
+    url = f"http://127.0.0.1:{webhook.server_port}/hook?token=of-the-hook"
+    printed = tell(tmp_path, _update_webhook=url, _update_mail=mail(smtp.server_address[1]))
+    assert webhook.calls == [("/hook?token=of-the-hook", DOCUMENT)]
+    (letter,) = map(message_from_string, smtp.letters)
+    assert smtp.logins == 1
+    assert str(make_header(decode_header(letter["Subject"]))) == "model_update: Somebody has to look: v1."
+    assert letter["To"] == "ops@example.org"
+    (text,) = letter.get_payload()
+    body = text.get_payload(decode=True).decode()
+    assert "llama3.1:8b" in body
+    assert "too slow" in body
+    assert "WARNING: " not in printed
+    assert "of-the-hook" not in printed
+    assert "the-password" not in printed
+
+
+def test_who_could_not_be_told_is_said_and_ends_nothing(tmp_path: Path, webhook: WebhookServer) -> None:
+    webhook.status = 500
+    url = f"http://127.0.0.1:{webhook.server_port}/hook?token=of-the-hook"
+    printed = tell(tmp_path, _update_webhook=url, _update_mail=mail(closed_port()))
+    assert "WARNING: The webhook was not told (status 500). No mail was sent." in printed
+    assert "of-the-hook" not in printed
+    assert "the-password" not in printed
+
+
+def test_a_webhook_that_nobody_serves_is_said(tmp_path: Path) -> None:
+    printed = tell(tmp_path, _update_webhook=f"http://127.0.0.1:{closed_port()}/")
+    assert "WARNING: The webhook was not told (status -1)." in printed
+    assert "No mail" not in printed
