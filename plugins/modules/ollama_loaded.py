@@ -119,8 +119,9 @@ class Loader:
     def exchange(self, wanted: str, others: Sequence[ModelName]) -> None:
         """Unload what can be named, load what is in the store, and do both again until the server says so."""
         stored = self._server.models()
-        names = [name for name in [*others, self._name] if find_model(stored, name)]
-        digests = {model.digest for model in (find_model(stored, name) for name in names) if model} - {wanted}
+        found = [(name, find_model(stored, name)) for name in [*others, self._name]]
+        names = [name for name, model in found if model]
+        digests = {model.digest for _name, model in found if model} - {wanted}
         while True:
             for name in names:
                 self._server.unload(name)
@@ -130,9 +131,9 @@ class Loader:
             if self._wait(lambda: wanted in self.loaded()):
                 return
             if time.monotonic() > self._deadline:
-                found = ", ".join(digest[:12] for digest in self.loaded()) or "nothing of it"
+                instead = ", ".join(digest[:12] for digest in self.loaded()) or "nothing of it"
                 raise GizziError(
-                    f"{self._name} was loaded, but the server names {found} in memory, not {wanted[:12]}. Restarting "
+                    f"{self._name} was loaded, but the server names {instead} in memory, not {wanted[:12]}. Restarting "
                     "the service loads the weights anew."
                 )
 
