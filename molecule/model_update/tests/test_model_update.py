@@ -136,7 +136,7 @@ def test_killed_in_the_middle_of_a_load_and_before_the_verdict(
     [
         ("garbage", {}, "golden prompts"),
         ("broken", {}, "does not load"),
-        ("slow", {"model_update_minimum_speed": 0.3}, "too slow"),
+        ("slow", {"model_update_minimum_speed": 0.5}, "too slow"),
     ],
 )
 def test_worse_model(
