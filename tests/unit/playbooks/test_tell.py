@@ -4,20 +4,18 @@ from __future__ import annotations
 
 import json
 import socketserver
-import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from email import message_from_string
 from email.header import decode_header, make_header
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from socket import socket
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
+from plays import PROJECT, RunPlay
 
-PROJECT = Path(__file__).parents[3]
 DOCUMENT = {
     "playbook": "etrid.gizzi.model_update",
     "success": False,
@@ -117,20 +115,28 @@ class SmtpServer(socketserver.ThreadingTCPServer):
         self.logins = 0
 
 
-@pytest.fixture
-def webhook() -> Iterator[WebhookServer]:
-    with WebhookServer() as server:
+Server = TypeVar("Server", bound=socketserver.BaseServer)
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[Server]:
+    """Serve for as long as the block takes."""
+    with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@pytest.fixture
+def webhook() -> Iterator[WebhookServer]:
+    with serving(WebhookServer()) as server:
+        yield server
 
 
 @pytest.fixture
 def smtp() -> Iterator[SmtpServer]:
-    with SmtpServer() as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with serving(SmtpServer()) as server:
         yield server
-        server.shutdown()
 
 
 def closed_port() -> int:
@@ -152,33 +158,22 @@ def mail(port: int) -> dict[str, Any]:
     }
 
 
-def tell(folder: Path, **variables: Any) -> str:
+def tell(run_play: RunPlay, **variables: Any) -> str:
     """Run the last tasks of an update, which must not fail; return what is printed."""
-    # The tasks find the templates from the playbook's folder.
-    (folder / "templates").symlink_to(PROJECT / "playbooks/templates")
     play = {
-        "hosts": "all",
-        "connection": "local",
-        "gather_facts": False,
-        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}", **VARIABLES, **variables},
+        "hosts": "validators",
+        "vars": VARIABLES | variables,
         "tasks": [{"ansible.builtin.include_tasks": str(PROJECT / "playbooks/tasks/model_update_tell.yml")}],
     }
-    (folder / "tell.json").write_text(json.dumps([play]))
-    result = subprocess.run(
-        ["ansible-playbook", "-vv", "--inventory", "v1,v2,", folder / "tell.json"],
-        check=False,
-        capture_output=True,
-        text=True,
-        cwd=folder,
-    )
+    result = run_play(play, {"validators": {"hosts": {"v1": {}, "v2": {}}}}, "-vv")
     printed = result.stdout + result.stderr
     assert result.returncode == 0, printed
     return printed
 
 
-def test_both_are_told(tmp_path: Path, webhook: WebhookServer, smtp: SmtpServer) -> None:
+def test_both_are_told(run_play: RunPlay, webhook: WebhookServer, smtp: SmtpServer) -> None:
     url = f"http://127.0.0.1:{webhook.server_port}/hook?token=of-the-hook"
-    printed = tell(tmp_path, _update_webhook=url, _update_mail=mail(smtp.server_address[1]))
+    printed = tell(run_play, _update_webhook=url, _update_mail=mail(smtp.server_address[1]))
     assert webhook.calls == [("/hook?token=of-the-hook", DOCUMENT)]
     (letter,) = map(message_from_string, smtp.letters)
     assert smtp.logins == 1
@@ -193,16 +188,16 @@ def test_both_are_told(tmp_path: Path, webhook: WebhookServer, smtp: SmtpServer)
     assert "the-password" not in printed
 
 
-def test_who_could_not_be_told_is_said_and_ends_nothing(tmp_path: Path, webhook: WebhookServer) -> None:
+def test_who_could_not_be_told_is_said_and_ends_nothing(run_play: RunPlay, webhook: WebhookServer) -> None:
     webhook.status = 500
     url = f"http://127.0.0.1:{webhook.server_port}/hook?token=of-the-hook"
-    printed = tell(tmp_path, _update_webhook=url, _update_mail=mail(closed_port()))
+    printed = tell(run_play, _update_webhook=url, _update_mail=mail(closed_port()))
     assert "WARNING: The webhook was not told (status 500). No mail was sent." in printed
     assert "of-the-hook" not in printed
     assert "the-password" not in printed
 
 
-def test_a_webhook_that_nobody_serves_is_said(tmp_path: Path) -> None:
-    printed = tell(tmp_path, _update_webhook=f"http://127.0.0.1:{closed_port()}/")
+def test_a_webhook_that_nobody_serves_is_said(run_play: RunPlay) -> None:
+    printed = tell(run_play, _update_webhook=f"http://127.0.0.1:{closed_port()}/")
     assert "WARNING: The webhook was not told (status -1)." in printed
     assert "No mail" not in printed

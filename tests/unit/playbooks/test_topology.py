@@ -5,28 +5,26 @@
 from __future__ import annotations
 
 import json
-import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from plays import PROJECT, RunPlay
 
-PROJECT = Path(__file__).parents[3]
+Resolve = Callable[..., dict[str, dict[str, Any]]]
+
 GIZZI, V2, V3 = "192.0.2.1", "2001:db8::2", "192.0.2.3"
 FLEET = [GIZZI, V2, V3]
-INVENTORY = {
-    "all": {
-        "children": {
-            "validators": {
-                "hosts": {
-                    f"v{number}": {"gizzi_addresses": [address], "validator_id": number}
-                    for number, address in enumerate(FLEET, 1)
-                }
-            },
-            "gizzi": {"hosts": {"v1": {}}},
-            "ollama_servers": {"hosts": {"v1": {}}},
+GROUPS = {
+    "validators": {
+        "hosts": {
+            f"v{number}": {"gizzi_addresses": [address], "validator_id": number}
+            for number, address in enumerate(FLEET, 1)
         }
-    }
+    },
+    "gizzi": {"hosts": {"v1": {}}},
+    "ollama_servers": {"hosts": {"v1": {}}},
 }
 NAMES = [
     "_gizzi_serves",
@@ -38,51 +36,42 @@ NAMES = [
     "ollama_client_api_url",
     "ollama_client_model",
 ]
-PLAY = [
-    {
-        "hosts": "all",
-        "connection": "local",
-        "gather_facts": False,
-        "vars": {"ansible_python_interpreter": "{{ ansible_playbook_python }}"},
-        "vars_files": [str(PROJECT / "playbooks/vars/fleet.yml")],
-        "tasks": [
-            {
-                "ansible.builtin.copy": {
-                    "dest": "{{ playbook_dir }}/{{ inventory_hostname }}.json",
-                    "content": "{{ dict(names | zip(query('ansible.builtin.vars', *names))) | to_json }}",
-                    "mode": "0600",
-                },
-                "vars": {"names": NAMES},
-            }
-        ],
-    }
-]
+PLAY = {
+    "hosts": "all",
+    "vars_files": [str(PROJECT / "playbooks/vars/fleet.yml")],
+    "tasks": [
+        {
+            "ansible.builtin.copy": {
+                "dest": "{{ playbook_dir }}/{{ inventory_hostname }}.json",
+                "content": "{{ dict(names | zip(query('ansible.builtin.vars', *names))) | to_json }}",
+                "mode": "0600",
+            },
+            "vars": {"names": NAMES},
+        }
+    ],
+}
 OWN = {"name": "own", "url": "http://127.0.0.1:11434"}
 CENTRAL = {"name": "v1", "url": f"http://{GIZZI}:11434"}
 
 
-def resolve(folder: Path, **variables: Any) -> dict[str, dict[str, Any]]:
-    """Return what each host is told."""
-    # The file finds the role's defaults from the playbook's folder.
-    (folder / "roles").symlink_to(PROJECT / "roles")
-    playbooks = folder / "playbooks"
-    playbooks.mkdir()
-    (folder / "hosts.json").write_text(json.dumps(INVENTORY))
-    (playbooks / "look.json").write_text(json.dumps(PLAY))
-    command = ["ansible-playbook", "--inventory", folder / "hosts.json", playbooks / "look.json"]
-    result = subprocess.run(
-        [*command, "--extra-vars", json.dumps(variables)], check=False, capture_output=True, text=True, cwd=folder
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return {host: json.loads((playbooks / f"{host}.json").read_text()) for host in ("v1", "v2", "v3")}
+@pytest.fixture
+def resolve(run_play: RunPlay, tmp_path: Path) -> Resolve:
+    """Return a function that returns what each host is told."""
+
+    def run(**variables: Any) -> dict[str, dict[str, Any]]:
+        result = run_play(PLAY, GROUPS, **variables)
+        assert result.returncode == 0, result.stdout + result.stderr
+        return {host: json.loads((tmp_path / f"playbooks/{host}.json").read_text()) for host in ("v1", "v2", "v3")}
+
+    return run
 
 
 def values(told: dict[str, dict[str, Any]], name: str) -> list[Any]:
     return [host[name] for host in told.values()]
 
 
-def test_centralized(tmp_path: Path) -> None:
-    told = resolve(tmp_path, gizzi_topology="centralized", gizzi_fallback_server=True)
+def test_centralized(resolve: Resolve) -> None:
+    told = resolve(gizzi_topology="centralized", gizzi_fallback_server=True)
     assert values(told, "_gizzi_serves") == [True, False, False]
     assert values(told, "ollama_client_endpoints") == [[OWN], [CENTRAL], [CENTRAL]]
     assert told["v1"]["ollama_listen"] == "[::]:11434"
@@ -91,9 +80,9 @@ def test_centralized(tmp_path: Path) -> None:
     assert values(told, "ollama_client_model") == ["llama3.1:8b"] * 3
 
 
-def test_distributed(tmp_path: Path) -> None:
+def test_distributed(resolve: Resolve) -> None:
     models = [{"name": "phi3:mini", "state": "absent", "from": "phi3"}, {"name": "mistral"}]
-    told = resolve(tmp_path, gizzi_topology="distributed", ollama_models=models)
+    told = resolve(gizzi_topology="distributed", ollama_models=models)
     assert values(told, "_gizzi_serves") == [True] * 3
     assert values(told, "ollama_client_endpoints") == [[OWN]] * 3
     assert values(told, "ollama_listen") == ["127.0.0.1:11434"] * 3
@@ -102,10 +91,10 @@ def test_distributed(tmp_path: Path) -> None:
     assert values(told, "ollama_client_model") == ["mistral"] * 3
 
 
-def test_distributed_with_a_server_to_fall_back_to(tmp_path: Path) -> None:
+def test_distributed_with_a_server_to_fall_back_to(resolve: Resolve) -> None:
     models = [{"name": "mistral"}, {"name": "gizzi", "from": "mistral"}]
     # As -e gizzi_fallback_server=true gives it.
-    told = resolve(tmp_path, gizzi_topology="distributed", gizzi_fallback_server="true", ollama_models=models)
+    told = resolve(gizzi_topology="distributed", gizzi_fallback_server="true", ollama_models=models)
     assert values(told, "ollama_client_endpoints") == [[OWN], [OWN, CENTRAL], [OWN, CENTRAL]]
     assert values(told, "_gizzi_server_url") == [OWN["url"]] * 3
     assert values(told, "ollama_listen") == ["[::]:11434", "127.0.0.1:11434", "127.0.0.1:11434"]
@@ -115,8 +104,8 @@ def test_distributed_with_a_server_to_fall_back_to(tmp_path: Path) -> None:
     assert values(told, "ollama_client_model") == ["gizzi"] * 3
 
 
-def test_servers_with_addresses_of_either_family_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(INVENTORY["all"]["children"], "ollama_servers", {"hosts": {"v3": {}, "v2": {}}})
-    told = resolve(tmp_path, gizzi_topology="centralized")
+def test_servers_with_addresses_of_either_family_in_order(resolve: Resolve, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(GROUPS, "ollama_servers", {"hosts": {"v3": {}, "v2": {}}})
+    told = resolve(gizzi_topology="centralized")
     second, third = {"name": "v2", "url": f"http://[{V2}]:11434"}, {"name": "v3", "url": f"http://{V3}:11434"}
     assert values(told, "ollama_client_endpoints") == [[third, second], [OWN, third], [OWN, second]]
