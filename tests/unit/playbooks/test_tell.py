@@ -123,8 +123,10 @@ def serving(server: Server) -> Iterator[Server]:
     """Serve for as long as the block takes."""
     with server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield server
-        server.shutdown()
+        try:
+            yield server
+        finally:
+            server.shutdown()
 
 
 @pytest.fixture
