@@ -121,6 +121,14 @@ make_venv() {
     echo "$lock" >"$stamp"
 }
 
+# A task on localhost takes as long to compile as one on a lab's host.
+keep_compiled() {
+    local packages source=$project/molecule/shared/images/host/lab_compiled.py
+    packages=$(echo "$venv"/lib/python3.*/site-packages)
+    cmp --silent "$source" "$packages/lab_compiled.py" || cp "$source" "$packages/"
+    echo "import lab_compiled; lab_compiled.install('$project/.ansible/compiled')" >"$packages/lab_compiled.pth"
+}
+
 # Prometheus and promtool, out of Debian's package: installed, it would come with a service that listens.
 get_prometheus() {
     [ ! -x "$venv/bin/promtool" ] || return 0
@@ -152,5 +160,6 @@ start_engine
 raise_inotify
 make_base_image
 make_venv
+keep_compiled
 get_prometheus
 get_browser

@@ -63,6 +63,18 @@ def test_plan_with_sizes_and_nothing_touched(servers: Servers, update: Update, i
     assert {name: servers.models(name) for name in servers.names} == before
 
 
+def test_servers_without_memory_for_a_reload_are_reported_and_not_touched(
+    servers: Servers, update: Update, internet: Host, meter: Meter
+) -> None:
+    before = {name: servers.models(name) for name in servers.names}
+    with registry.moved(internet, "newer"):
+        report = update(fails=True, ollama_reserved_memory=10**15)
+    assert report.verdicts == everywhere(servers, "unhealthy")
+    assert "memory" in report.row(CANARY)["reason"]
+    assert meter.read().blobs == 0
+    assert {name: servers.models(name) for name in servers.names} == before
+
+
 def test_killed_in_the_middle_of_a_pull(
     lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host, meter: Meter
 ) -> None:

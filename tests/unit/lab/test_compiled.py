@@ -13,15 +13,13 @@ HOST = Path(__file__).parents[3] / "molecule" / "shared" / "images" / "host"
 RUN = """
 import sys, zipimport
 sys.path[:0] = sys.argv[1:3]
-from pathlib import Path
 import lab_compiled
 compiled = []
 def compile_source(pathname, source, original=zipimport._compile_source):
     compiled.append(pathname)
     return original(pathname, source)
 zipimport._compile_source = compile_source
-lab_compiled.FOLDER = Path(sys.argv[3])
-lab_compiled.install()
+lab_compiled.install(sys.argv[3])
 import module
 print(module.VALUE, len(compiled))
 """
@@ -36,7 +34,7 @@ def imported(value: str, folder: Path, archive: Path) -> str:
     """Import a module from an archive in a process of its own; return its value, and how often it was compiled."""
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("module.py", f"VALUE = {value!r}\n")
-    command = [sys.executable, "-c", RUN, str(archive), str(HOST), str(folder)]
+    command = [sys.executable, "-S", "-c", RUN, str(archive), str(HOST), str(folder)]
     return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()
 
 

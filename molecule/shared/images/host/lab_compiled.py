@@ -2,7 +2,8 @@
 
 Ansible sends each module with all that it imports as source in an archive. Compiling that takes three quarters of the
 module's time, again for every task on every host, and all the lab's hosts share one machine. Python keeps no compiled
-files for archives, so here it does. Loaded by lab_compiled.pth.
+files for archives, so here it does: on the hosts, and where the tests' own environment is a host itself. A file
+lab_compiled.pth loads it and names the folder.
 """
 
 from __future__ import annotations
@@ -17,9 +18,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 Compile = Callable[[str, bytes], types.CodeType]
-
-# Every user may make a folder of his own there.
-FOLDER = Path("/var/cache/lab-compiled")
 
 
 def keeping(compile_source: Compile, folder: Path) -> Compile:
@@ -50,6 +48,6 @@ def keep(path: Path, code: types.CodeType) -> None:
         pass
 
 
-def install() -> None:
-    """Let this process' imports from archives do so."""
-    zipimport._compile_source = keeping(zipimport._compile_source, FOLDER / str(os.geteuid()))
+def install(folder: str) -> None:
+    """Let this process' imports from archives do so. Every user has a folder of his own in ``folder``."""
+    zipimport._compile_source = keeping(zipimport._compile_source, Path(folder) / str(os.geteuid()))
