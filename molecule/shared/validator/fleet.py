@@ -14,6 +14,7 @@ import time
 import urllib.parse
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -97,7 +98,8 @@ class Fleet:
 
     def scrapes(self, number: int) -> None:
         """Wait for so many scrapes of every target."""
-        time.sleep(number * self.interval + 0.3)
+        for _unused in range(number):
+            self.wait(partial(self._scraped_since, time.time()), "every target scraped anew")
 
     def query(self, promql: str) -> list[dict[str, Any]]:
         with urllib.request.urlopen(
@@ -140,6 +142,9 @@ class Fleet:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"not within {START_SECONDS} s: {what}; see {self.folder / 'prometheus.log'}")
             time.sleep(0.1)
+
+    def _scraped_since(self, moment: float) -> bool:
+        return all(float(sample["value"][1]) > moment for sample in self.query("timestamp(up)"))
 
     def _ready(self) -> bool:
         try:
