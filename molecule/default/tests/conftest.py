@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -27,7 +26,7 @@ def converge(lab: Lab) -> Callable[..., str]:
     def run(*arguments: str, fails: bool = False, **variables: Any) -> str:
         result = lab.playbook("molecule/default/converge.yml", *arguments, variables=variables)
         assert (result.returncode != 0) is fails, result.stdout + result.stderr
-        return re.sub(r"\x1b\[[0-9;]*m", "", result.stdout + result.stderr)
+        return result.stdout + result.stderr
 
     return run
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +27,7 @@ def converge(lab: Lab) -> Converge:
 
     def run(*, fails: bool = False, **variables: object) -> str:
         result = lab.playbook("molecule/gizzi_api/converge.yml", variables=variables)
-        printed = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout + result.stderr)
+        printed = result.stdout + result.stderr
         assert (result.returncode != 0) is fails, printed
         return " ".join(printed.split())
 

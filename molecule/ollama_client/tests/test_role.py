@@ -41,7 +41,7 @@ def converge(lab: Lab) -> Converge:
 
     def run(*, fails: bool = False, **variables: object) -> str:
         result = lab.playbook(CLIENTS, "--limit", NAME, variables=variables)
-        printed = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout + result.stderr)
+        printed = result.stdout + result.stderr
         assert (result.returncode != 0) is fails, printed
         return " ".join(printed.split())
 

@@ -134,6 +134,8 @@ class Lab:
             command += ["--extra-vars", json.dumps(dict(variables))]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MOLECULE_")}
         environment |= {"ANSIBLE_CONFIG": str(self.project / "ansible.cfg"), "ANSIBLE_HOST_KEY_CHECKING": "false"}
+        # Molecule forces colours on what it calls.
+        environment["ANSIBLE_FORCE_COLOR"] = "false"
         return command, environment
 
 

@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable
 
 import pytest
@@ -31,7 +30,7 @@ def converge(lab: Lab) -> Converge:
 
     def run(*arguments: str, fails: bool = False, **variables: object) -> str:
         result = lab.playbook("molecule/upgrade/converge.yml", *arguments, variables=variables)
-        printed = re.sub(r"\x1b\[[0-9;]*m", "", result.stdout + result.stderr)
+        printed = result.stdout + result.stderr
         assert (result.returncode != 0) is fails, printed
         return " ".join(printed.split())
 
