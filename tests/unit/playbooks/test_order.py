@@ -1,4 +1,4 @@
-"""Servers that take turns do so in the inventory's order, however a group of them came about."""
+"""Servers take turns in the inventory's order, however a group of them came about, and in batches that grow."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 import yaml
 from plays import PROJECT, RunPlay
+
+TURN = {"ansible.builtin.debug": {"msg": "It is my turn."}}
 
 
 def plays_with_turns() -> list[Any]:
@@ -31,6 +33,23 @@ def test_turns_are_taken_in_the_inventorys_order(run_play: RunPlay, play: dict[s
         # As the answers came in.
         group: {"hosts": {"v4": {}, "v2": {}, "v3": {}}},
     }
-    turns = {"hosts": play["hosts"], "serial": 1, "tasks": [{"ansible.builtin.debug": {"msg": "It is my turn."}}]}
-    printed = run_play(turns, inventory).stdout
+    printed = run_play({"hosts": play["hosts"], "serial": 1, "tasks": [TURN]}, inventory).stdout
     assert re.findall(r"^ok: \[(v\d)\]", printed, re.M) == ["v2", "v3", "v4"], printed
+
+
+def test_batches_after_the_canary_grow(run_play: RunPlay) -> None:
+    """By the update's own expression and default."""
+    plays = yaml.safe_load((PROJECT / "playbooks/model_update.yml").read_text(encoding="utf-8"))
+    (rest,) = [play for play in plays if "serial" in play]
+    note = {
+        "hosts": "gizzi_update_rest",
+        "vars_files": [str(PROJECT / "playbooks/vars/model_update.yml")],
+        # As in tasks/model_update_preflight.yml.
+        "tasks": [{"ansible.builtin.set_fact": {"model_update_batches": "{{ _update_serial }}"}}],
+    }
+    turns = {"hosts": rest["hosts"], "serial": rest["serial"], "tasks": [TURN]}
+    servers: dict[str, Any] = {f"v{number}": {} for number in range(2, 22)}
+    inventory = {"validators": {"hosts": {"v1": {}, **servers}}, "gizzi_update_rest": {"hosts": servers}}
+    printed = run_play([note, turns], inventory).stdout
+    batches = [len(re.findall(r"^ok: \[v\d+\]", batch, re.M)) for batch in printed.split("PLAY [")[2:]]
+    assert batches == [1, 5, 14], printed
