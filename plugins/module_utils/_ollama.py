@@ -37,6 +37,9 @@ MAX_TAKEN_BACK = 3
 CANCELED = "context canceled"
 CANCELED_PAUSE = 0.5
 
+# Since then answers come from a child of the server, lib/ollama/llama-server, which the server starts for each model.
+LLAMA_SERVER = (0, 30, 0)
+
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
 
 

@@ -49,7 +49,10 @@ class Manifest:
     rewritten_digest: str
     # What `ollama create` writes, and so what a registry made of a server's own store may hold.
     created_digest: str
+    # Each blob once.
     layers: tuple[Layer, ...]
+    # The config's digest, then the layers' in order: equal content is the same model, however its JSON is written.
+    content: tuple[str, ...]
 
     @property
     def digests(self) -> frozenset[str]:
@@ -132,6 +135,7 @@ def parse_manifest(body: bytes) -> Manifest:
         rewritten_digest=hashlib.sha256(rewritten).hexdigest(),
         created_digest=hashlib.sha256(rewritten + b"\n").hexdigest(),
         layers=tuple({layer.digest: layer for layer in map(_parse_layer, [*layers, config])}.values()),
+        content=tuple(layer.digest for layer in map(_parse_layer, [config, *layers])),
     )
 
 

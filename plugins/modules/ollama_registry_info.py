@@ -54,6 +54,9 @@ models:
       digest: 46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e
       digests:
         - 46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e
+      layers:
+        - sha256:455f34728c9b5dd3376378bfb809ee166c145b0b4c1f1a6feca069055066ef9a
+        - sha256:667b0c1932bc6ffc593ed1d03f895bf2dc8dc6df21db3042284a6f4416b06a29
       size: 4920753328
       error: ""
   contains:
@@ -62,6 +65,12 @@ models:
       type: str
     digests:
       description: The digests under which servers may have this same manifest. Those before 0.19 write it anew.
+      type: list
+      elements: str
+    layers:
+      description:
+        - The digests of the config and then of the layers, in order, V(null) when the manifest could not be had.
+        - Two models with equal digests here are the same, however their manifests are written.
       type: list
       elements: str
     size:
@@ -89,8 +98,14 @@ def held(registry: Registry, name: ModelName, timeout: float) -> dict[str, Any]:
     try:
         manifest = source.manifest(name, timeout)
     except GizziError as error:
-        return {"digest": None, "digests": [], "size": 0, "error": str(error)}
-    return {"digest": manifest.digest, "digests": sorted(manifest.digests), "size": manifest.size, "error": ""}
+        return {"digest": None, "digests": [], "layers": None, "size": 0, "error": str(error)}
+    return {
+        "digest": manifest.digest,
+        "digests": sorted(manifest.digests),
+        "layers": list(manifest.content),
+        "size": manifest.size,
+        "error": "",
+    }
 
 
 def main() -> None:

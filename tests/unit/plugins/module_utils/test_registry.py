@@ -48,6 +48,16 @@ def test_layers_that_occur_twice_count_once() -> None:
     assert parse_manifest(json.dumps(document).encode()).size == 1000 + 10 + 5
 
 
+def test_content_is_the_same_in_any_serialisation() -> None:
+    body = manifest("one")
+    document = json.loads(body)
+    content = parse_manifest(body).content
+    assert content == (document["config"]["digest"], *(layer["digest"] for layer in document["layers"]))
+    assert parse_manifest(rewritten(body)).content == content
+    assert parse_manifest(changed(layers=document["layers"][::-1])).content != content
+    assert parse_manifest(changed(config=document["layers"][0])).content != content
+
+
 def changed(**parts: Any) -> bytes:
     return json.dumps({**json.loads(manifest("one")), **parts}).encode()
 

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_registry_info
@@ -27,7 +28,10 @@ def test_one_small_request_for_each_model(run_module: Run, registry: FakeRegistr
     assert (found["digest"], found["size"], found["error"]) == (digest, 1015, "")
     # A server before 0.19 has written it anew.
     assert {digest, sha256(rewritten(manifest("one")))} < set(found["digests"])
+    wanted = json.loads(manifest("one"))
+    assert found["layers"] == [layer["digest"] for layer in (wanted["config"], *wanted["layers"])]
     assert "no such model" in result["models"]["phi3:mini"]["error"]
+    assert result["models"]["phi3:mini"]["layers"] is None
     assert [(method, path) for method, path, _body in registry.requests] == [
         ("GET", "/v2/library/mistral/manifests/latest"),
         ("GET", "/v2/library/phi3/manifests/mini"),
