@@ -43,6 +43,30 @@ options:
     description: Bytes of memory that belong to the rest of the host.
     type: int
     default: 4000000000
+  memory_max:
+    description:
+      - The most memory that Ollama may take, as C(MemoryMax) of systemd is written, for instance V(12G) (counted in
+        1024s), V(50%) of the host's memory, or a number of bytes.
+      - Empty takes all of the host's memory but O(reserved_memory).
+    type: str
+    default: ""
+  context_length:
+    description:
+      - The tokens that a model is given as its context.
+      - Ollama cuts in silence what is more than a model was trained for. That is a warning here, and the smaller
+        number counts.
+    type: int
+    default: 4096
+  prompt_cache:
+    description:
+      - Bytes that Ollama may take to keep the state of earlier prompts, rounded down to whole MiB.
+      - Before Ollama 0.30 there is no such cache, and it counts nothing.
+    type: int
+    default: 0
+  version:
+    description: The release of Ollama that will run. Empty stands for a current one.
+    type: str
+    default: ""
   reserved_disk:
     description: Bytes that must stay free on the disk of O(models_dir).
     type: int
@@ -302,6 +326,10 @@ def main() -> None:
             "models_dir": {"type": "path", "default": "/var/lib/ollama/models"},
             "port": {"type": "int", "default": 11434},
             "reserved_memory": {"type": "int", "default": 4_000_000_000},
+            "memory_max": {"type": "str", "default": ""},
+            "context_length": {"type": "int", "default": 4096},
+            "prompt_cache": {"type": "int", "default": 0},
+            "version": {"type": "str", "default": ""},
             "reserved_disk": {"type": "int", "default": 10_000_000_000},
             "min_cpus": {"type": "int", "default": 2},
             "registry": {"type": "str", "default": DEFAULT_REGISTRY},
