@@ -40,6 +40,8 @@ class RegistryError(GizziError):
 class Layer:
     digest: str
     size: int
+    # What it is, such as application/vnd.ollama.image.model; empty when the manifest does not say.
+    media_type: str = ""
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,8 @@ def _parse_layer(value: Any) -> Layer:
         raise ValueError("a layer has no sha256 digest")
     if not isinstance(size, int) or isinstance(size, bool) or size < 0:
         raise ValueError(f"the layer {digest} has no size")
-    return Layer(digest, size)
+    media_type = value.get("mediaType")
+    return Layer(digest, size, media_type if isinstance(media_type, str) else "")
 
 
 def _rewritten_layer(value: Any) -> dict[str, Any]:
