@@ -44,6 +44,12 @@ _value:
 """
 
 DEPLOY = "run the playbook etrid.gizzi.site"
+LESS_MEMORY = (
+    "lower ollama_prompt_cache or ollama_context_length, use a smaller model (phi3:mini needs 4 GB), or raise "
+    "ollama_memory_max, and " + DEPLOY
+)
+# How many lines of the journal are shown; more are looked at.
+SHOWN = 15
 
 
 class Finding(t.NamedTuple):
@@ -65,14 +71,14 @@ def service(host: Host) -> Finding:
         return Finding(
             False,
             f"{state}; it was killed for want of memory",
-            "use a smaller model (phi3:mini needs 4 GB), or raise ollama_memory_max, and " + DEPLOY,
+            LESS_MEMORY,
         )
     if state == "active":
         restarts = int(unit.get("NRestarts") or 0)
         found = f"active, {restarts} restarts since it was started by hand or at boot"
         if unit.get("UnitFileState") != "enabled":
             return Finding(False, "active, but it does not start at boot", "sudo systemctl enable ollama")
-        return Finding(True, found)
+        return _computing(host, found)
     if state == "activating":
         return Finding(
             False,
@@ -89,8 +95,25 @@ def service(host: Host) -> Finding:
     return Finding(False, f"{state}: it was stopped", "sudo systemctl start ollama")
 
 
+def _computing(host: Host, found: str) -> Finding:
+    """Whether the process that computes the answers has died under the server, which lives on."""
+    death = host.last_death
+    if not death:
+        return Finding(True, found)
+    if death.killed:
+        return Finding(
+            False, f"{found}, but a process that computes was killed, as for want of memory:\n{death.line}", LESS_MEMORY
+        )
+    return Finding(
+        False,
+        f"{found}, but a process that computes has died:\n{death.line}",
+        "read the journal before that line; if it came with a new ollama_version, go back to the previous one, and "
+        + DEPLOY,
+    )
+
+
 def journal(host: Host) -> Finding:
-    return Finding(True, "\n".join(host.journal) or "no lines")
+    return Finding(True, "\n".join(host.journal[-SHOWN:]) or "no lines")
 
 
 def version(host: Host) -> Finding:
@@ -117,15 +140,18 @@ def memory(host: Host) -> Finding:
     if used.isdigit():
         found += f", Ollama holds {human_bytes(int(used))}"
     if host.serves:
-        for name in ("memory_total", "memory_available"):
-            check = host.capacity(name)
+        checks = [host.capacity(name) for name in ("memory_total", "memory_available")]
+        for check in checks:
             if not check["ok"]:
                 return Finding(
                     False,
                     f"{found}; {check['message']}",
-                    "free memory on the host (ps aux --sort=-rss | head), or set ollama_models to a smaller model, "
-                    "phi3:mini needs 4 GB, and " + DEPLOY,
+                    "free memory on the host (ps aux --sort=-rss | head), lower ollama_context_length or "
+                    "ollama_prompt_cache, or set ollama_models to a smaller model (phi3:mini needs 4 GB), and "
+                    + DEPLOY,
                 )
+        # The sum that must fit, part by part.
+        found += f"; {checks[0]['message']}"
     return Finding(True, found)
 
 
@@ -226,6 +252,21 @@ def models(host: Host) -> Finding:
     )
 
 
+def loaded(host: Host) -> Finding:
+    """What is loaded: listed, and a process of it is alive."""
+    if not host.serves:
+        return Finding(True, "nothing is to be loaded here")
+    listed = host.listed
+    dead = [name for name, alive in listed.items() if not alive]
+    if dead:
+        return Finding(
+            False,
+            f"{', '.join(dead)} is listed as loaded, but no process that computes is alive",
+            "see service and journal for what ended it; the next question, which may fail, loads it anew",
+        )
+    return Finding(True, ", ".join(sorted(listed)) or "none at the moment: the next question loads one")
+
+
 def network(host: Host) -> Finding:
     if host.gizzi:
         state = host.api_unit.get("ActiveState", "unknown")
@@ -266,6 +307,7 @@ TOPICS: dict[str, t.Callable[[Host], Finding]] = {
     "listening": listening,
     "firewall": firewall,
     "model store": models,
+    "loaded": loaded,
     "reachability": reachability,
     "client": client,
     "network status": network,

@@ -16,10 +16,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-
-SECRET = re.compile(
-    r"\b([\w-]*(?:authorization|token|password|secret|api[_-]?key)\s*[=:]\s*)(?:bearer\s+)?\S+", re.IGNORECASE
-)
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._journal import Death, last_death, redact
 
 
 class UnseenError(Exception):
@@ -46,13 +43,6 @@ def brief(result: t.Mapping[str, t.Any] | None) -> str:
         return "it was not looked at"
     text = str(result.get("stderr") or result.get("module_stderr") or result.get("msg") or "no reason given")
     return text.strip().splitlines()[-1] if text.strip() else "no reason given"
-
-
-def redact(line: str) -> str:
-    """A journal line without what may be secret: Ollama logs its whole environment when it starts."""
-    line = re.sub(r'env="?map\[.*', "env=(not shown)", line)
-    line = re.sub(r"//[^/@\s]+@", "//(not shown)@", line)
-    return SECRET.sub(r"\1(not shown)", line)
 
 
 def full_name(model: str) -> str:
@@ -152,6 +142,16 @@ class Host:
     @property
     def digests(self) -> dict[str, str]:
         return {model["name"]: model["digest"] for model in self.info["models"]}
+
+    @property
+    def listed(self) -> dict[str, bool]:
+        """The models that the server lists as loaded, and whether a process that can answer with them is alive."""
+        alive = {str(model["name"]): model.get("loaded") for model in self.info["models"]}
+        found = {str(model["name"]): alive.get(model["name"]) for model in self.info["loaded"]}
+        unseen = [name for name, lives in found.items() if lives is None]
+        if unseen:
+            raise UnseenError(f"whether a process of {', '.join(unseen)} is alive")
+        return {name: bool(lives) for name, lives in found.items()}
 
     @property
     def health(self) -> t.Mapping[str, t.Any]:
@@ -264,9 +264,15 @@ class Host:
             return f"gizzi asks {settings['model']}; {self.client_model} is wanted"
         return ""
 
-    @property
+    @cached_property
     def journal(self) -> list[str]:
+        """The end of Ollama's journal, without what may be secret."""
         return [redact(line) for line in self._output("journal").splitlines()]
+
+    @property
+    def last_death(self) -> Death | None:
+        """The last death of a llama-server that the journal tells of; None when it tells of none."""
+        return last_death(self.journal)
 
     @property
     def partial_downloads(self) -> list[str]:

@@ -97,6 +97,28 @@ def health(failed: str = "", message: str = "") -> dict[str, Any]:
     return {"healthy": not failed, "failed_layer": failed or None, "layers": layers, "version": "0.34.2"}
 
 
+def info(loaded: bool | None = True, listed: tuple[str, ...] = ("llama3.1:8b",)) -> dict[str, Any]:
+    """What ollama_info returns: one model, loaded or not, and what the server lists as loaded."""
+    return {
+        "version": "0.34.2",
+        "models": [{"name": "llama3.1:8b", "digest": DIGEST, "loaded": loaded}],
+        "loaded": [{"name": name, "digest": DIGEST} for name in listed],
+    }
+
+
+STARTED = "2026-11-22T21:00:00+0000 systemd[1]: Started ollama.service - Ollama."
+STOPPING = "2026-11-22T23:00:00+0000 systemd[1]: Stopping ollama.service - Ollama..."
+OOM = "2026-11-22T22:00:00+0000 systemd[1]: ollama.service: A process of this unit has been killed by the OOM killer."
+# The words of 0.33.0-rc2, and of 0.9.3.
+KILLED = (
+    "2026-11-22T22:00:01+0000 ollama[812]: time=2026-11-22T22:00:01.000Z level=WARN source=llama_server.go:699 "
+    'msg="llama-server process no longer running" sys=9 string="signal: killed"'
+)
+RUNNER_KILLED = KILLED.replace("llama-server", "llama runner")
+UNLOADED = KILLED.replace("process no longer running", "terminated")
+CRASHED = KILLED.replace("sys=9", "sys=132").replace("signal: killed", "signal: illegal instruction (core dumped)")
+
+
 def server() -> dict[str, Any]:
     return {
         "login": {"ping": "pong"},
@@ -110,13 +132,13 @@ def server() -> dict[str, Any]:
         "api_guard": guard(),
         "api_guard_unit": command("ActiveState=active\nUnitFileState=enabled"),
         "network": network(),
-        "info": {"version": "0.34.2", "models": [{"name": "llama3.1:8b", "digest": DIGEST}]},
+        "info": info(),
         "health": health(),
         "others": {"results": []},
         "knock": {"skipped": True},
         "client": gizzi("http://127.0.0.1:11434/"),
         "exposure": command("→ Overall exposure level for ollama.service: 1.2 OK :-)"),
-        "journal": command("2026-11-22T21:00:00+0000 systemd[1]: Started ollama.service - Ollama."),
+        "journal": command(STARTED),
         "partial": {"files": []},
     }
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.filter.diagnosis import TOPICS, diagnosis
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._observed import redact
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._journal import redact
 from ansible_collections.etrid.gizzi.tests.unit.plugins.filter import observations as seen
 
 
@@ -17,17 +17,25 @@ def findings(host: dict[str, Any], **wanted: Any) -> dict[str, dict[str, Any]]:
     return {row["topic"]: row for row in diagnosis(host, seen.wanted(**wanted))}
 
 
+def journal(*lines: str) -> dict[str, Any]:
+    return seen.command("\n".join(lines))
+
+
 @pytest.mark.parametrize(
     ("host", "wanted"),
     [
         (seen.server(), {}),
+        # Somebody has stopped and started it since; and a process that is unloaded is killed too, but not missed.
+        (seen.server() | {"journal": journal(seen.STARTED, seen.OOM, seen.KILLED, seen.STOPPING, seen.STARTED)}, {}),
+        (seen.server() | {"journal": journal(seen.STARTED, seen.UNLOADED)}, {}),
+        (seen.server() | {"info": seen.info(loaded=False, listed=())}, {}),
         (seen.client(), {"serves": False, "shared": False, "sources": []}),
         (
             seen.server() | {"sockets": seen.sockets(seen.listener("127.0.0.1"))},
             {"topology": "distributed", "shared": False, "sources": []},
         ),
     ],
-    ids=["server", "client", "distributed"],
+    ids=["server", "started anew", "unloaded", "nothing loaded", "client", "distributed"],
 )
 def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str, Any]) -> None:
     found = findings(host, **wanted)
@@ -48,11 +56,19 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
             "systemctl restart",
         ),
         ("service", {"unit": seen.unit(ActiveState="failed", Result="oom-kill")}, {}, "memory", "phi3:mini"),
+        ("service", {"unit": seen.unit(Result="oom-kill")}, {}, "memory", "ollama_prompt_cache"),
+        ("service", {"journal": journal(seen.STARTED, seen.OOM)}, {}, seen.OOM, "ollama_prompt_cache"),
+        ("service", {"journal": journal(seen.STARTED, seen.KILLED)}, {}, "killed", "ollama_context_length"),
+        ("service", {"journal": journal(seen.STARTED, seen.RUNNER_KILLED)}, {}, "killed", "ollama_memory_max"),
+        ("service", {"journal": journal(seen.STARTED, seen.CRASHED)}, {}, "has died", "previous one"),
+        ("loaded", {"info": seen.info(loaded=False)}, {}, "llama3.1:8b is listed", "loads it anew"),
+        ("loaded", {"info": seen.info(loaded=None)}, {}, "could not be seen", "other findings"),
+        ("loaded", {"info": seen.info(listed=("gone:1",))}, {}, "could not be seen", "other findings"),
         ("service", {"unit": seen.unit(ActiveState="activating", NRestarts="7")}, {}, "7 times", "journal"),
         ("service", {"unit": seen.unit(UnitFileState="disabled")}, {}, "at boot", "systemctl enable ollama"),
         ("service", {}, {"serves": False, "shared": False, "sources": []}, "not meant to serve", "etrid.gizzi.site"),
         ("version", {}, {"version": "0.34.3"}, "0.34.3 is wanted", "etrid.gizzi.site"),
-        ("version", {"info": {"version": "0.34.1", "models": []}}, {}, "0.34.1 runs", "systemctl restart ollama"),
+        ("version", {"info": seen.info() | {"version": "0.34.1"}}, {}, "0.34.1 runs", "systemctl restart ollama"),
         ("memory", {"capacity": seen.capacity(memory_available="8 GB needed, 2 GB there")}, {}, "2 GB there", "phi3"),
         ("listening", {"sockets": seen.sockets()}, {}, "nothing listens", "service"),
         ("listening", {"sockets": seen.sockets(seen.listener("*", "nginx"))}, {}, "nginx on *", "stop nginx"),
@@ -100,6 +116,25 @@ def test_a_model_made_from_another_is_not_to_be_pulled() -> None:
     assert row["do"] == "run the playbook etrid.gizzi.site, or: ollama pull phi3:latest"
     row = findings(seen.server(), models=[{"name": "own", "from": "phi3"}])["model store"]
     assert row["do"] == "run the playbook etrid.gizzi.site"
+
+
+def test_the_memory_that_must_fit_is_shown_part_by_part() -> None:
+    assert "available, Ollama holds 6.0 GB; memory_total suffices" in findings(seen.server())["memory"]["found"]
+
+
+def test_a_death_is_told_after_a_restart_of_systemds_own() -> None:
+    lines = [seen.KILLED, seen.STARTED.replace("Started", "Stopped"), seen.STARTED]
+    assert not findings(seen.server() | {"journal": journal(*lines)})["service"]["ok"]
+
+
+def test_what_somebody_else_writes_into_the_journal_hides_no_death() -> None:
+    said = '2026-11-22T23:00:00+0000 ollama[812]: [GIN] GET "/systemd[1]: Stopping ollama.service"'
+    assert not findings(seen.server() | {"journal": journal(seen.KILLED, said)})["service"]["ok"]
+
+
+def test_the_end_of_the_journal_is_shown() -> None:
+    lines = [f"2026-11-22T21:00:00+0000 ollama[812]: line {number}" for number in range(100)]
+    assert findings(seen.server() | {"journal": journal(*lines)})["journal"]["found"].splitlines() == lines[-15:]
 
 
 def test_unfinished_downloads_are_counted() -> None:
