@@ -18,6 +18,8 @@ _HOST = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.:-]{0,349}")
 _NAMESPACE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_-]{0,79}")
 _MODEL = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,79}")
 
+_PLACES = ("local", "cloud")
+
 
 class InvalidModelNameError(GizziError):
     pass
@@ -71,6 +73,22 @@ def parse_model_name(text: str) -> ModelName:
         tag=tag if colon else DEFAULT_TAG,
     )
     return _checked(name, text)
+
+
+def parse_servable_name(text: str) -> ModelName:
+    """Read the name of a model that is to answer; raise InvalidModelNameError where it could never do so.
+
+    Ollama takes the tags local, cloud and …-cloud for a place and not for a tag, in any case of letters: it stores such
+    a model and looks elsewhere when it is asked (internal/modelref/modelref.go).
+    """
+    name = parse_model_name(text)
+    tag = name.tag.lower()
+    if tag in _PLACES or tag.endswith("-cloud"):
+        raise InvalidModelNameError(
+            f"{text!r} can be stored and never answers: Ollama reads the tag {name.tag!r} as the place where a model "
+            "runs. Give it another tag."
+        )
+    return name
 
 
 def _checked(name: ModelName, text: str) -> ModelName:

@@ -6,7 +6,11 @@ from __future__ import annotations
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import InvalidModelNameError, parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import (
+    InvalidModelNameError,
+    parse_model_name,
+    parse_servable_name,
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +54,23 @@ def test_sameness(left: str, right: str, same: bool) -> None:
 def test_what_is_no_name(text: str) -> None:
     with pytest.raises(InvalidModelNameError):
         parse_model_name(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["x:local", "x:cloud", "x:1-cloud", "x:Cloud", "team/x:8B-CLOUD", "hub.example:5000/team/x:local"]
+)
+def test_tags_that_name_a_place_never_answer(text: str) -> None:
+    parse_model_name(text)
+    with pytest.raises(InvalidModelNameError, match="never answers") as error:
+        parse_servable_name(text)
+    assert repr(text) in str(error.value)
+
+
+@pytest.mark.parametrize("text", ["cloud", "x-cloud", "local:8b", "x:cloudy", "x:cloud1", "x:locals", "x-cloud:latest"])
+def test_other_names_with_these_words_answer(text: str) -> None:
+    assert parse_servable_name(text) == parse_model_name(text)
+
+
+def test_a_servable_name_is_a_name() -> None:
+    with pytest.raises(InvalidModelNameError, match="is not a model name"):
+        parse_servable_name("a b")
