@@ -39,12 +39,14 @@ class RecordedOllama(FakeServer):
         state: what every prompt meets, whatever the model: "" (as recorded), "cut" (the connection breaks off in
             mid-stream), "busy" (not a byte comes, as from a server that answers somebody else), "repeats" (the server
             stops a model that repeats one token) or "gone" (the model is not there any more).
+        ps: the recording of what is in memory.
         played: the names of the recordings that were played, in order.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self.state = ""
+        self.ps = "ps after the derived model answered"
         self.played: list[str] = []
         self._recordings = recordings()
 
@@ -84,7 +86,7 @@ class RecordedOllama(FakeServer):
             ("GET", "/"): "root",
             ("GET", "/api/version"): "version",
             ("GET", "/api/tags"): "tags",
-            ("GET", "/api/ps"): "ps after the derived model answered",
+            ("GET", "/api/ps"): self.ps,
             ("POST", "/api/show"): "show, thinks" if body and body.get("model") == THINKER else "show",
             ("POST", "/api/create"): "create from, streamed",
             ("POST", "/api/copy"): "copy of what is not there" if absent else "copy",
