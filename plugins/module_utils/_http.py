@@ -21,11 +21,12 @@ from ansible.module_utils.urls import Request, make_context
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import BinaryIO
 
 # Nothing that is read whole comes near it; a wrong address may answer with a disk image.
 MAX_BODY = 16 * 1024 * 1024
+PIECE = 1024 * 1024
 
 
 class HttpError(GizziError):
@@ -51,8 +52,9 @@ class NotJsonError(HttpError):
 class BadStatusError(HttpError):
     def __init__(self, request: str, response: Response) -> None:
         self.response = response
-        detail = _error_text(response.body)
-        super().__init__(f"{request} answered {response.status}{': ' + detail if detail else ''}")
+        # What the server itself says, "" where it says nothing.
+        self.detail = _error_text(response.body)
+        super().__init__(f"{request} answered {response.status}{': ' + self.detail if self.detail else ''}")
 
     @property
     def status(self) -> int:
@@ -114,14 +116,21 @@ def _answer(
 
 
 def json_lines(
-    method: str, url: str, timeout: float, payload: Mapping[str, Any]
+    method: str, url: str, timeout: float | Callable[[], float], payload: Mapping[str, Any]
 ) -> Generator[dict[str, Any], None, None]:
-    """Yield each line of a streamed answer; timeout is the longest silence."""
+    """Yield each line of a streamed answer; timeout is the longest silence in seconds.
+
+    Where silence means different things in the course of an answer, timeout is a function, asked before each line.
+    """
     what = f"{method} {url}"
     data, headers = _json_body(payload, None)
-    with _opened(method, url, timeout, data, headers, False) as answer:
+    silence = timeout() if callable(timeout) else timeout
+    with _opened(method, url, silence, data, headers, False) as answer:
         while True:
-            with _named(what, timeout):
+            if callable(timeout):
+                silence = timeout()
+                _wait_at_most(answer, silence)
+            with _named(what, silence):
                 line = answer.readline()
             if not line:
                 return
@@ -136,6 +145,35 @@ def json_lines(
             if not isinstance(value, dict):
                 raise NotJsonError(f"{what}: the stream holds a line that is no JSON object: {_excerpt(line)}")
             yield value
+
+
+@contextmanager
+def download(
+    url: str, timeout: float, use_proxy: bool = False
+) -> Iterator[tuple[int | None, Generator[bytes, None, None]]]:
+    """Yield a body's size in bytes (None when the server does not say it) and its pieces.
+
+    timeout is the longest silence in seconds. Nothing of the body is read before its pieces are asked for.
+    """
+    with _opened("GET", url, timeout, None, {}, use_proxy) as answer:
+        length = answer.headers.get("Content-Length", "")
+        yield (int(length) if length.isdigit() else None), _pieces(answer, f"GET {url}", timeout)
+
+
+def _pieces(answer: Any, what: str, timeout: float) -> Generator[bytes, None, None]:
+    while True:
+        with _named(what, timeout):
+            piece = answer.read(PIECE)
+        if not piece:
+            return
+        yield piece
+
+
+def _wait_at_most(answer: Any, seconds: float) -> None:
+    """Change the longest silence of an answer that is being read."""
+    # At its end an answer has let go of its socket. Before that, http.client offers no other way to it.
+    if answer.fp is not None:
+        answer.fp.raw._sock.settimeout(seconds)
 
 
 def _json_body(

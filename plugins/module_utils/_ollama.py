@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import time
-from contextlib import closing, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +16,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
     BadStatusError,
     RefusedError,
+    TimedOutError,
     check_base_url,
     json_lines,
     request,
@@ -39,6 +40,13 @@ CANCELED_PAUSE = 0.5
 
 # Since then answers come from a child of the server, lib/ollama/llama-server, which the server starts for each model.
 LLAMA_SERVER = (0, 30, 0)
+
+# What a pull says before it works on its own disk, however long: on 5 GB and a slow disk, minutes.
+AT_WORK = frozenset(
+    ("verifying sha256 digest", "writing manifest", "removing unused layers", "removing any unused layers")
+)
+# To wait for no time at all would mean something else to a socket.
+SHORTEST_SILENCE = 0.001
 
 _VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
 
@@ -87,7 +95,11 @@ class LoadedModel:
 
 
 class StallWatch:
-    """Raises StalledError when progress() was not called for the limit, or the deadline has passed."""
+    """Raises StalledError when progress() was not called for the limit, or the deadline has passed.
+
+    Attributes:
+        working: whether the server is at work of which it tells nothing until it is done. Then only the deadline holds.
+    """
 
     def __init__(
         self, stall_timeout: float, timeout: float, what: str, clock: Callable[[], float] = time.monotonic
@@ -97,15 +109,21 @@ class StallWatch:
         self._timeout = timeout
         self._what = what
         self._started = self._last = clock()
+        self.working = False
+
+    def silence(self) -> float:
+        """Return the seconds for which the server may say nothing now."""
+        left = max(self._timeout - (self._clock() - self._started), SHORTEST_SILENCE)
+        return left if self.working else min(self._stall_timeout, left)
 
     def progress(self) -> None:
         self._last = self._clock()
 
     def check(self) -> None:
         now = self._clock()
-        if now - self._started > self._timeout:
+        if now - self._started >= self._timeout:
             raise StalledError(f"{self._what} took longer than {self._timeout:g} s")
-        if now - self._last > self._stall_timeout:
+        if not self.working and now - self._last > self._stall_timeout:
             raise StalledError(f"{self._what} made no progress for {self._stall_timeout:g} s")
 
 
@@ -207,17 +225,25 @@ class Ollama:
             follow_create(lines)
 
     def pull(self, name: str, insecure: bool, stall_timeout: float, timeout: float) -> int:
-        """Pull, and return the bytes that moved."""
+        """Pull, and return the bytes that moved.
+
+        Raises PullError for what the server says, and other GizziErrors where it was this side that ended the pull:
+        the server may then go on, and may install the model.
+        """
         payload = {"model": name, "insecure": insecure, "stream": True}
-        silence = min(stall_timeout, timeout)
         watch = StallWatch(stall_timeout, timeout, "the pull")
-        patience = time.monotonic() + silence
-        while time.monotonic() < patience:
-            with suppress(CanceledError), closing(self._stream("/api/pull", payload, silence)) as lines:
-                return follow_pull(lines, watch)
+        patience = time.monotonic() + watch.silence()
+        while True:
+            try:
+                with closing(self._stream("/api/pull", payload, watch.silence)) as lines:
+                    return follow_pull(lines, watch)
+            except TimedOutError:
+                watch.check()
+                raise
+            except CanceledError:
+                if time.monotonic() >= patience:
+                    raise
             time.sleep(CANCELED_PAUSE)
-        with closing(self._stream("/api/pull", payload, silence)) as lines:
-            return follow_pull(lines, watch)
 
     def load(self, name: ModelName, timeout: float) -> None:
         """Load the model into memory; an empty prompt does just that."""
@@ -228,9 +254,13 @@ class Ollama:
         self._request("POST", "/api/generate", {"model": str(name), "stream": False, "keep_alive": 0})
 
     def answer(self, payload: Mapping[str, Any], timeout: float) -> Mapping[str, Any]:
-        """Answer one prompt as a whole; payload is that of /api/generate."""
+        """Answer one prompt as a whole; payload is that of /api/generate.
+
+        A model that thinks is told not to: it would put even the JSON of a schema into its thoughts.
+        """
+        whole = {**payload, "think": False, "stream": False}
         try:
-            answer = self._request("POST", "/api/generate", {**payload, "stream": False}, timeout).json()
+            answer = self._request("POST", "/api/generate", whole, timeout).json()
         except ValueError:
             answer = None
         if not isinstance(answer, dict):
@@ -241,7 +271,7 @@ class Ollama:
         self, name: ModelName, prompt: str, tokens: int, silence: float
     ) -> Generator[dict[str, Any], None, None]:
         options = {"num_predict": tokens, "temperature": 0}
-        payload = {"model": str(name), "prompt": prompt, "stream": True, "options": options}
+        payload = {"model": str(name), "prompt": prompt, "think": False, "stream": True, "options": options}
         return self._stream("/api/generate", payload, silence)
 
     def _list(self, path: str) -> list[Mapping[str, Any]]:
@@ -259,7 +289,9 @@ class Ollama:
         except (BadStatusError, RefusedError) as error:
             raise self._explained(error) from error
 
-    def _stream(self, path: str, payload: Mapping[str, Any], silence: float) -> Generator[dict[str, Any], None, None]:
+    def _stream(
+        self, path: str, payload: Mapping[str, Any], silence: float | Callable[[], float]
+    ) -> Generator[dict[str, Any], None, None]:
         try:
             yield from json_lines("POST", self.url + path, silence, payload)
         except (BadStatusError, RefusedError) as error:
@@ -270,7 +302,8 @@ class Ollama:
             return RefusedError(
                 f"Nothing listens on {self.url}: is the service running? 'systemctl status ollama' tells."
             )
-        if error.status != 403:
+        # Ollama refuses a Host header without a word, and a model of the cloud with one.
+        if error.status != 403 or "cloud" in error.detail:
             return error
         server = error.response.headers.get("server", "not named")
         return HostRefusedError(
@@ -300,6 +333,9 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
     Errors come as lines under HTTP 200. While a part stalls, Ollama repeats its last line, so only more bytes or a new
     status count as progress. After 30 s of it, Ollama takes the part back and fetches the same bytes again, for ever:
     that counts a few times and no more.
+
+    A layer whose bytes are all there is being written out while its line is repeated. After the last layer the server
+    reads all that came once more, and says nothing until that is done (server/download.go, server/images.go).
     """
     layers: dict[str, _PulledLayer] = {}
     statuses: set[str] = set()
@@ -315,8 +351,10 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
             watch.progress()
         if isinstance(digest, str):
             completed = _number(line, "completed")
-            if layers.setdefault(digest, _PulledLayer(completed)).advances_to(completed):
+            advances = layers.setdefault(digest, _PulledLayer(completed)).advances_to(completed)
+            if advances or completed >= _number(line, "total") > 0:
                 watch.progress()
+        watch.working = status in AT_WORK
         watch.check()
         last_status = status
     if last_status != "success":

@@ -155,6 +155,8 @@ class FakeOllama(FakeServer):
         self.own_parameters: dict[str, Any] = {}
         self.adapters_supported = True
         self.pull_fault = ""
+        # Seconds of silence while a pull verifies.
+        self.verifying = 0.0
         # How many pulls join a download that an earlier client's leaving ends.
         self.canceled_pulls = 0
         self.host_check = False
@@ -312,12 +314,17 @@ class FakeOllama(FakeServer):
         for entry in [*document["layers"], document["config"]]:
             if not self._pull_layer(http, entry["digest"], entry["size"]):
                 return None
-        for status in ("verifying sha256 digest", "writing manifest", "removing unused layers"):
+        http.send_line({"status": "verifying sha256 digest"})
+        self.stopped.wait(self.verifying)
+        for status in ("writing manifest", "removing unused layers"):
             http.send_line({"status": status})
         if self.pull_fault == "ends":
             return http.end_stream()
         verbatim = tuple(map(int, self.version.split("."))) >= (0, 19, 0)
         self.store[name] = offered if verbatim else rewritten(offered)
+        if self.pull_fault == "installs":
+            # It goes on although the client has left.
+            self.stopped.wait(5)
         http.send_line({"status": "success"})
         return http.end_stream()
 

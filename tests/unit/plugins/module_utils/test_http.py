@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from contextlib import closing
+from typing import Any
 
 import pytest
 
@@ -71,6 +72,23 @@ def test_lines_that_are_no_objects() -> None:
         lines = _http.json_lines("POST", other.url, 1, {})
         assert next(lines) == {"a": 1}
         with pytest.raises(_http.NotJsonError, match="<html>"):
+            next(lines)
+
+
+def test_the_longest_silence_is_asked_for_before_each_line() -> None:
+    class Slow(OtherService):
+        def answer(self, http: Any, body: Any) -> None:
+            http.begin_stream()
+            http.send_line({"line": 1})
+            self.stopped.wait(0.3)
+            http.send_line({"line": 2})
+            self.stopped.wait(0.3)
+
+    silence = iter((0.05, 0.05, 5, 0.05))
+    with closing(Slow()) as slow:
+        lines = _http.json_lines("POST", slow.url, lambda: next(silence), {})
+        assert [next(lines)["line"], next(lines)["line"]] == [1, 2]
+        with pytest.raises(_http.TimedOutError, match=r"no answer for 0\.05 s"):
             next(lines)
 
 

@@ -77,6 +77,44 @@ def test_bytes_of_any_layer_are_progress() -> None:
     assert pull([*lines, SUCCESS]) == 100
 
 
+def test_a_layer_that_is_being_written_out_is_no_stall() -> None:
+    assert pull([at("a", 0), *[at("a", 100)] * 20, SUCCESS]) == 100
+    with pytest.raises(StalledError, match="longer than 9 s"):
+        pull([at("a", 0), *[at("a", 100)] * 20, SUCCESS], timeout=9)
+
+
+@pytest.mark.parametrize("status", ["verifying sha256 digest", "writing manifest", "removing unused layers"])
+def test_only_the_whole_limits_work_on_the_servers_own_disk(status: str) -> None:
+    clock = Clock()
+    watch = StallWatch(3, 1000, "the pull", clock)
+
+    def lines() -> Any:
+        assert watch.silence() == 3
+        yield at("a", 100)
+        yield {"status": status}
+        assert watch.silence() == 1000
+        clock.now += 900
+        assert watch.silence() == 100
+        yield at("b", 10)
+        assert watch.silence() == 3
+        clock.now += 4
+        yield at("b", 10)
+
+    with pytest.raises(StalledError, match="no progress for 3 s"):
+        follow_pull(lines(), watch)
+
+
+def test_the_last_silence_ends_with_the_whole() -> None:
+    clock = Clock()
+    watch = StallWatch(3, 10, "the pull", clock)
+    clock.now = 9
+    assert watch.silence() == 1
+    clock.now = 10
+    assert 0 < watch.silence() < 0.01
+    with pytest.raises(StalledError, match="longer than 10 s"):
+        watch.check()
+
+
 def test_limit_of_the_whole() -> None:
     with pytest.raises(StalledError, match="longer than 5 s"):
         pull([at("a", done) for done in range(10)], timeout=5)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Registry
@@ -159,7 +160,7 @@ def test_absent(model: Run, ollama: FakeOllama) -> None:
         ("mismatch", "digest mismatch"),
         ("truncated", "broke off"),
         ("ends", "broke off after 'removing unused layers'"),
-        ("silence", "no answer for 0.4 s"),
+        ("silence", "no progress for 0.4 s"),
         ("repeats", "no progress for 0.4 s"),
         ("500", "the store is read-only"),
     ],
@@ -207,6 +208,26 @@ def test_slow_progress_is_no_stall_but_has_a_limit(model: Run, ollama: FakeOllam
     assert "took longer than 0.2 s" in model(stall_timeout=0.2, timeout=0.2)["msg"]
     # Three layers of a quarter of a second each.
     assert model(stall_timeout=0.2)["changed"] is True
+
+
+def test_verification_may_be_silent_for_longer_than_a_stall(
+    model: Run, ollama: FakeOllama, registry: FakeRegistry
+) -> None:
+    registry.publish("mistral:latest", "one")
+    ollama.verifying = 0.3
+    result = model(stall_timeout=0.1, timeout=0.2)
+    assert "took longer than 0.2 s" in result["msg"]
+    ollama.store.clear()
+    assert model(stall_timeout=0.1)["changed"] is True
+
+
+def test_a_cloud_that_is_off_is_no_matter_of_the_host_header(ollama: FakeOllama) -> None:
+    """As recorded of a real server: it is the only 403 of Ollama's with a text."""
+    refusal = {"error": "ollama cloud is disabled: remote model is unavailable"}
+    ollama.post_generate = lambda http, body: http.send_json(403, refusal)  # type: ignore[method-assign]
+    with pytest.raises(GizziError, match="answered 403: ollama cloud is disabled") as error:
+        Ollama(ollama.url, 1).load(parse_model_name("x:1"), 1)
+    assert "Host" not in str(error.value)
 
 
 def test_registry_that_is_broken(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
