@@ -128,7 +128,7 @@ def test_a_death_is_told_after_a_restart_of_systemds_own() -> None:
 
 
 def test_what_somebody_else_writes_into_the_journal_hides_no_death() -> None:
-    said = '2026-11-22T23:00:00+0000 ollama[812]: [GIN] GET "/systemd[1]: Stopping ollama.service"'
+    said = '2026-11-22T23:00:00+0000 ollama[812]: [GIN] GET "/ systemd[1]: Stopping ollama.service"'
     assert not findings(seen.server() | {"journal": journal(seen.KILLED, said)})["service"]["ok"]
 
 
