@@ -14,14 +14,15 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
+WEIGHTS = "application/vnd.ollama.image.model"
 
 
 def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
-def layer(seed: str, size: int) -> dict[str, Any]:
-    return {"mediaType": "application/x", "digest": f"sha256:{sha256(seed.encode())}", "size": size}
+def layer(seed: str, size: int, media_type: str = "application/x") -> dict[str, Any]:
+    return {"mediaType": media_type, "digest": f"sha256:{sha256(seed.encode())}", "size": size}
 
 
 def manifest(seed: str, size: int = 1000) -> bytes:
@@ -30,7 +31,7 @@ def manifest(seed: str, size: int = 1000) -> bytes:
         "schemaVersion": 2,
         "mediaType": MEDIA_TYPE,
         "config": layer(f"{seed} config", 10),
-        "layers": [layer(f"{seed} weights", size), layer("licence", 5)],
+        "layers": [layer(f"{seed} weights", size, WEIGHTS), layer("licence", 5)],
     }
     return json.dumps(document, indent=3).encode()
 
@@ -119,6 +120,12 @@ class FakeRegistry(FakeServer):
     def __init__(self) -> None:
         super().__init__()
         self.manifests: dict[str, bytes] = {}
+        # What weights begin with, by the paths of their blobs, and the ranges that were asked of them.
+        self.blobs: dict[str, bytes] = {}
+        self.ranges: list[str | None] = []
+        self.knows_ranges = True
+        # Blobs are elsewhere, as they are at the real registry.
+        self.redirects = False
         self.status = 200
 
     def publish(self, name: str, seed: str, size: int = 1000) -> str:
@@ -133,8 +140,28 @@ class FakeRegistry(FakeServer):
             http.send_json(self.status, {"errors": [{"code": "BROKEN", "message": "the registry is broken"}]})
         elif http.path in self.manifests:
             http.send(200, self.manifests[http.path], Content_Type=MEDIA_TYPE)
+        elif self.redirects and http.path in self.blobs:
+            http.send(307, b"", Location=f"{self.url}/elsewhere{http.path}")
+        elif http.path.removeprefix("/elsewhere") in self.blobs:
+            self.send_blob(http, self.blobs[http.path.removeprefix("/elsewhere")])
         else:
             http.send_json(404, {"errors": [{"code": "MANIFEST_UNKNOWN", "message": "manifest unknown"}]})
+
+    def give_weights(self, name: str, seed: str, content: bytes) -> str:
+        """Let the weights that publish() named begin with this content; return their path."""
+        digest = layer(f"{seed} weights", 0)["digest"]
+        self.blobs[path := f"/v2/library/{name.split(':')[0]}/blobs/{digest}"] = content
+        return path
+
+    def send_blob(self, http: Any, content: bytes) -> None:
+        asked = http.headers.get("Range")
+        self.ranges.append(asked)
+        if not asked or not self.knows_ranges:
+            http.send(200, content)
+            return
+        first, last = map(int, asked.removeprefix("bytes=").split("-"))
+        part = content[first : last + 1]
+        http.send(206, part, Content_Range=f"bytes {first}-{first + len(part) - 1}/{len(content)}")
 
 
 class FakeOllama(FakeServer):
