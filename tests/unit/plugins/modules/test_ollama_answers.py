@@ -1,0 +1,122 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.modules import ollama_answers
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeServer
+from ansible_collections.etrid.gizzi.tests.unit.recorded_ollama import DERIVED, MODEL, THINKER, RecordedOllama
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Run = Callable[..., dict[str, Any]]
+
+DONE = {"response": "Hi", "done": True, "done_reason": "length"}
+CRASHED = "llama-server process no longer running: signal: illegal instruction"
+
+
+class FakeModels(FakeServer):
+    """A server of models, each with the status and the body of its answer; None never answers."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.models: dict[str, tuple[int, Any] | None] = {}
+        self.capabilities: dict[str, list[str]] = {}
+
+    def answer(self, http: Any, body: Any) -> None:
+        if http.path == "/api/tags":
+            http.send_json(200, {"models": [{"name": name, "digest": "0" * 64} for name in self.models]})
+        elif http.path == "/api/show":
+            known = {"capabilities": self.capabilities[body["model"]]} if body["model"] in self.capabilities else {}
+            http.send_json(200, {"details": {}, **known})
+        elif body["model"] not in self.models:
+            http.send_json(404, {"error": f"model '{body['model']}' not found"})
+        else:
+            found = self.models[body["model"]]
+            if found is None:
+                self.stopped.wait(5)
+            else:
+                http.send_json(*found)
+
+    def asked(self) -> list[str]:
+        return [body["model"] for _method, path, body in self.requests if path == "/api/generate"]
+
+
+@pytest.fixture
+def server() -> Iterator[FakeModels]:
+    with closing(FakeModels()) as fake:
+        yield fake
+
+
+@pytest.fixture
+def run(run_module: Callable[..., dict[str, Any]], server: FakeModels) -> Run:
+    return lambda **args: run_module(ollama_answers.main, **{"url": server.url, **args})
+
+
+def test_every_model_is_asked_for_one_token(run: Run, server: FakeModels) -> None:
+    server.models = {"a:1": (200, DONE), "b:latest": (200, {**DONE, "response": ""})}
+    result = run()
+    assert (result["changed"], result["answered"], result["silent"]) == (False, ["a:1", "b:latest"], [])
+    body = next(body for _method, path, body in server.requests if path == "/api/generate")
+    assert (body["think"], body["stream"], body["options"]) == (False, False, {"num_predict": 1})
+    assert body["prompt"]
+
+
+def test_a_silent_model_is_named_with_its_reason(run: Run, server: FakeModels) -> None:
+    server.models = {
+        "good:1": (200, DONE),
+        "crashes:1": (500, {"error": CRASHED}),
+        "hangs:1": None,
+        "broken:1": (200, {"response": "x", "done": False}),
+    }
+    for fail_on in ("silent", "never"):
+        result = run(fail_on=fail_on, timeout=0.1)
+        assert result["answered"] == ["good:1"]
+        reasons = {one["model"]: one["reason"] for one in result["silent"]}
+        assert CRASHED in reasons["crashes:1"]
+        assert reasons["hangs:1"] == "no token came within 0.1 s."
+        assert reasons["broken:1"] == "the server ended its answer before it was done."
+        assert result.get("failed", False) is (fail_on == "silent")
+        assert ("crashes:1 does not answer: " in result.get("msg", "")) is (fail_on == "silent")
+
+
+def test_what_does_not_generate_is_left_out_and_said(run: Run, server: FakeModels) -> None:
+    server.models = {"embeds:1": (501, {"error": "no"}), "says:1": (200, DONE), "old:1": (200, DONE)}
+    server.capabilities = {"embeds:1": ["embedding"], "says:1": ["completion", "tools"]}
+    result = run()
+    assert server.asked() == ["says:1", "old:1"]
+    assert result["skipped"] == [{"model": "embeds:1", "reason": "it does not generate text (embedding)"}]
+
+
+def test_named_models_alone_are_asked(run: Run, server: FakeModels) -> None:
+    server.models = {"a:1": (200, DONE), "b:1": (200, DONE)}
+    result = run(models=["b:1", "gone"])
+    assert result["answered"] == ["b:1"]
+    assert "gone:latest does not answer: " in result["msg"]
+    assert run(models=[])["answered"] == []
+
+
+def test_server_that_cannot_be_asked_is_never_fine(run: Run, server: FakeModels) -> None:
+    server.close()
+    assert "Nothing listens on" in run()["msg"]
+    result = run(fail_on="never")
+    assert (result["answered"], "Nothing listens on" in result["unreachable"]) == ([], True)
+
+
+def test_against_what_a_current_server_answers(run_module: Callable[..., dict[str, Any]]) -> None:
+    with closing(RecordedOllama()) as recorded:
+        result = run_module(
+            ollama_answers.main, url=recorded.url, models=[MODEL, DERIVED, THINKER, "x:1-cloud", "x:local"]
+        )
+        assert result["answered"] == [MODEL, DERIVED, THINKER]
+        assert [one["model"] for one in result["silent"]] == ["x:1-cloud", "x:local"]
+        assert "ollama cloud is disabled" in result["msg"]
+        recorded.state = "gone"
+        assert "not found" in run_module(ollama_answers.main, url=recorded.url, models=[MODEL])["msg"]
