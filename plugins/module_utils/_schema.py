@@ -41,6 +41,11 @@ def check_schema(schema: Any, where: str = "schema") -> None:
         raise GizziError(f"{where}: type is {schema['type']!r}, it must be one of {', '.join(_TYPES)}.")
     if "pattern" in schema:
         check_pattern(schema["pattern"], where)
+        if not (schema["pattern"].startswith("^") and schema["pattern"].endswith("$")):
+            raise GizziError(
+                f"{where}: the pattern {schema['pattern']!r} must begin with ^ and end with $, or Ollama refuses the "
+                "schema."
+            )
     for name, part in schema.get("properties", {}).items():
         check_schema(part, f"{where}.{name}")
     if "items" in schema:

@@ -13,6 +13,7 @@ author:
 description:
   - Asks a model each of O(prompts) with temperature 0 and a fixed seed, and compares the answers with what is known
     about them. It measures and does not judge. A model that fails to answer has failed the prompt, and not the task.
+  - Models that think are asked with C(think) V(false). What one thinks all the same is no answer.
   - Loads the model when it is not in memory, as any question would.
 extends_documentation_fragment:
   - etrid.gizzi.server
@@ -132,6 +133,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._answer import REPEATED, thought_only
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
@@ -209,10 +211,14 @@ def payload_of(model: ModelName, prompt: Mapping[str, Any], seed: int) -> dict[s
     return payload
 
 
-def fault_of(text: str, prompt: Mapping[str, Any]) -> str:
+def fault_of(answer: Mapping[str, Any], prompt: Mapping[str, Any]) -> str:
     """What is wrong with an answer; empty when nothing is."""
+    text = text_of(answer)
+    # Without a stream that is how one ends that Ollama stops.
+    if answer.get("done") is False:
+        return REPEATED
     if not text.strip():
-        return "the answer is empty"
+        return thought_only(prompt["tokens"]) if answer.get("thinking") else "the answer is empty"
     if prompt["pattern"] is not None:
         return "" if re.search(prompt["pattern"], text) else f"it does not match {prompt['pattern']!r}"
     try:
@@ -220,6 +226,11 @@ def fault_of(text: str, prompt: Mapping[str, Any]) -> str:
     except ValueError:
         return "it is not JSON"
     return mistake(value, prompt["schema"])
+
+
+def text_of(answer: Mapping[str, Any]) -> str:
+    """What was answered. What was thought is no answer."""
+    return str(answer.get("response") or "")
 
 
 def measure(server: Ollama, model: ModelName, prompts: list[dict[str, Any]], seed: int, timeout: float) -> Result:
@@ -231,8 +242,7 @@ def measure(server: Ollama, model: ModelName, prompts: list[dict[str, Any]], see
         except GizziError as error:
             fault = f"no answer: {error}"
         else:
-            text = str(answer.get("response") or "")
-            fault = fault_of(text, prompt)
+            text, fault = text_of(answer), fault_of(answer, prompt)
             result.measure(answer)
         result.asked += 1
         if fault:

@@ -17,6 +17,7 @@ description:
     O(min_tokens_per_second).
   - Names the first layer that fails, with a message to act on. A layer that cannot be judged is not healthy.
   - Loads the model when it is not in memory, as any question would.
+  - A model that thinks is asked with C(think) V(false). What one thinks all the same is no answer.
 extends_documentation_fragment:
   - etrid.gizzi.server
   - etrid.gizzi.attributes
@@ -135,8 +136,9 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._answer import BROKEN_OFF, Streamed
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError, TimedOutError
+from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError, BrokenOffError, TimedOutError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     HostRefusedError,
@@ -150,7 +152,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_digest
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
@@ -279,7 +281,8 @@ class Probe:
             self._server.load(name, budget)
         except TimedOutError:
             raise UnhealthyError(
-                f"{name} did not load within {budget:.0f} s: look at the server's journal, and whether the host swaps."
+                f"{name} did not load within {budget:.0f} s: look at 'journalctl --namespace=+ollama -u ollama', and "
+                "whether the host swaps."
             ) from None
         except BadStatusError as error:
             raise UnhealthyError(f"{name} does not load: {error}.") from None
@@ -289,39 +292,24 @@ class Probe:
         budget = self._remaining()
         silence = min(self._wanted.stall_timeout, budget)
         watch = StallWatch(silence, budget, f"{name} is loaded, but its answer")
-        texts: list[str] = []
-        arrivals: list[float] = []
-        final: dict[str, Any] = {}
+        answer = Streamed()
         try:
             with closing(self._server.generate(name, self._wanted.prompt, PROBE_TOKENS, silence)) as lines:
-                for line in lines:
-                    if "error" in line:
-                        raise UnhealthyError(f"{name} failed while it answered: {line['error']}.")
-                    # Reasoning models think first, in a field of its own.
-                    text = str(line.get("response") or "") + str(line.get("thinking") or "")
-                    if text:
-                        texts.append(text)
-                        arrivals.append(time.monotonic())
-                        watch.progress()
-                    watch.check()
-                    if line.get("done"):
-                        final = line
+                answer.read(lines, watch)
         except TimedOutError:
-            so_far = f"after token number {len(texts)}" if texts else "before its first token"
-            raise UnhealthyError(
-                f"{name} loads but stalls: silence for {silence:g} s {so_far}. Look for a starved or stopped runner "
-                "('ps aux | grep ollama', 'systemctl status ollama') and restart the service."
-            ) from None
+            raise UnhealthyError(stalled(name, silence, len(answer.pieces))) from None
         except StalledError as error:
             raise UnhealthyError(f"{error}: the model loads but stalls.") from None
-        if not final:
-            raise UnhealthyError(f"The answer of {name} broke off: the stream ended before it was done.")
-        answer = "".join(texts).strip()
-        if not answer:
-            raise UnhealthyError(f"{name} gave an empty answer.")
-        self.report.answer = answer
-        self._measure(final, arrivals)
-        return f"{name} answered: {answer}"
+        except BrokenOffError:
+            raise UnhealthyError(f"{name}: {BROKEN_OFF}.") from None
+        except BadStatusError as error:
+            raise UnhealthyError(f"{name} is loaded, but refused the prompt: {error}.") from None
+        fault = answer.fault(PROBE_TOKENS)
+        if fault:
+            raise UnhealthyError(f"{name}: {fault}.")
+        self.report.answer = answer.said.strip()
+        self._measure(answer.final, answer.arrivals)
+        return f"{name} answered: {self.report.answer}"
 
     def speed(self) -> str:
         rate, least = self.report.tokens_per_second, self._wanted.min_tokens_per_second
@@ -346,7 +334,7 @@ class Probe:
             raise UnhealthyError(f"The time for the whole check, {self._wanted.timeout:g} s, is over.")
         return left
 
-    def _measure(self, final: dict[str, Any], arrivals: list[float]) -> None:
+    def _measure(self, final: Mapping[str, Any], arrivals: Sequence[float]) -> None:
         count, nanoseconds = final.get("eval_count"), final.get("eval_duration")
         if isinstance(count, int) and isinstance(nanoseconds, int) and count > 0 and nanoseconds > 0:
             self.report.tokens_per_second = round(count / (nanoseconds / 1e9), 3)
@@ -356,6 +344,16 @@ class Probe:
             tokens = count if isinstance(count, int) and count > 1 else len(arrivals)
             self.report.tokens_per_second = round((tokens - 1) / (arrivals[-1] - arrivals[0]), 3)
             self._rate_source = "timed here, since the server gave no durations"
+
+
+def stalled(name: ModelName, silence: float, pieces: int) -> str:
+    """Say what a silence of so many seconds means: before the first token the server may be busy, and sends nothing."""
+    so_far = f"after token number {pieces}" if pieces else "before its first token"
+    busy = "" if pieces else "The server may be busy with somebody else's answer: then ask again. If it stays so: "
+    return (
+        f"{name} loads but stalls: silence for {silence:g} s {so_far}. {busy}Look for a starved or stopped runner "
+        "('ps aux | grep -e llama-server -e ollama', 'systemctl status ollama') and restart the service."
+    )
 
 
 def wanted_health(module: AnsibleModule) -> Wanted:

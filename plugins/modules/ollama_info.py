@@ -17,6 +17,11 @@ extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
   - etrid.gizzi.attributes.actiongroup_ollama
+options:
+  models_dir:
+    description:
+      - The folder of the server's models, on the managed host. Then RV(models[].layers) tells what each consists of.
+    type: path
 seealso:
   - module: etrid.gizzi.ollama_health
   - module: etrid.gizzi.ollama_model
@@ -66,9 +71,26 @@ models:
       description: The format of the weights, V("") when the server does not tell.
       type: str
       sample: Q4_K_M
+    loaded:
+      description:
+        - Whether its weights are in memory; listed, under whatever name, and held by a process of the unit
+          C(ollama.service) (C(llama-server), before Ollama 0.30 C(ollama runner)). Models that are made from one
+          another share their weights.
+        - V(null) where they are listed and that unit's processes cannot be seen, as with a server on another host. The
+          server goes on listing a model whose process was killed.
+      type: bool
+    layers:
+      description:
+        - The digests of the config and then of the layers, in order. Equal layers are the same model, whatever its
+          manifest's digest.
+        - V(null) without O(models_dir), and where that folder does not have the model with all its layers, or cannot be
+          read.
+      type: list
+      elements: str
 loaded:
   description:
-    - The models in memory. Their digests are those of the weights that answer now, which a pull does not exchange.
+    - The models that the server lists as loaded, by the names that loaded them; RV(models[].loaded) tells which are in
+      memory. Their digests are those of the weights that answer now, which a pull does not exchange.
   returned: success
   type: list
   elements: dict
@@ -93,11 +115,35 @@ loaded:
 """
 
 from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
+from ansible_collections.etrid.gizzi.plugins.module_utils._weights import Memory
+
+if TYPE_CHECKING:
+    from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Model
+
+
+def described(model: Model, memory: Memory, models_dir: str | None) -> dict[str, Any]:
+    """Return a model with whether it is loaded, and with its layers where the store can be read."""
+    return {**asdict(model), "loaded": memory.is_loaded(model), "layers": layers_of(model, models_dir)}
+
+
+def layers_of(model: Model, models_dir: str | None) -> list[str] | None:
+    """Return the content of a model in the store, None where that cannot be read."""
+    if not models_dir:
+        return None
+    try:
+        manifest = Store(Path(models_dir)).manifest(parse_model_name(model.name))
+    except GizziError:
+        return None
+    return list(manifest.content) if manifest else None
 
 
 def main() -> None:
@@ -105,19 +151,25 @@ def main() -> None:
         argument_spec={
             "url": {"type": "str", "default": "http://127.0.0.1:11434"},
             "request_timeout": {"type": "float", "default": 10},
+            "models_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )
     try:
         server = Ollama(module.params["url"], module.params["request_timeout"])
-        version, models, loaded = server.version(), server.models(), server.loaded()
+        version, memory = server.version(), Memory(server)
+        memory.look()
+        models = [
+            described(model, memory, module.params["models_dir"])
+            for model in sorted(memory.models, key=lambda model: model.name)
+        ]
     except GizziError as error:
         module.fail_json(msg=str(error))
     module.exit_json(
         changed=False,
         version=version,
-        models=[asdict(model) for model in sorted(models, key=lambda model: model.name)],
-        loaded=[asdict(model) for model in sorted(loaded, key=lambda model: model.name)],
+        models=models,
+        loaded=[asdict(model) for model in sorted(memory.entries, key=lambda model: model.name)],
     )
 
 

@@ -59,6 +59,7 @@ def test_asks_the_same_every_time(golden: Run, ollama: FakeOllama) -> None:
         "system": "Be short.",
         "format": SCHEMA,
         "options": {"temperature": 0, "seed": 5, "num_predict": 7},
+        "think": False,
         "stream": False,
     }
 

@@ -178,9 +178,17 @@ def test_answers_that_are_none(health: Run, ollama: FakeOllama, lines: list[Any]
     assert reason in failed_at(health(), "answers")
 
 
-def test_thinking_is_an_answer(health: Run, ollama: FakeOllama) -> None:
+def test_thinking_is_no_answer(health: Run, ollama: FakeOllama) -> None:
+    """Some models do not heed that they are told not to think."""
     ollama.generate_lines = [{"thinking": "Hm, Paris"}, {"response": "", "done": True}]
-    assert health()["answer"] == "Hm, Paris"
+    result = health()
+    assert "it only thought and answered nothing within 16 tokens" in failed_at(result, "answers")
+    assert result["answer"] is None
+
+
+def test_an_answer_after_thoughts_is_one(health: Run, ollama: FakeOllama) -> None:
+    ollama.generate_lines = [{"thinking": "Hm"}, {"response": "Paris"}, {"response": "", "done": True}]
+    assert health()["answer"] == "Paris"
 
 
 def test_too_slow(health: Run) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _weights
+from ansible_collections.etrid.gizzi.plugins.module_utils._runner import Runner
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_loaded
 
 if TYPE_CHECKING:
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     Run = Callable[..., dict[str, Any]]
 
 PENDING = "mistral:latest.gizzi-pending"
+W1, W2 = "a1" * 32, "b2" * 32
 
 
 @pytest.fixture
@@ -85,6 +88,85 @@ def test_older_weights_that_stay_are_told(loaded: Run, ollama: FakeOllama) -> No
     message = loaded(timeout=1)["msg"]
     assert old[:12] in message
     assert new[:12] in message
+
+
+@pytest.fixture
+def alive(monkeypatch: pytest.MonkeyPatch) -> list[Runner]:
+    """The processes that hold weights beside the server, one to begin with."""
+    runners = [Runner(7, frozenset())]
+    monkeypatch.setattr(_weights, "runners_behind", lambda _url: runners)
+    return runners
+
+
+def test_weights_that_another_model_has_loaded_are_loaded(loaded: Run, ollama: FakeOllama, alive: list[Runner]) -> None:
+    base = ollama.have_content("base:1", weights=[W1])
+    made = ollama.have_content("made:1", weights=[W1], system="Be brief.")
+    ollama.loaded = [{"name": "base:1", "digest": base}]
+    result = loaded(name="made:1", unload=["base:1"])
+    assert (result["changed"], result["digest"], result["digests_before"], result["alive"]) == (
+        False,
+        made,
+        [base],
+        True,
+    )
+    assert ollama.paths("/api/generate") == []
+
+
+def test_other_weights_are_unloaded_under_whatever_name(loaded: Run, ollama: FakeOllama, alive: list[Runner]) -> None:
+    old = ollama.have_content(PENDING, weights=[W1])
+    new = ollama.have_content("mistral:latest", weights=[W2])
+    ollama.loaded = [{"name": "mistral:latest", "digest": old}]
+    assert loaded(unload=[PENDING])["changed"] is True
+    assert in_memory(ollama) == {"mistral:latest": new}
+
+
+def test_a_new_manifest_of_the_same_weights_loads_nothing(loaded: Run, ollama: FakeOllama, alive: list[Runner]) -> None:
+    old = ollama.have_content(PENDING, weights=[W1], system="Older.")
+    ollama.have_content("mistral:latest", weights=[W1], system="Newer.")
+    ollama.loaded = [{"name": "mistral:latest", "digest": old}]
+    assert loaded(unload=[PENDING])["changed"] is False
+
+
+def test_one_that_is_listed_and_was_killed_is_loaded_anew(
+    loaded: Run, ollama: FakeOllama, alive: list[Runner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest = ollama.have_content("mistral:latest", weights=[W1])
+    ollama.loaded = [{"name": "mistral:latest", "digest": digest}]
+    alive.clear()
+    load = ollama.post_generate
+    monkeypatch.setattr(
+        ollama, "post_generate", lambda http, body: (alive.append(Runner(8, frozenset())), load(http, body))
+    )
+    result = loaded()
+    assert (result["changed"], result["alive"]) == (True, True)
+    assert loaded()["changed"] is False
+
+
+def test_a_process_that_does_not_stay_is_told(loaded: Run, ollama: FakeOllama, alive: list[Runner]) -> None:
+    ollama.have_content("mistral:latest", weights=[W1])
+    alive.clear()
+    message = loaded(timeout=0.5)["msg"]
+    assert "no process holds it" in message
+    assert "journalctl --namespace=+ollama" in message
+
+
+def test_without_a_view_of_the_processes_the_list_decides_and_that_is_said(loaded: Run, ollama: FakeOllama) -> None:
+    digest = ollama.have("mistral:latest", "new")
+    ollama.loaded = [{"name": "mistral:latest", "digest": digest}]
+    result = loaded()
+    assert (result["changed"], result["alive"]) == (False, None)
+
+
+def test_what_was_loaded_from_a_damaged_file_is_loaded_anew(
+    loaded: Run, ollama: FakeOllama, alive: list[Runner]
+) -> None:
+    base = ollama.have_content("base:1", weights=[W1])
+    made = ollama.have_content("made:1", weights=[W1], system="Be brief.")
+    ollama.loaded = [{"name": "base:1", "digest": base}]
+    assert loaded(name="made:1", anew=True)["changed"] is True
+    assert in_memory(ollama) == {"made:1": made}
+    sent = [(body["model"], body.get("keep_alive")) for _method, path, body in ollama.requests if "generate" in path]
+    assert sent == [("made:1", 0), ("base:1", 0), ("made:1", None)]
 
 
 def test_a_model_that_is_not_there_cannot_be_loaded(loaded: Run) -> None:

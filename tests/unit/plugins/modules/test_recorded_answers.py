@@ -1,0 +1,213 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the modules that ask and look make of a current server's own answers."""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.module_utils import _weights
+from ansible_collections.etrid.gizzi.plugins.module_utils._runner import Runner
+from ansible_collections.etrid.gizzi.plugins.modules import ollama_golden, ollama_health, ollama_info, ollama_loaded
+from ansible_collections.etrid.gizzi.tests.unit.recorded_ollama import DERIVED, MODEL, THINKER, RecordedOllama
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    Run = Callable[..., dict[str, Any]]
+
+SCHEMA = {"type": "object", "properties": {"status": {"type": "string", "enum": ["OK", "ISSUE_DETECTED"]}}}
+BY_SCHEMA = {"prompt": "All is well.", "schema": SCHEMA}
+BY_PATTERN = {"prompt": "Hi", "pattern": "[Hh]ello"}
+
+
+@pytest.fixture
+def recorded(monkeypatch: pytest.MonkeyPatch) -> Iterator[RecordedOllama]:
+    monkeypatch.setattr(_weights, "runners_behind", lambda _url: [Runner(7, frozenset())])
+    with closing(RecordedOllama()) as server:
+        yield server
+
+
+@pytest.fixture
+def health(run_module: Run, recorded: RecordedOllama) -> Run:
+    def run(model: str = MODEL, **args: Any) -> dict[str, Any]:
+        return run_module(ollama_health.main, **{"url": recorded.url, "model": model, "timeout": 5, **args})
+
+    return run
+
+
+@pytest.fixture
+def golden(run_module: Run, recorded: RecordedOllama) -> Run:
+    def run(prompt: dict[str, Any], model: str = DERIVED, **args: Any) -> dict[str, Any]:
+        return run_module(ollama_golden.main, url=recorded.url, model=model, prompts=[prompt], **args)
+
+    return run
+
+
+def reason(result: dict[str, Any]) -> str:
+    (failure,) = result["failures"]
+    return str(failure["reason"])
+
+
+class TestHealth:
+    def test_a_model_that_answers(self, health: Run, recorded: RecordedOllama) -> None:
+        result = health(min_tokens_per_second=0.1)
+        assert result["healthy"] is True
+        assert result["answer"].startswith("The capital")
+        assert recorded.played == ["version", "tags", "load", "generate, streamed"]
+
+    def test_a_model_that_thinks_is_told_not_to(self, health: Run, recorded: RecordedOllama) -> None:
+        assert health(THINKER)["healthy"] is True
+        assert recorded.requests[-1][2]["think"] is False
+
+    def test_one_that_thinks_all_the_same_has_not_answered(
+        self, health: Run, recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recorded, "_generate_name", lambda body: thoughts(body))
+        result = health(THINKER)
+        assert (result["failed_layer"], result["answer"]) == ("answers", None)
+        assert "only thought" in result["msg"]
+        assert "more tokens" in result["msg"]
+
+    def test_a_model_that_repeats_one_token(self, health: Run, recorded: RecordedOllama) -> None:
+        recorded.state = "repeats"
+        result = health()
+        assert result["failed_layer"] == "answers"
+        assert "repeated one token" in result["msg"]
+        assert "broke off" not in result["msg"]
+        assert "restart" not in result["msg"]
+
+    def test_an_answer_that_is_cut_off(self, health: Run, recorded: RecordedOllama) -> None:
+        recorded.state = "cut"
+        result = health()
+        assert result["failed_layer"] == "answers"
+        assert "broke off" in result["msg"]
+        assert "journalctl --namespace=+ollama" in result["msg"]
+
+    def test_a_busy_server(self, health: Run, recorded: RecordedOllama) -> None:
+        recorded.state = "busy"
+        result = health(stall_timeout=0.2)
+        assert result["failed_layer"] == "answers"
+        assert "before its first token" in result["msg"]
+        assert "busy" in result["msg"]
+
+    def test_a_model_that_has_gone_since_it_was_listed(self, health: Run, recorded: RecordedOllama) -> None:
+        recorded.state = "gone"
+        result = health()
+        assert result["failed_layer"] == "loads"
+        assert "not found" in result["msg"]
+
+    def test_a_model_of_the_cloud(self, health: Run) -> None:
+        result = health("x:cloud")
+        assert result["failed_layer"] == "loads"
+        assert "ollama cloud is disabled" in result["msg"]
+        assert "Host header" not in result["msg"]
+
+    def test_a_name_that_never_answers(self, health: Run) -> None:
+        assert health("x:local")["failed_layer"] == "loads"
+
+    def test_a_prompt_that_is_refused(self, health: Run, recorded: RecordedOllama, monkeypatch: Any) -> None:
+        usual = recorded._generate_name
+        monkeypatch.setattr(
+            recorded, "_generate_name", lambda body: "too long, truncate false" if body.get("prompt") else usual(body)
+        )
+        result = health()
+        assert result["failed_layer"] == "answers"
+        assert "refused the prompt" in result["msg"]
+        assert "6399 tokens" in result["msg"]
+
+
+def thoughts(body: dict[str, Any]) -> str:
+    """The recording of a model that thinks whatever it is told."""
+    if not body.get("prompt"):
+        return "load"
+    if body["stream"]:
+        return "thinks, think unset, streamed"
+    return "thinks, think unset, with a schema: the JSON is in thinking" if "format" in body else "thinks, think unset"
+
+
+class TestGolden:
+    def test_a_good_answer(self, golden: Run) -> None:
+        result = golden(BY_PATTERN)
+        assert (result["pass_rate"], result["failures"]) == (1, [])
+        assert result["tokens_per_second"] > 0
+
+    def test_a_model_that_thinks_puts_its_json_into_the_answer(self, golden: Run, recorded: RecordedOllama) -> None:
+        assert golden(BY_SCHEMA, THINKER)["pass_rate"] == 1
+        assert recorded.played == ["thinks, think false, with a schema"]
+
+    @pytest.mark.parametrize("prompt", [BY_PATTERN, BY_SCHEMA])
+    def test_one_that_thinks_all_the_same_has_not_answered(
+        self, golden: Run, recorded: RecordedOllama, prompt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(recorded, "_generate_name", lambda body: thoughts(body))
+        result = golden({**prompt, "tokens": 60}, THINKER)
+        assert result["pass_rate"] == 0
+        assert "only thought and answered nothing within 60 tokens" in reason(result)
+
+    def test_a_model_that_repeats_one_token(self, golden: Run, recorded: RecordedOllama) -> None:
+        """What came until then might even match."""
+        recorded.state = "repeats"
+        assert "repeated one token" in reason(golden({"prompt": "Hi", "pattern": "urgency"}))
+
+    def test_a_busy_server(self, golden: Run, recorded: RecordedOllama) -> None:
+        recorded.state = "busy"
+        assert "no answer for 0.2 s" in reason(golden(BY_PATTERN, timeout=0.2))
+
+    def test_an_answer_that_is_cut_off(self, golden: Run, recorded: RecordedOllama) -> None:
+        recorded.state = "cut"
+        assert reason(golden(BY_PATTERN)).startswith("no answer: ")
+
+    def test_a_model_that_is_gone(self, golden: Run, recorded: RecordedOllama) -> None:
+        recorded.state = "gone"
+        assert "not found" in reason(golden(BY_PATTERN))
+
+    def test_a_model_of_the_cloud(self, golden: Run) -> None:
+        assert "ollama cloud is disabled" in reason(golden(BY_PATTERN, "x:cloud"))
+
+    def test_a_schema_that_the_server_would_refuse_is_refused_before(
+        self, golden: Run, recorded: RecordedOllama
+    ) -> None:
+        schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "abc"}}}
+        assert "must begin with ^ and end with $" in golden({"prompt": "Hi", "schema": schema})["msg"]
+        assert recorded.played == []
+
+
+class TestLoaded:
+    @pytest.mark.parametrize("name", [MODEL, DERIVED, THINKER])
+    def test_models_that_share_weights_are_loaded_together(
+        self, run_module: Run, recorded: RecordedOllama, name: str
+    ) -> None:
+        result = run_module(ollama_loaded.main, url=recorded.url, name=name)
+        assert (result["changed"], result["alive"]) == (False, True)
+        assert "load" not in recorded.played
+
+    def test_one_whose_process_was_killed_is_loaded_anew(
+        self, run_module: Run, recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(ollama_loaded, "PATIENCE", 0)
+        monkeypatch.setattr(
+            _weights, "runners_behind", lambda _url: [Runner(8, frozenset())] if "load" in recorded.played else []
+        )
+        result = run_module(ollama_loaded.main, url=recorded.url, name=DERIVED)
+        assert (result["changed"], result["alive"]) == (True, True)
+
+    def test_a_name_that_never_loads(self, run_module: Run, recorded: RecordedOllama, monkeypatch: Any) -> None:
+        recorded.state = "gone"
+        monkeypatch.setattr(_weights, "runners_behind", lambda _url: [])
+        monkeypatch.setattr(ollama_loaded, "PATIENCE", 0)
+        assert "not found" in run_module(ollama_loaded.main, url=recorded.url, name=MODEL)["msg"]
+
+
+class TestInfo:
+    def test_all_that_share_the_weights_are_loaded(self, run_module: Run, recorded: RecordedOllama) -> None:
+        result = run_module(ollama_info.main, url=recorded.url)
+        assert result["version"] == "0.33.0"
+        assert [model["name"] for model in result["loaded"]] == [MODEL]
+        assert len(result["models"]) == 10
+        assert all(model["loaded"] for model in result["models"])
