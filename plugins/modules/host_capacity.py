@@ -13,10 +13,15 @@ author:
 description:
   - Compares the memory, CPUs, disk and port of the managed host with what the named models need, before anything
     is installed.
-  - The figures of C(llama3.1:8b), C(phi3:mini), C(mistral) and C(llama3.1:70b) are built in. The size of any other
-    model is taken from the store, or from its manifest at O(registry), and its memory is estimated as 1.2 times
-    that size and half a gigabyte.
+  - What must fit into memory is the sum of a model's weights, its context, the prompt cache, one saved prompt of a
+    full context (since Ollama 0.30 the runner keeps one, whatever the limit of its cache), and half a gigabyte for
+    the runner itself. It must not be more than what Ollama may take, O(memory_max), nor than the host's memory
+    without O(reserved_memory).
   - Memory is judged by the largest model alone, since Ollama unloads one model for another.
+  - What a token of context takes is read from the header of the weights, in the store or at O(registry), which is
+    asked for their first megabyte. The figures of C(llama3.1:8b), C(phi3:mini), C(mistral) and C(llama3.1:70b) are
+    built in, with the least memory that they need by experience.
+  - A name that Ollama stores and never answers for, with tag C(local), C(cloud) or C(…-cloud), is refused.
   - Limits of the cgroup in which the task runs, and of all above it, apply to memory and CPUs. Both cgroup versions
     are understood.
   - A fact that cannot be read is a failed check.
@@ -76,7 +81,7 @@ options:
     type: int
     default: 2
   registry:
-    description: Base URL of the registry that is asked for the size of a model which is neither known nor stored.
+    description: Base URL of the registry that is asked about a model which is neither built in nor stored.
     type: str
     default: https://registry.ollama.ai
   fail_on:
@@ -159,164 +164,18 @@ facts:
       type: str
 """
 
-from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
+from ansible_collections.etrid.gizzi.plugins.module_utils._capacity_checks import Terms, survey
+from ansible_collections.etrid.gizzi.plugins.module_utils._demand import demand_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, Registry, registry_at
+from ansible_collections.etrid.gizzi.plugins.module_utils._memory import parse_limit, parse_settings
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_servable_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, registry_at
 from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
-from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
-
-if TYPE_CHECKING:
-    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
-
-GB = 1_000_000_000
-REGISTRY_TIMEOUT = 10
-
-
-@dataclass(frozen=True)
-class Needs:
-    disk: int
-    memory: int
-
-
-CATALOGUE = {
-    "llama3.1:8b": Needs(disk=4_700_000_000, memory=8 * GB),
-    "phi3:mini": Needs(disk=2_200_000_000, memory=4 * GB),
-    "mistral:latest": Needs(disk=4_100_000_000, memory=8 * GB),
-    "llama3.1:70b": Needs(disk=40 * GB, memory=64 * GB),
-}
-
-
-@dataclass(frozen=True)
-class Demand:
-    """What all models need together, or why that is not known."""
-
-    disk: int
-    memory: int
-    largest: str
-    unknown: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Check:
-    name: str
-    ok: bool
-    required: int | None
-    available: int | str | None
-    unit: str
-    message: str
-
-
-def needs_of(name: ModelName, store: Store, registry: Registry) -> Needs:
-    """Figures of one model. Disk is what is still to be written."""
-    known = CATALOGUE.get(str(name).lower())
-    stored = store.manifest(name)
-    if stored:
-        return Needs(0, known.memory if known else estimated_memory(stored.size))
-    if known:
-        return known
-    source = registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}")
-    manifest = source.manifest(name, REGISTRY_TIMEOUT)
-    return Needs(store.missing_bytes(manifest), estimated_memory(manifest.size))
-
-
-def estimated_memory(size: int) -> int:
-    """The weights, a fifth of them for context and buffers, and the runner itself."""
-    return size * 6 // 5 + GB // 2
-
-
-def demand_of(names: list[ModelName], store: Store, registry: Registry) -> Demand:
-    disk, memory, largest = 0, 0, ""
-    unknown = []
-    for name in {name.full.lower(): name for name in names}.values():
-        try:
-            needs = needs_of(name, store, registry)
-        except GizziError as error:
-            unknown.append(str(error))
-            continue
-        disk += needs.disk
-        if needs.memory > memory:
-            memory, largest = needs.memory, str(name)
-    return Demand(disk, memory, largest, tuple(unknown))
-
-
-def check_amount(
-    name: str, required: int, available: int | None, unit: str, purpose: str, remedy: str, unknown: str = ""
-) -> Check:
-    def human(amount: int) -> str:
-        return human_bytes(amount) if unit == "bytes" else f"{amount} {unit}"
-
-    if available is None:
-        return Check(name, False, required, None, unit, f"What the host has is unknown; {human(required)} {purpose}.")
-    if unknown:
-        return Check(name, False, None, available, unit, f"{human(available)} there, the need is unknown: {unknown}")
-    figures = f"{human(required)} {purpose}, {human(available)} there"
-    ok = available >= required
-    return Check(name, ok, required, available, unit, f"{figures}." if ok else f"{figures}: {remedy}.")
-
-
-def check_port(host: Host, port: int) -> Check:
-    try:
-        holder = host.listener(port)
-    except (OSError, ValueError, IndexError) as error:
-        return Check("port", False, port, None, "port", f"Whether port {port} is free is unknown: {error}.")
-    if holder is None:
-        return Check("port", True, port, None, "port", f"Port {port} is free.")
-    if holder.is_ollama:
-        return Check("port", True, port, str(holder), "port", f"Port {port} is held by {holder}.")
-    remedy = "stop it, or choose another port" if holder.pid else "run as root to see who it is"
-    return Check("port", False, port, str(holder), "port", f"Port {port} is held by {holder}: {remedy}.")
-
-
-def survey(
-    host: Host, store: Store, demand: Demand, port: int, min_cpus: int, reserved_memory: int, reserved_disk: int
-) -> tuple[list[Check], dict[str, int | str | None]]:
-    facts: dict[str, int | str | None] = {"models_dir": str(store.existing_parent())}
-    total = facts["memory_total"] = host.memory_total()
-    available = facts["memory_available"] = host.memory_available()
-    cpus = facts["cpus"] = host.cpus()
-    free = facts["disk_free"] = store.free_bytes()
-    model = demand.largest or "no model"
-    unsized = "see the disk." if demand.unknown else ""
-    checks = [
-        check_amount(
-            "memory_total",
-            demand.memory + reserved_memory,
-            total,
-            "bytes",
-            f"of memory needed ({model} {human_bytes(demand.memory)}, rest of the host {human_bytes(reserved_memory)})",
-            "choose a smaller model, such as phi3:mini, or a host with more memory",
-            unsized,
-        ),
-        check_amount(
-            "memory_available",
-            demand.memory,
-            available,
-            "bytes",
-            f"of unused memory needed for {model}",
-            "stop what uses it, or choose a smaller model",
-            unsized,
-        ),
-        check_amount("cpus", min_cpus, cpus, "cpus", "needed", "use a host with more, or raise the CPU quota"),
-        check_amount(
-            "disk",
-            demand.disk + reserved_disk,
-            free,
-            "bytes",
-            f"needed under {store.path} (models to pull {human_bytes(demand.disk)}, "
-            f"to stay free {human_bytes(reserved_disk)})",
-            "free some space, or keep the models on a larger disk",
-            " ".join(demand.unknown),
-        ),
-        check_port(host, port),
-    ]
-    return checks, facts
 
 
 def main() -> None:
@@ -340,28 +199,18 @@ def main() -> None:
     params = module.params
     store = Store(Path(params["models_dir"]))
     try:
-        names = [parse_model_name(name) for name in params["models"]]
-        demand = demand_of(names, store, registry_at(params["registry"]))
+        names = [parse_servable_name(name) for name in params["models"]]
+        settings = parse_settings(params["context_length"], params["prompt_cache"], params["version"])
+        limit = parse_limit(params["memory_max"])
+        demand = demand_of(names, store, registry_at(params["registry"]), settings)
     except GizziError as error:
         module.fail_json(msg=str(error))
-    checks, facts = survey(
-        Host(),
-        store,
-        demand,
-        params["port"],
-        params["min_cpus"],
-        params["reserved_memory"],
-        params["reserved_disk"],
-    )
-    failed = [check for check in checks if not check.ok]
-    result = {
-        "changed": False,
-        "sufficient": not failed,
-        "checks": [asdict(check) for check in checks],
-        "facts": facts,
-    }
-    if failed and params["fail_on"] == "insufficient":
-        reasons = " ".join(f"{check.name}: {check.message}" for check in failed)
+    terms = Terms(params["reserved_memory"], params["reserved_disk"], limit, params["min_cpus"], params["port"])
+    result = survey(Host(), store, demand, terms)
+    for warning in demand.cut:
+        module.warn(warning)
+    if not result["sufficient"] and params["fail_on"] == "insufficient":
+        reasons = " ".join(f"{check['name']}: {check['message']}" for check in result["checks"] if not check["ok"])
         module.fail_json(msg=f"This host does not suffice. {reasons}", **result)
     module.exit_json(**result)
 
