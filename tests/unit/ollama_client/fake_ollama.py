@@ -12,6 +12,8 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
+from ansible_collections.etrid.gizzi.tests.unit.recorded_ollama import recordings
+
 MODEL = "llama3.1:8b"
 
 
@@ -187,6 +189,37 @@ def error_in_stream(handler: Handler) -> None:
     handler.line(model=handler.body["model"], response="HEALTHY", done=False)
     handler.line(error="an error was encountered while running the model: CUDA error")
     handler.end()
+
+
+def pieces(*texts: str, error: str | None = None) -> Behaviour:
+    """These pieces and a clean end without the last line, or an error in its place."""
+
+    def behave(handler: Handler) -> None:
+        handler.begin()
+        for text in texts:
+            handler.line(model=handler.body["model"], response=text, done=False)
+        if error:
+            handler.line(error=error)
+        handler.end()
+
+    return behave
+
+
+def recorded(name: str) -> Behaviour:
+    """What a current Ollama answered, as if about the model that is asked for."""
+    played = recordings()[name]
+
+    def behave(handler: Handler) -> None:
+        lines = [json.loads(line) for line in played["answer"]]
+        if played["status"] != 200:
+            handler.reply(played["status"], json.dumps(lines[0]).encode())
+            return
+        handler.begin()
+        for line in lines:
+            handler.line(**line | {"model": handler.body["model"]})
+        handler.end()
+
+    return behave
 
 
 html = status(200, b"<!doctype html><title>Welcome to nginx!</title><p>HEALTHY", "text/html")

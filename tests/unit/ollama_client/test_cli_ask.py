@@ -48,6 +48,30 @@ def test_an_error_is_a_status_and_never_an_answer(serve: Serve, settings: MakeSe
     assert json.loads(result.stdout)["error"]["type"] == "ServerError"
 
 
+@pytest.mark.parametrize(
+    ("name", "kind", "told"),
+    [
+        ("too long, truncate false", "PromptError", "the prompt has 6399 tokens, and the context 4096 (after 0."),
+        ("cloud name under OLLAMA_NO_CLOUD=1", "PromptError", "it does not pass prompts on: ollama cloud is disabled"),
+        ("thinks, think unset, streamed", "OnlyThoughtError", "the model llama3.1:8b only thought; the answer is"),
+        ("repeats one token: the stream ends without done", "RepeatedError", "the model repeated itself until Ollama"),
+    ],
+)
+def test_what_no_server_would_answer_is_one_line(
+    serve: Serve, settings: MakeSettings, name: str, kind: str, told: str
+) -> None:
+    configure(settings(serve(fake_ollama.recorded(name))))
+    result = gizzi("ask", "Is it?")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"gizzi: server1: {told}")
+    assert result.stderr.count("\n") == 1
+    result = gizzi("ask", "Is it?", "--json")
+    assert result.exit_code == 1
+    shown = json.loads(result.stdout)["error"]
+    assert (shown["type"], shown["endpoint"]) == (kind, "server1")
+    assert shown["hint"]
+
+
 def test_an_answer_that_breaks_off_is_a_failure(serve: Serve, settings: MakeSettings) -> None:
     configure(settings(serve(fake_ollama.cut)))
     result = gizzi("ask", "Is it?")

@@ -97,6 +97,11 @@ def test_nothing_to_ask_is_an_error(client: MakeClient) -> None:
         client().query("  \n")
 
 
+def test_instructions_that_take_all_the_room_are_an_error(client: MakeClient) -> None:
+    with pytest.raises(errors.PromptError, match="the instructions leave no room"):
+        client().query("Is it?", "be brief " * 2000)
+
+
 def test_the_same_question_is_asked_once(serve: Serve, client: MakeClient) -> None:
     server = serve(say("yes"))
     one = client(server)

@@ -21,6 +21,8 @@ def config() -> Path:
 def test_defaults() -> None:
     settings = load()
     assert (settings.model, settings.cache.seconds) == ("llama3.1:8b", 45)
+    # The server's: role ollama's ollama_context_length.
+    assert settings.prompt.context_tokens == 4096
     assert [one.address for one in settings.endpoints] == ["http://127.0.0.1:11434"]
     # Long enough for a CPU to load a model.
     assert settings.deadlines.first_token >= 120 <= settings.deadlines.total
@@ -67,6 +69,7 @@ def test_who_may_not_read_them_is_told_what_to_do(config: Path, monkeypatch: pyt
         ("[deadlines]\ntotal = 0\n", "deadlines.total"),
         ('[failover]\nwhen_busy = "panic"\n', "failover.when_busy"),
         ("[claude]\nbudget = -1\n", "claude.budget"),
+        ("[prompt]\ncontext_tokens = 512\n", "prompt: .*context_tokens is 512, and answer_tokens is 768: 128 at least"),
         ('[node]\nunit = "a b"\n', "node.unit"),
         ("model = \n", "Invalid value"),
     ],

@@ -115,6 +115,18 @@ def unreadable_cache(settings: Settings, patch: pytest.MonkeyPatch) -> None:
     settings.cache.folder.write_text("HEALTHY")
 
 
+REPEATS = fake_ollama.recorded("repeats one token: the stream ends without done")
+REPEATED = b'{"error": "prediction aborted, token repeat limit reached"}'
+REPEATS_AND_SAYS_SO = fake_ollama.pieces("HEALTHY", error="prediction aborted, token repeat limit reached")
+
+
+def thought(handler: fake_ollama.Handler) -> None:
+    handler.begin()
+    handler.line(model=handler.body["model"], response="", thinking=json.dumps(HEALTHY), done=False)
+    handler.line(model=handler.body["model"], response="", done=True, done_reason="stop")
+    handler.end()
+
+
 OFF_SCHEMA = say('{"health": "HEALTHY", "confidence": 1, "summary": "all well", "actions": []}')
 DOUBT = say(json.dumps(HEALTHY | {"confidence": 0.1}))
 ISSUE = say(json.dumps(HEALTHY | {"health": "critical"}))
@@ -144,6 +156,23 @@ FAULTS = {
         fake_ollama.status(200, b'{"response": "HEALTHY", "done": true}'), query=errors.NotOllamaError
     ),
     "empty answer": Fault(fake_ollama.empty, query=errors.EmptyAnswerError),
+    "only thoughts": Fault(fake_ollama.recorded("thinks, think unset, streamed"), query=errors.OnlyThoughtError),
+    "HEALTHY in thoughts": Fault(thought, query=errors.OnlyThoughtError),
+    "repeats itself": Fault(REPEATS, query=errors.RepeatedError),
+    "repeats itself, and says so": Fault(REPEATS_AND_SAYS_SO, query=errors.RepeatedError),
+    "repeats itself, without a stream": Fault(fake_ollama.status(500, REPEATED), query=errors.RepeatedError),
+    "prompt too long": Fault(fake_ollama.recorded("too long, truncate false"), query=errors.PromptError),
+    "schema refused": Fault(fake_ollama.recorded("pattern without anchors"), query=errors.PromptError),
+    "format refused": Fault(fake_ollama.recorded("format that is none"), query=errors.PromptError),
+    "option refused": Fault(fake_ollama.recorded("option of the wrong type"), query=errors.PromptError),
+    "a model that cannot": Fault(
+        fake_ollama.recorded("embed with a model that only completes"), query=errors.PromptError
+    ),
+    "name of no model": Fault(fake_ollama.recorded("name that is none"), query=errors.PromptError),
+    "model of the cloud": Fault(fake_ollama.recorded("cloud name under OLLAMA_NO_CLOUD=1"), query=errors.PromptError),
+    "llama-server died": Fault(
+        fake_ollama.status(500, b'{"error": "llama-server process no longer running: -1"}'), query=errors.ServerError
+    ),
     "answer off the schema": Fault(OFF_SCHEMA),
     "plain HEALTHY": Fault(say("HEALTHY")),
     "in doubt": Fault(DOUBT),

@@ -57,7 +57,13 @@ def test_every_error_is_in_the_tree_and_has_a_hint() -> None:
 
 def test_an_error_says_who_when_and_what_to_do() -> None:
     error = errors.SlowError("no token came", endpoint="own", elapsed=12.34)
-    assert str(error).startswith("own: no token came (after 12.3 s). See its load; raise deadlines.first_token")
+    assert str(error).startswith("own: no token came (after 12.3 s). It may be busy with another answer: see its load.")
+
+
+def test_who_is_sent_to_the_journal_sees_all_of_it() -> None:
+    """Ollama writes into a namespace of its own, and did not always."""
+    for kind in (errors.ServerError, errors.CutOffError):
+        assert "(journalctl --namespace=+ollama -u ollama)" in kind.hint
 
 
 def test_it_builds_and_runs_from_the_wheel(tmp_path: Path) -> None:

@@ -10,16 +10,18 @@ from dataclasses import dataclass, field
 from typing import TypeVar
 
 import httpx
-import ollama
 
-from ollama_client import errors
+from ollama_client import errors, fault, wire
 from ollama_client.answer import Answer, Question
-from ollama_client.deadline import Deadline, Pace, retry_after, transport
+from ollama_client.deadline import Deadline, LimitedTransport, Pace, retry_after
 from ollama_client.settings import Deadlines, Endpoint
+from ollama_client.wire import Part
 
-Kind = TypeVar("Kind", bound=errors.OllamaError)
-# Of an error page, so much is told.
-TOLD = 200
+Kind = TypeVar("Kind", bound=errors.PromptError | errors.OllamaError)
+# Ollama stops a model at the piece that is the 31st to equal the one before it, blanks around them aside, and does not
+# send that one: 31 equal ones came, or 30 if they are the first and blank. 0.34.2 waits longer, and says so.
+# https://github.com/ollama/ollama/blob/v0.9.3/llm/server.go (tokenRepeat)
+EQUAL_PIECES = 30
 
 
 @dataclass
@@ -31,17 +33,21 @@ class Attempt:
     deadlines: Deadlines
     whole: Deadline
     _pieces: list[str] = field(default_factory=list)
-    _last: ollama.GenerateResponse | None = None
-    _after: float | None = None
+    _thought: bool = False
+    # The latest piece, and how many equal ones it is the last of. 0: nothing came yet.
+    _latest: str = ""
+    _equal: int = 0
+    _last: Part | None = None
 
     def __iter__(self) -> Iterator[str]:
-        """Ask. Errors: OllamaError, SettingsError."""
+        """Ask. Errors: OllamaError, PromptError, SettingsError."""
         own = Deadline(self.whole.remaining())
         pace = Pace(self.deadlines.first_token, self.deadlines.stall, self.whole)
         with self._typed(own), self._client(pace) as client, closing(self._parts(client)) as parts:
             for part in parts:
                 pace.token()
                 self._check_model(part, own)
+                self._look(part)
                 if part.response:
                     self._pieces.append(part.response)
                     yield part.response
@@ -51,9 +57,9 @@ class Attempt:
                     self._last = part
                     break
         if self._last is None:
-            raise self._cut_off(own)
+            raise self._without_end(own)
         if not "".join(self._pieces).strip():
-            raise self._error(errors.EmptyAnswerError, "the answer is empty", own)
+            raise self._empty(self._last, own)
 
     def answer(self) -> Answer:
         """Return the whole answer, after the last piece."""
@@ -69,97 +75,83 @@ class Attempt:
         )
 
     @contextmanager
-    def _client(self, pace: Pace) -> Iterator[ollama.Client]:
+    def _client(self, pace: Pace) -> Iterator[httpx.Client]:
         # One for each attempt: its connection knows this attempt's deadline. The environment has no say in where a
         # prompt goes or what goes along, and neither has a redirect.
-        headers = self.endpoint.headers()
-        client = ollama.Client(
-            self.endpoint.address,
-            headers=headers,
-            event_hooks={"request": [] if headers else [_without_key], "response": [self._heed]},
-            transport=transport(pace, self.endpoint.tls),
+        with httpx.Client(
+            headers=self.endpoint.headers(),
+            transport=LimitedTransport(pace, self.endpoint.tls),
             timeout=httpx.Timeout(None, connect=self.deadlines.connect),
             follow_redirects=False,
             trust_env=False,
-        )
-        with client:
+        ) as client:
             yield client
 
-    def _heed(self, response: httpx.Response) -> None:
-        # The library's error has no headers.
-        self._after = retry_after(response.headers.get("retry-after"))
+    def _parts(self, client: httpx.Client) -> Generator[Part]:
+        return wire.parts(client, self.endpoint.address, self.question)
 
-    def _parts(self, client: ollama.Client) -> Generator[ollama.GenerateResponse]:
-        asked = self.question
-        yield from client.generate(
-            model=asked.model,
-            prompt=asked.prompt,
-            system=asked.system,
-            format=dict(asked.schema) if asked.schema is not None else None,
-            options=dict(asked.options),
-            stream=True,
-        )
-
-    def _check_model(self, part: ollama.GenerateResponse, own: Deadline) -> None:
+    def _check_model(self, part: Part, own: Deadline) -> None:
         if not part.model:
             raise self._cut_off(own)
         if _tagged(part.model) != _tagged(self.question.model):
             text = f"asked for the model {self.question.model}, and {part.model} answered"
             raise self._error(errors.WrongModelError, text, own)
 
+    def _look(self, part: Part) -> None:
+        """Keep in mind what tells a model that was stopped from an answer that broke off."""
+        self._thought = self._thought or bool(part.thinking)
+        piece = (part.response or part.thinking or "").strip()
+        self._equal = self._equal + 1 if piece == self._latest else 1
+        self._latest = piece
+
     @contextmanager
     def _typed(self, own: Deadline) -> Iterator[None]:
-        """Turn what the libraries raise into this package's errors."""
+        """Turn what comes of the network and of Ollama into this package's errors."""
         try:
             yield
+        except wire.AnsweredError as error:
+            raise self._answered(error, own) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             text = "no connection" + (" in time" if isinstance(error, httpx.ConnectTimeout) else "")
             raise self._error(errors.UnreachableError, text, own) from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            waited = "the answer stopped coming" if self._pieces else "no token came"
+            waited = "the answer stopped coming" if self._equal else "no token came"
             raise self._error(errors.SlowError, waited, own) from error
-        except ollama.ResponseError as error:
-            raise self._answered(error, own) from error
-        except httpx.HTTPStatusError as error:
-            raise self._error(errors.NotOllamaError, f"HTTP {error.response.status_code}", own) from error
         except httpx.HTTPError as error:
-            if self._pieces:
+            if self._equal:
                 raise self._cut_off(own) from error
             raise self._error(errors.UnreachableError, "the connection broke before the first token", own) from error
-        except (ValueError, TypeError, AttributeError) as error:
-            # What the library says about lines that are no JSON, or not Ollama's.
+        except ValueError as error:
+            # Lines that are no JSON, or not Ollama's.
             raise self._cut_off(own) from error
 
+    def _without_end(self, own: Deadline) -> errors.OllamaError:
+        """The stream ended in good order, and Ollama did not say that the answer had ended."""
+        if self._equal >= EQUAL_PIECES:
+            return self._error(errors.RepeatedError, errors.REPEATED, own)
+        return self._cut_off(own)
+
     def _cut_off(self, own: Deadline) -> errors.OllamaError:
-        if self._pieces:
+        if self._equal:
             return self._error(errors.CutOffError, "the answer broke off", own)
         return self._error(errors.NotOllamaError, "what answers there is not Ollama, or broke off at once", own)
 
-    def _answered(self, error: ollama.ResponseError, own: Deadline) -> errors.OllamaError:
-        told = " ".join(error.error.split())[:TOLD]
-        match error.status_code:
-            case 429 | 503:
-                busy = self._error(errors.BusyError, f"its queue is full (HTTP {error.status_code})", own)
-                busy.after = self._after
-                return busy
-            case 401 | 403:
-                return self._error(errors.RefusedError, f"it refuses (HTTP {error.status_code})", own)
-            case 404 if "model" in told:
-                return self._error(errors.ModelMissingError, f"it does not have the model: {told}", own)
-            case status if 300 <= status < 500:
-                return self._error(errors.NotOllamaError, f"HTTP {status}: {told}", own)
-            case -1:
-                return self._error(errors.ServerError, f"it failed in the middle of the answer: {told}", own)
-            case status:
-                return self._error(errors.ServerError, f"HTTP {status}: {told}", own)
+    def _empty(self, last: Part, own: Deadline) -> errors.OllamaError:
+        if not self._thought:
+            return self._error(errors.EmptyAnswerError, "the answer is empty", own)
+        cut = ", and prompt.answer_tokens was used up by that" if last.done_reason == "length" else ""
+        text = f"the model {self.question.model} only thought{cut}; the answer is empty"
+        return self._error(errors.OnlyThoughtError, text, own)
 
-    def _error(self, kind: type[Kind], text: str, own: Deadline) -> Kind:
-        return kind(text, endpoint=self.endpoint.name, elapsed=own.elapsed())
+    def _answered(self, error: wire.AnsweredError, own: Deadline) -> errors.PromptError | errors.OllamaError:
+        found = fault.judge(error.status, error.body)
+        made = self._error(found.kind, found.message, own, found.hint)
+        if isinstance(made, errors.BusyError):
+            made.after = retry_after(error.headers.get("retry-after"))
+        return made
 
-
-def _without_key(request: httpx.Request) -> None:
-    """Take out the key of the environment, which the library adds: it is Ollama's cloud's, not this endpoint's."""
-    request.headers.pop("authorization", None)
+    def _error(self, kind: type[Kind], text: str, own: Deadline, hint: str | None = None) -> Kind:
+        return kind(text, endpoint=self.endpoint.name, elapsed=own.elapsed(), hint=hint)
 
 
 def _tagged(model: str) -> str:

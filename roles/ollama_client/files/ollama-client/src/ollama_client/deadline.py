@@ -9,8 +9,8 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Iterable
-from functools import cache
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from typing import Any, Protocol
 
 import httpcore
@@ -18,6 +18,8 @@ import httpx
 
 # No answer that this package waits for is anywhere near so large.
 MAX_BYTES = 32_000_000
+# What httpcore raises.
+_CORE = (httpcore.TimeoutException, httpcore.NetworkError, httpcore.ProtocolError, httpcore.UnsupportedProtocol)
 
 
 class Limit(Protocol):
@@ -147,12 +149,6 @@ def _least(timeout: float | None, limit: Limit) -> float:
     return left if timeout is None else min(timeout, left)
 
 
-@cache
-def _no_tls() -> ssl.SSLContext:
-    """What httpx wants even where nothing is encrypted, made once."""
-    return httpx.create_ssl_context(verify=False)
-
-
 def retry_after(header: str | None) -> float | None:
     """Return the seconds of an HTTP header Retry-After, if it is there and is a number."""
     try:
@@ -161,16 +157,56 @@ def retry_after(header: str | None) -> float | None:
         return None
 
 
-def transport(limit: Limit, tls: ssl.SSLContext | None = None) -> httpx.HTTPTransport:
-    """Return a transport for one exchange that ends with ``limit``.
+class _Answer(httpx.SyncByteStream):
+    """What comes of an answer, with httpx's errors."""
+
+    def __init__(self, inner: httpcore.Response) -> None:
+        self._inner = inner
+
+    def __iter__(self) -> Iterator[bytes]:
+        with _errors():
+            yield from self._inner.iter_stream()
+
+    def close(self) -> None:
+        self._inner.close()
+
+
+class LimitedTransport(httpx.BaseTransport):
+    """One connection each of whose waits ends with ``limit``. httpx's own transport takes no network from outside.
 
     Args:
         limit: what is left of the time.
         tls: for https.
     """
-    made = httpx.HTTPTransport(verify=tls or _no_tls(), trust_env=False)
-    # httpx has no argument for it.
-    made._pool = httpcore.ConnectionPool(
-        ssl_context=tls, max_connections=1, network_backend=LimitedBackend(httpcore.SyncBackend(), limit)
-    )
-    return made
+
+    def __init__(self, limit: Limit, tls: ssl.SSLContext | None = None) -> None:
+        backend = LimitedBackend(httpcore.SyncBackend(), limit)
+        self._connections = httpcore.ConnectionPool(ssl_context=tls, max_connections=1, network_backend=backend)
+
+    def handle_request(self, request: httpx.Request) -> httpx.Response:
+        """Return the answer with its headers. Errors: httpx.TransportError, TimeoutError, ConnectionError."""
+        url = request.url
+        asked = httpcore.Request(
+            method=request.method,
+            url=httpcore.URL(scheme=url.raw_scheme, host=url.raw_host, port=url.port, target=url.raw_path),
+            headers=request.headers.raw,
+            content=request.stream,
+            extensions=request.extensions,
+        )
+        with _errors():
+            answer = self._connections.handle_request(asked)
+        return httpx.Response(
+            answer.status, headers=answer.headers, stream=_Answer(answer), extensions=answer.extensions
+        )
+
+    def close(self) -> None:
+        self._connections.close()
+
+
+@contextmanager
+def _errors() -> Iterator[None]:
+    """Turn httpcore's errors into those of httpx, which have the same names."""
+    try:
+        yield
+    except _CORE as error:
+        raise getattr(httpx, type(error).__name__, httpx.TransportError)(str(error)) from error

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 
 from ollama_client.deadline import Deadline
-from ollama_client.errors import BusyError, DeadlineError, NoEndpointError, OllamaError
+from ollama_client.errors import BusyError, DeadlineError, NoEndpointError, OllamaError, PromptError
 from ollama_client.settings import Endpoint, Failover
 
 # Between two rounds while every queue is full, in seconds.
@@ -19,7 +19,11 @@ BUSY_WAIT = (0.5, 1.5)
 
 
 class Try:
-    """One attempt, as a context: an OllamaError within it leads to the next one, unless the answer was shown."""
+    """One attempt, as a context.
+
+    An OllamaError within it leads to the next one, unless the answer was shown, or the same would come of the next. A
+    PromptError leads nowhere: the server is alive, and what was asked is at fault.
+    """
 
     def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
         self._pool = pool
@@ -38,8 +42,8 @@ class Try:
         if isinstance(error, OllamaError):
             self.error = error
             self._pool.failed(self.endpoint, error)
-            return not self._shown
-        if error is None:
+            return error.elsewhere and not self._shown
+        if error is None or isinstance(error, PromptError):
             self._pool.answered(self.endpoint)
         return False
 
@@ -83,9 +87,12 @@ class Pool:
         raise NoEndpointError(list(failures.values()), deadline.elapsed())
 
     def failed(self, endpoint: Endpoint, error: OllamaError) -> None:
-        if error.cools:
-            with self._lock:
-                self._cooling[endpoint.name] = time.monotonic() + self._failover.cooldown
+        if not error.cools:
+            # It is alive.
+            self.answered(endpoint)
+            return
+        with self._lock:
+            self._cooling[endpoint.name] = time.monotonic() + self._failover.cooldown
 
     def answered(self, endpoint: Endpoint) -> None:
         with self._lock:

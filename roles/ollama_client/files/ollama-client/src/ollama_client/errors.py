@@ -4,19 +4,21 @@
 
 - GizziError
   - SettingsError: the settings cannot be read
-  - PromptError: there is nothing to ask
+  - PromptError: there is nothing to ask, or it cannot be asked so: no other endpoint is tried
   - DeadlineError: the whole call took longer than it may
   - SchemaError: the answer is not what the schema asks for
   - OllamaError: one attempt at one endpoint
     - UnreachableError: no connection
-    - SlowError: connected, and no token in time
+    - SlowError: connected, and no token in time; a server that is busy says nothing either
     - BusyError: its queue is full
     - RefusedError: it wants a token, or another one
     - ModelMissingError: it does not have the model
     - WrongModelError: another model answered
     - ServerError: it failed, before or in the middle of the answer
     - CutOffError: the answer broke off
+    - RepeatedError: the model repeated itself, and Ollama stopped it
     - EmptyAnswerError: the answer has no text
+      - OnlyThoughtError: the model has thought, and not answered
     - NotOllamaError: what answers there is not Ollama
   - NoEndpointError: every endpoint failed; ``attempts`` has each one's error
   - GizziApiError: the Gizzi API
@@ -34,6 +36,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+# Shows what it wrote before it had a namespace of its own, too.
+JOURNAL = "journalctl --namespace=+ollama -u ollama"
+# What a RepeatedError says.
+REPEATED = "the model repeated itself until Ollama stopped it"
 
 
 class GizziError(Exception):
@@ -87,9 +94,15 @@ class SchemaError(GizziError):
 
 
 class OllamaError(GizziError):
-    """One attempt at one endpoint. ``cools``: whether the endpoint is left alone for a while after it."""
+    """One attempt at one endpoint.
+
+    Attributes:
+        cools: whether the endpoint is left alone for a while after it.
+        elsewhere: whether the next endpoint is asked; False where the same would come of it.
+    """
 
     cools = True
+    elsewhere = True
 
 
 class UnreachableError(OllamaError):
@@ -97,7 +110,9 @@ class UnreachableError(OllamaError):
 
 
 class SlowError(OllamaError):
-    hint = "See its load; raise deadlines.first_token if the model takes longer to load."
+    """It cools, though a busy server is not broken: to ask it costs all the time of deadlines.first_token."""
+
+    hint = "It may be busy with another answer: see its load. Raise deadlines.first_token if a load takes longer."
 
 
 class BusyError(OllamaError):
@@ -122,16 +137,34 @@ class WrongModelError(OllamaError):
 
 
 class ServerError(OllamaError):
-    hint = "See Ollama's journal there (journalctl -u ollama)."
+    hint = f"See Ollama's journal there ({JOURNAL})."
 
 
 class CutOffError(OllamaError):
-    hint = "See whether Ollama was restarted there (journalctl -u ollama)."
+    hint = f"See whether Ollama was restarted there ({JOURNAL})."
+
+
+class RepeatedError(OllamaError):
+    """Ollama's guard against models that never end. Asked again, and elsewhere, the model does the same."""
+
+    hint = (
+        "Ask in other words or for a shorter answer, raise prompt.temperature, give the model a higher repeat_penalty"
+        " (a parameter of its own), or use another model."
+    )
+    cools = False
+    elsewhere = False
 
 
 class EmptyAnswerError(OllamaError):
     hint = "Ask in other words, or use another model."
     cools = False
+
+
+class OnlyThoughtError(EmptyAnswerError):
+    """It was told not to (think: false), and is one of the models that do not heed that."""
+
+    hint = "Set `model` to one that answers without thinking, or raise prompt.answer_tokens until both have room."
+    elsewhere = False
 
 
 class NotOllamaError(OllamaError):

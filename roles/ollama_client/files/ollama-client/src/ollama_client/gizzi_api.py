@@ -10,7 +10,7 @@ from typing import Any, Literal
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from ollama_client.deadline import Deadline, transport
+from ollama_client.deadline import Deadline, LimitedTransport
 from ollama_client.errors import ApiAnswerError, ApiRefusedError, ApiUnreachableError, StaleDataError
 from ollama_client.settings import Api
 
@@ -72,7 +72,7 @@ def get(api: Api, path: str) -> Any:
         raise ApiRefusedError(f"no path of the API: {path!r}", 0, endpoint=api.address, elapsed=0.0)
     try:
         with httpx.Client(
-            transport=transport(deadline, api.tls), headers=api.headers(), timeout=None, trust_env=False
+            transport=LimitedTransport(deadline, api.tls), headers=api.headers(), timeout=None, trust_env=False
         ) as client:
             response = client.get(api.address + path)
     except (httpx.TimeoutException, TimeoutError) as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from ollama_client.deadline import Deadline, transport
+from ollama_client.deadline import Deadline, LimitedTransport
 from ollama_client.errors import NodeError
 from ollama_client.prompts import Data
 from ollama_client.settings import Node
@@ -119,7 +119,7 @@ def metrics(node: Node) -> Metrics:
     url = str(node.metrics_url)
     deadline = Deadline(node.timeout)
     try:
-        with httpx.Client(transport=transport(deadline), timeout=None, trust_env=False) as client:
+        with httpx.Client(transport=LimitedTransport(deadline), timeout=None, trust_env=False) as client:
             response = client.get(url)
     except (httpx.HTTPError, TimeoutError, ValueError) as error:
         text = "the metrics cannot be read: " + ("too slow" if deadline.remaining() <= 0 else "no answer")

@@ -68,7 +68,7 @@ def compact(value: object) -> str:
 def tokens(text: str) -> int:
     """Estimate a text's tokens, rather too many than too few: digits and signs are one each.
 
-    What is too many for the model it cuts itself, and first of all what it was told about the data.
+    A prompt that is too long all the same the server refuses.
     """
     count = 0
     for match in _TOKENS.finditer(text):
@@ -110,6 +110,9 @@ def compose(question: str, data: Sequence[Data], room: int) -> str:
     asked = mask(plain(question)).strip()
     if not asked:
         raise PromptError("the prompt is empty")
+    if room < LEAST:
+        hint = "Give shorter instructions, or raise prompt.context_tokens."
+        raise PromptError("the instructions leave no room for the prompt", hint=hint)
     if not data:
         return _cut_middle(asked, room)
     left = room - tokens(asked)

@@ -8,9 +8,9 @@ import os
 import ssl
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 from pydantic_settings import SettingsError as SourceError
 
@@ -19,6 +19,8 @@ from ollama_client.errors import SettingsError
 CONFIG_VARIABLE = "GIZZI_CONFIG"
 DEFAULT_CONFIG = Path("/etc/gizzi/client.toml")
 MEMBERS = "Its group may: have this user taken into it (ollama_client_users in the inventory), and log in again."
+# What an answer must leave of the context, in tokens.
+LEAST_PROMPT = 128
 
 Seconds = Annotated[float, Field(gt=0, le=86_400)]
 Dollars = Annotated[float, Field(ge=0)]
@@ -98,9 +100,20 @@ class Cache(Section):
 
 
 class Prompt(Section):
-    context_tokens: Annotated[int, Field(ge=256, description="Room for prompt and answer together.")] = 4096
+    context_tokens: Annotated[
+        int, Field(ge=256, description="Room for prompt and answer. Another than the server's costs a load.")
+    ] = 4096
     answer_tokens: Annotated[int, Field(ge=16, description="An answer ends there.")] = 768
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
+
+    @model_validator(mode="after")
+    def _room(self) -> Self:
+        if self.context_tokens - self.answer_tokens < LEAST_PROMPT:
+            raise ValueError(
+                f"context_tokens is {self.context_tokens}, and answer_tokens is {self.answer_tokens}: {LEAST_PROMPT} at"
+                " least must be left for the prompt. Raise the one, or lower the other"
+            )
+        return self
 
 
 class Thresholds(Section):
