@@ -9,6 +9,9 @@ Into the folder go ollama.prom and, for the next run, what the probes have found
 a server that does not answer, ollama_up is 0 and nothing is said of its models. A run that fails leaves the earlier
 file with its earlier time, by which node_textfile_mtime_seconds shows that it is old.
 
+A model is loaded when the server lists its weights, under whatever name, and a process of its unit holds them: models
+that are made from one another share their weights, and the server goes on listing a model whose process was killed.
+
 A model is probed with a few tokens, at most every 15 minutes, and only while it is loaded already. A probe is a use
 and so puts off the model's unloading: one that nobody else has used since the last probe is left to be unloaded.
 """
@@ -42,6 +45,13 @@ UNLOAD_MARGIN = 30.0
 # Where a model is kept for ever, Ollama tells a time some 290 years ahead.
 FOR_EVER = datetime(2100, 1, 1, tzinfo=timezone.utc).timestamp()
 
+UNIT = "ollama.service"
+# A unit may have been given a slice of its own.
+SLICES = ("*.slice", "*.slice/*.slice")
+# Parameters of a model with which its weights are loaded. Another value in a question loads them anew.
+LOADED_WITH = frozenset(("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread"))
+
+_BLOB = re.compile(r'^(?:FROM|DRAFT|ADAPTER) .*sha256[-:]([0-9a-f]{64})"*$', re.MULTILINE)
 _TIME = re.compile(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.\d+)?(Z|[+-]\d\d:\d\d)")
 
 # A path, JSON to post or None, and the seconds to wait; returns the JSON that was answered.
@@ -54,19 +64,46 @@ class OllamaError(Exception):
 
 @dataclass(frozen=True)
 class Loaded:
-    """A model in memory: when it will be unloaded (seconds since the epoch), and its context in tokens if told."""
+    """A model that is listed: when it will be unloaded (seconds since the epoch), and its context in tokens if told.
+
+    ``digest`` is that of the manifest that it was loaded from; ``probed`` tells whether a question loads nothing anew.
+    """
 
     expires: float
     context: int | None = None
+    digest: str = ""
+    probed: bool = True
 
 
 @dataclass(frozen=True)
 class Server:
-    """What a server says of itself; models by their full names."""
+    """What a server says of itself; models by their full names.
+
+    ``present`` has the digest of each model's manifest, ``loaded`` what is listed as loaded.
+    """
 
     version: str
-    present: frozenset[str]
+    present: Mapping[str, str]
     loaded: Mapping[str, Loaded]
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What a model is loaded from: the digests of its files, and what of its parameters counts when it is loaded."""
+
+    files: tuple[str, ...]
+    settings: frozenset[str]
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What is seen of the server's processes, None what is not.
+
+    ``alive`` tells whether one of them holds weights, ``oom_kills`` how many the kernel has killed for want of memory.
+    """
+
+    alive: bool | None = None
+    oom_kills: int | None = None
 
 
 @dataclass(frozen=True)
@@ -132,14 +169,120 @@ def read_server(request: Request) -> Server:
     try:
         return Server(
             str(version["version"]),
-            frozenset(full_name(model["name"]) for model in present["models"]),
+            {full_name(model["name"]): digest_of(model) for model in present["models"]},
             {
-                full_name(model["name"]): Loaded(timestamp(model["expires_at"]), model.get("context_length"))
+                full_name(model["name"]): Loaded(
+                    timestamp(model["expires_at"]), model.get("context_length"), digest_of(model)
+                )
                 for model in loaded["models"]
             },
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise OllamaError(f"the answers are not those of an Ollama ({type(error).__name__}: {error})") from None
+
+
+def digest_of(model: Mapping[str, Any]) -> str:
+    """Return the digest of a listed model in hex, empty if there is none."""
+    return str(model.get("digest") or "").rpartition(":")[2]
+
+
+def held(request: Request, wanted: Iterable[str], server: Server) -> dict[str, Loaded]:
+    """Return which of the wanted models are listed, by weights, each with the entry that holds them.
+
+    What a model is made of is asked for only where name and digest do not tell. A digest that no model of the store
+    has any more stands for unknown weights.
+    """
+    known: dict[str, Parts | None] = {}
+    names = {digest: name for name, digest in server.present.items() if digest}
+
+    def parts(digest: str) -> Parts | None:
+        if digest not in known:
+            known[digest] = read_parts(request, names[digest]) if digest in names else None
+        return known[digest]
+
+    holders = {}
+    for model in wanted:
+        digest = server.present.get(model)
+        if digest is None:
+            continue
+        for name, entry in server.loaded.items():
+            if entry.digest == digest and (digest or name == model):
+                holders[model] = entry
+                break
+            ours, theirs = parts(digest), parts(entry.digest)
+            if ours is not None and theirs is not None and ours.files == theirs.files:
+                holders[model] = replace(entry, probed=ours.settings == theirs.settings)
+    return holders
+
+
+def read_parts(request: Request, model: str) -> Parts | None:
+    """Ask what a model is loaded from; None if the server does not tell."""
+    try:
+        shown = request("/api/show", {"model": model}, REQUEST_TIMEOUT)
+        files = tuple(_BLOB.findall(shown["modelfile"]))
+        lines = [" ".join(line.split()) for line in (shown.get("parameters") or "").splitlines()]
+    except (OllamaError, KeyError, TypeError, AttributeError) as error:
+        print(f"parts of {model}: {type(error).__name__}: {error}", file=sys.stderr)
+        return None
+    return Parts(files, frozenset(line for line in lines if line.partition(" ")[0] in LOADED_WITH)) if files else None
+
+
+# --- the server's processes -------------------------------------------------------------
+
+
+def read_unit(proc: Path, cgroup: Path) -> Unit:
+    """Look at the processes and the memory of the server's unit, under either version of cgroups."""
+    # Version 2; 1 with 2 beside it; 1.
+    trees = [(cgroup / tree) for tree in ("", "unified", "systemd")]
+    counts = [(cgroup, "memory.events"), (cgroup / "memory", "memory.oom_control")]
+    states = (holds_weights(folder, proc) for folder in unit_folders(trees))
+    kills = (count for tree, name in counts for count in oom_kills(tree, name))
+    return Unit(next((alive for alive in states if alive is not None), None), next(kills, None))
+
+
+def unit_folders(trees: Iterable[Path]) -> list[Path]:
+    """Return the folders of the server's unit in these trees of cgroups."""
+    return [folder for tree in trees for where in SLICES for folder in sorted(tree.glob(f"{where}/{UNIT}"))]
+
+
+def holds_weights(folder: Path, proc: Path) -> bool | None:
+    """Tell whether one of a cgroup's processes holds weights; None if none of them can be seen."""
+    try:
+        processes = (folder / "cgroup.procs").read_text("ascii").split()
+    except (OSError, ValueError):
+        return None
+    commands = [command for command in (read_command(proc / process) for process in processes) if command]
+    return any(map(computes, commands)) if commands else None
+
+
+def read_command(process: Path) -> list[str]:
+    """Return a process' command line, empty for one that has ended or is hidden."""
+    try:
+        words = (process / "cmdline").read_bytes().decode("utf-8", "replace").rstrip("\0")
+    except OSError:
+        return []
+    return words.split("\0") if words else []
+
+
+def computes(words: Sequence[str]) -> bool:
+    """Tell by its command line whether a process holds weights: ``llama-server``, before 0.30 ``ollama runner``."""
+    program = words[0].rpartition("/")[2]
+    # Without a model it only looks for devices.
+    return (program == "llama-server" and "--model" in words) or (
+        program.startswith("ollama") and list(words[1:2]) == ["runner"]
+    )
+
+
+def oom_kills(tree: Path, name: str) -> list[int]:
+    """Return the count of ``oom_kill`` in a file of the server's unit, empty if it cannot be seen."""
+    counts = []
+    for folder in unit_folders([tree]):
+        try:
+            pairs = [line.split() for line in (folder / name).read_text("ascii").splitlines()]
+        except (OSError, ValueError):
+            continue
+        counts += [int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == "oom_kill" and pair[1].isdigit()]
+    return counts
 
 
 # --- the probe --------------------------------------------------------------------------
@@ -152,12 +295,14 @@ def due(wanted: Iterable[str], loaded: Mapping[str, Loaded], probes: Mapping[str
     """
 
     def has_its_turn(model: str) -> bool:
-        if model not in loaded or loaded[model].expires < now + UNLOAD_MARGIN:
+        if model not in loaded or not loaded[model].probed or loaded[model].expires < now + UNLOAD_MARGIN:
             return False
         last = probes.get(model)
         if last is None:
             return True
-        used = loaded[model].expires != last.expires or loaded[model].expires > FOR_EVER
+        # Models that share weights are unloaded together, and a probe of one is no use of the other.
+        probed = loaded[model].expires in {probe.expires for probe in probes.values()}
+        used = not probed or loaded[model].expires > FOR_EVER
         return used and now - last.time >= PROBE_INTERVAL
 
     turns = [model for model in wanted if has_its_turn(model)]
@@ -170,14 +315,29 @@ def probe(request: Request, model: str, loaded: Loaded, now: float) -> Probe:
     # Another context than the loaded one would load the model anew.
     if loaded.context:
         options["num_ctx"] = loaded.context
-    payload = {"model": model, "prompt": "Hello", "stream": False, "options": options}
+    payload = {"model": model, "prompt": "Hello", "think": False, "stream": False, "options": options}
     try:
         answer = request("/api/generate", payload, PROBE_TIMEOUT)
+        fault = fault_of(answer)
+        if fault:
+            print(f"probe of {model}: {fault}", file=sys.stderr)
+            return Probe(now, success=False)
         tokens, nanoseconds = int(answer["eval_count"]), int(answer["eval_duration"])
-    except (OllamaError, KeyError, TypeError, ValueError) as error:
+    except (OllamaError, KeyError, TypeError, ValueError, AttributeError) as error:
         print(f"probe of {model}: {type(error).__name__}: {error}", file=sys.stderr)
         return Probe(now, success=False)
     return Probe(now, success=True, tokens_per_second=tokens / nanoseconds * 1e9 if nanoseconds > 0 else None)
+
+
+def fault_of(answer: Mapping[str, Any]) -> str:
+    """Return what is wrong with an answer to a probe, empty if nothing is."""
+    if answer.get("done") is False:
+        return "the server ended the answer because the model repeated one token"
+    if answer.get("thinking") and not str(answer.get("response") or "").strip():
+        return (
+            f"it only thought for its {PROBE_TOKENS} tokens: it does not heed 'think: false', and answers late or never"
+        )
+    return ""
 
 
 def noted(probes: Mapping[str, Probe], loaded: Mapping[str, Loaded], now: float) -> dict[str, Probe]:
@@ -218,13 +378,23 @@ def read_store(models_dir: str) -> Store | None:
     return Store(found.f_bavail * found.f_frsize, found.f_blocks * found.f_frsize)
 
 
-def render(wanted: Sequence[str], server: Server | None, probes: Mapping[str, Probe], store: Store | None) -> str:
-    """Return the metrics in Prometheus' text format; what is None is left out."""
+def render(
+    wanted: Sequence[str],
+    server: Server | None,
+    loaded: Mapping[str, Loaded],
+    unit: Unit,
+    probes: Mapping[str, Probe],
+    store: Store | None,
+) -> str:
+    """Return the metrics in Prometheus' text format; what is None is left out.
+
+    A model that is listed, while the server's processes cannot be seen, is neither loaded nor not.
+    """
     lines: list[str] = []
 
-    def gauge(name: str, text: str, samples: Mapping[str, float], label: str = "") -> None:
+    def gauge(name: str, text: str, samples: Mapping[str, float], label: str = "", kind: str = "gauge") -> None:
         if samples:
-            lines.extend((f"# HELP {name} {text}", f"# TYPE {name} gauge"))
+            lines.extend((f"# HELP {name} {text}", f"# TYPE {name} {kind}"))
         for value, number in samples.items():
             pairs = f'{{{label}="{escaped(value)}"}}' if label else ""
             lines.append(f"{name}{pairs} {number:.15g}")
@@ -234,13 +404,17 @@ def render(wanted: Sequence[str], server: Server | None, probes: Mapping[str, Pr
         gauge("ollama_version_info", "The server's version.", {server.version: 1}, "version")
         present = {model: model in server.present for model in wanted}
         gauge("ollama_model_present", "Whether the server has the wanted model.", present, "model")
-        loaded = {model: model in server.loaded for model in wanted}
-        gauge("ollama_model_loaded", "Whether the wanted model is in memory.", loaded, "model")
+        states = {model: unit.alive if model in loaded else False for model in wanted}
+        alive = {model: state for model, state in states.items() if state is not None}
+        gauge("ollama_model_loaded", "Whether the wanted model is in memory.", alive, "model")
         known = {model: probes[model] for model in wanted if model in probes}
         success = {model: last.success for model, last in known.items()}
         gauge("ollama_probe_success", "Whether the model answered the last probe.", success, "model")
         speeds = {model: last.tokens_per_second for model, last in known.items() if last.tokens_per_second is not None}
         gauge("ollama_probe_tokens_per_second", "Speed of the model's answer to it.", speeds, "model")
+    if unit.oom_kills is not None:
+        text = "Processes of the server that the kernel has killed for want of memory."
+        gauge("ollama_oom_kills_total", text, {"": unit.oom_kills}, kind="counter")
     if store is not None:
         gauge("ollama_store_free_bytes", "Free space of the model store's file system.", {"": store.free})
         gauge("ollama_store_size_bytes", "Size of the model store's file system.", {"": store.size})
@@ -279,6 +453,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--url", required=True, help="address of the server")
     parser.add_argument("--models-dir", required=True, help="the model store")
     parser.add_argument("--folder", required=True, type=Path, help="where ollama.prom is written")
+    parser.add_argument("--proc", default=Path("/proc"), type=Path, help="where processes are seen")
+    parser.add_argument("--cgroup", default=Path("/sys/fs/cgroup"), type=Path, help="where cgroups are mounted")
     parser.add_argument("models", nargs="*", metavar="model", help="a model that the server should have")
     arguments = parser.parse_args(argv)
 
@@ -287,18 +463,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     now = time.time()
     state = arguments.folder / "probes.json"
     probes = parse_probes(read(state))
+    unit = read_unit(arguments.proc, arguments.cgroup)
     server: Server | None = None
+    loaded: dict[str, Loaded] = {}
     try:
         server = read_server(request)
     except OllamaError as error:
         print(error, file=sys.stderr)
     else:
-        probes = noted(probes, server.loaded, now)
-        model = due(wanted, server.loaded, probes, now)
+        loaded = held(request, wanted, server)
+        probes = noted(probes, loaded, now)
+        # A probe of what is listed and was killed would load it.
+        model = due(wanted, loaded, probes, now) if unit.alive is not False else None
         if model is not None:
-            probes[model] = probe(request, model, server.loaded[model], now)
+            probes[model] = probe(request, model, loaded[model], now)
         write(state, format_probes(probes))
-    write(arguments.folder / "ollama.prom", render(wanted, server, probes, read_store(arguments.models_dir)))
+    store = read_store(arguments.models_dir)
+    write(arguments.folder / "ollama.prom", render(wanted, server, loaded, unit, probes, store))
     return 0
 
 

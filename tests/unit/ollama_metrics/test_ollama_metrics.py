@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
@@ -15,6 +16,7 @@ import pytest
 
 NOW = 1_800_000_000.0
 MODEL = "llama3.1:8b"
+SEEN = metrics.Unit(alive=True)
 LATER = metrics.Loaded(NOW + 300)
 
 
@@ -77,7 +79,7 @@ def test_no_time(text: str) -> None:
 class TestServer:
     def test_is_read(self) -> None:
         assert metrics.read_server(asked(answers())) == metrics.Server(
-            "0.34.2", frozenset({MODEL, "phi3:mini"}), {MODEL: LATER}
+            "0.34.2", {MODEL: "", "phi3:mini": ""}, {MODEL: LATER}
         )
 
     def test_tells_the_context_that_a_model_is_loaded_with(self) -> None:
@@ -102,6 +104,138 @@ class TestServer:
     def test_something_else_is_no_ollama(self, changes: dict[str, Any]) -> None:
         with pytest.raises(metrics.OllamaError, match="not those of an Ollama"):
             metrics.read_server(asked(answers(**changes)))
+
+
+BASE, MADE, OTHER, TUNED = "base:1", "made:1", "other:1", "tuned:1"
+DIGESTS = {BASE: "d1", MADE: "d2", OTHER: "d3", TUNED: "d4"}
+BLOBS = {BASE: ["a1"], MADE: ["a1"], OTHER: ["b2"], TUNED: ["a1", "c3"]}
+
+
+def shows(parameters: Mapping[str, str] | None = None, requests: list[str] | None = None) -> metrics.Request:
+    """Return a server that tells what its models are made of; whoever is not there is an error."""
+
+    def request(path: str, payload: Mapping[str, Any] | None, timeout: float) -> Any:
+        assert path == "/api/show"
+        assert payload is not None
+        name = payload["model"]
+        if requests is not None:
+            requests.append(name)
+        if name not in BLOBS:
+            raise metrics.OllamaError("HTTP Error 404")
+        first, *more = [f"/store/blobs/sha256-{blob * 32}" for blob in BLOBS[name]]
+        adapters = "".join(f"ADAPTER {path}\n" for path in more)
+        modelfile = f'# FROM {name}\n\nFROM {first}\n{adapters}TEMPLATE """x"""\n'
+        return {"modelfile": modelfile, "parameters": (parameters or {}).get(name)}
+
+    return request
+
+
+class TestWhatIsHeld:
+    def held(self, listed: Mapping[str, str], request: metrics.Request | None = None) -> dict[str, metrics.Loaded]:
+        entries = {name: metrics.Loaded(NOW + 300, digest=digest) for name, digest in listed.items()}
+        return metrics.held(request or shows(), DIGESTS, metrics.Server("0.34.2", DIGESTS, entries))
+
+    @pytest.mark.parametrize("name", [BASE, MADE])
+    def test_models_that_share_weights_are_held_together(self, name: str) -> None:
+        assert self.held({name: DIGESTS[name]}).keys() == {BASE, MADE}
+
+    def test_an_adapter_makes_other_weights(self) -> None:
+        assert self.held({TUNED: DIGESTS[TUNED]}).keys() == {TUNED}
+
+    def test_a_digest_that_the_store_has_no_more_is_nobodys(self) -> None:
+        assert self.held({BASE: "d0"}) == {}
+
+    def test_a_copy_from_before_a_pull_tells_whose_weights_they_are(self) -> None:
+        server = metrics.Server("0.34.2", {**DIGESTS, OTHER: "d0"}, {BASE: metrics.Loaded(NOW, digest="d0")})
+        assert metrics.held(shows(), DIGESTS, server).keys() == {OTHER}
+
+    def test_parts_are_asked_for_only_where_digests_do_not_tell(self) -> None:
+        requests: list[str] = []
+        server = metrics.Server("0.34.2", DIGESTS, {BASE: metrics.Loaded(NOW, digest="d1")})
+        assert metrics.held(shows(requests=requests), [BASE], server).keys() == {BASE}
+        assert requests == []
+        metrics.held(shows(requests=requests), [BASE, MADE, OTHER, "absent:1"], server)
+        assert sorted(requests) == [BASE, MADE, OTHER]
+
+    def test_what_the_server_does_not_tell_is_not_held(self, capsys: pytest.CaptureFixture[str]) -> None:
+        server = metrics.Server("0.34.2", {"gone:1": "d9", BASE: "d1"}, {BASE: metrics.Loaded(NOW, digest="d1")})
+        assert metrics.held(shows(), ["gone:1"], server) == {}
+        assert "parts of gone:1" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("parameters", "probed"),
+        [
+            ({}, True),
+            ({MADE: "temperature                    0"}, True),
+            ({MADE: "num_thread                     2"}, False),
+            ({MADE: "num_thread  2", BASE: "num_thread                     2"}, True),
+            ({BASE: 'stop  "x"\nnum_ctx  8192'}, False),
+        ],
+    )
+    def test_what_a_question_would_load_anew_is_not_probed(self, parameters: dict[str, str], probed: bool) -> None:
+        held = self.held({BASE: DIGESTS[BASE]}, shows(parameters))
+        assert (held[BASE].probed, held[MADE].probed) == (True, probed)
+
+
+LLAMA_SERVER = ["/opt/ollama/lib/ollama/llama-server", "--model", "/store/blobs/sha256-a1", "--port", "1"]
+SERVE = ["/opt/ollama/bin/ollama", "serve"]
+SYSTEM = "system.slice/ollama.service"
+
+
+def host(folder: Path, tree: str, processes: Mapping[int, list[str] | None]) -> tuple[Path, Path]:
+    """Make the unit of a host with these processes, None is one that is hidden; return /proc and the cgroups."""
+    unit = folder / "cgroup" / tree
+    unit.mkdir(parents=True)
+    (unit / "cgroup.procs").write_text("".join(f"{pid}\n" for pid in processes))
+    for pid, words in processes.items():
+        if words is not None:
+            (folder / "proc" / str(pid)).mkdir(parents=True)
+            (folder / "proc" / str(pid) / "cmdline").write_bytes("".join(f"{word}\0" for word in words).encode())
+    return folder / "proc", folder / "cgroup"
+
+
+class TestUnit:
+    @pytest.mark.parametrize(
+        "tree", [SYSTEM, f"unified/{SYSTEM}", f"systemd/{SYSTEM}", "a.slice/a-b.slice/ollama.service"]
+    )
+    @pytest.mark.parametrize(
+        ("process", "alive"),
+        [
+            (LLAMA_SERVER, True),
+            (["/opt/ollama/bin/ollama", "runner", "--model", "x"], True),
+            (["/opt/ollama/lib/ollama/llama-server", "--list-devices"], False),
+            ([], False),
+            (None, False),
+        ],
+    )
+    def test_a_process_that_holds_weights(
+        self, tmp_path: Path, tree: str, process: list[str] | None, alive: bool
+    ) -> None:
+        assert metrics.read_unit(*host(tmp_path, tree, {1: SERVE, 2: process})).alive is alive
+
+    def test_what_cannot_be_seen_is_unknown(self, tmp_path: Path) -> None:
+        assert metrics.read_unit(tmp_path, tmp_path) == metrics.Unit(None, None)
+        assert metrics.read_unit(*host(tmp_path, SYSTEM, {1: None, 2: None})).alive is None
+
+    @pytest.mark.parametrize(
+        ("path", "text"),
+        [
+            (f"{SYSTEM}/memory.events", "low 0\nhigh 0\nmax 12\noom 5\noom_kill 3\noom_group_kill 0\n"),
+            (f"memory/{SYSTEM}/memory.oom_control", "oom_kill_disable 0\nunder_oom 0\noom_kill 3\n"),
+        ],
+        ids=["v2", "v1"],
+    )
+    def test_kills_for_want_of_memory_are_counted(self, tmp_path: Path, path: str, text: str) -> None:
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(text)
+        assert metrics.read_unit(tmp_path, tmp_path).oom_kills == 3
+
+    @pytest.mark.parametrize("text", ["", "oom 5\n", "oom_kill many\n"])
+    def test_a_count_that_is_not_told_is_unknown(self, tmp_path: Path, text: str) -> None:
+        """As with kernels before 4.13, which do not count under version 1."""
+        (tmp_path / f"memory/{SYSTEM}").mkdir(parents=True)
+        (tmp_path / f"memory/{SYSTEM}/memory.oom_control").write_text(text)
+        assert metrics.read_unit(tmp_path, tmp_path).oom_kills is None
 
 
 class TestWhenToProbe:
@@ -136,6 +270,19 @@ class TestWhenToProbe:
         assert metrics.due("abc", loaded, last, NOW) == "c"
         assert metrics.due("ab", loaded, last, NOW) == "b"
 
+    def test_models_that_share_weights_do_not_keep_one_another_loaded(self) -> None:
+        """A probe of one puts off the unloading of both."""
+        last = {
+            "a": metrics.Probe(NOW - 1000, True, 4.0, NOW + 100),
+            "b": metrics.Probe(NOW - 900, True, 4.0, NOW + 300),
+        }
+        assert metrics.due("ab", dict.fromkeys("ab", LATER), last, NOW) is None
+        asked = dict.fromkeys("ab", metrics.Loaded(NOW + 301))
+        assert metrics.due("ab", asked, last, NOW) == "a"
+
+    def test_not_one_that_a_question_would_load_anew(self) -> None:
+        assert metrics.due([MODEL], {MODEL: metrics.Loaded(NOW + 300, probed=False)}, {}, NOW) is None
+
     def test_the_unloading_is_noted_once(self) -> None:
         fresh = {MODEL: metrics.Probe(NOW - 60, True, 4.0)}
         noted = metrics.noted(fresh, {MODEL: LATER}, NOW)
@@ -155,6 +302,22 @@ class TestProbe:
         [(path, payload)] = requests
         assert (path, payload["model"], payload["stream"]) == ("/api/generate", MODEL, False)
         assert payload["options"] == {"num_predict": 8, "temperature": 0}
+        assert payload["think"] is False
+
+    @pytest.mark.parametrize(
+        ("generated", "reason"),
+        [
+            ({"response": "", "thinking": "Hm", "done": True}, "only thought"),
+            ({"response": " \n", "thinking": "Hm", "done": True}, "only thought"),
+            ({"response": "000", "done": False}, "repeated one token"),
+        ],
+    )
+    def test_thoughts_and_repeats_are_no_answer(
+        self, generated: dict[str, Any], reason: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        whole = {"eval_count": 8, "eval_duration": 2_000_000_000, **generated}
+        assert metrics.probe(asked(answers(generate=whole)), MODEL, LATER, NOW) == metrics.Probe(NOW, False)
+        assert reason in capsys.readouterr().err
 
     def test_with_the_context_that_is_loaded(self) -> None:
         requests: list[tuple[str, Any]] = []
@@ -185,9 +348,11 @@ def test_results_are_read_as_written() -> None:
 
 class TestFile:
     def test_everything_known(self) -> None:
-        server = metrics.Server("0.34.2", frozenset({MODEL}), {MODEL: LATER})
+        server = metrics.Server("0.34.2", {MODEL: ""}, {MODEL: LATER})
+        unit = metrics.Unit(alive=True, oom_kills=2)
         probes = {MODEL: metrics.Probe(NOW, True, 4.5), "gone:1": metrics.Probe(NOW, False)}
-        text = metrics.render([MODEL, "phi3:mini"], server, probes, metrics.Store(100_000_000_001, 200_000_000_000))
+        store = metrics.Store(100_000_000_001, 200_000_000_000)
+        text = metrics.render([MODEL, "phi3:mini"], server, server.loaded, unit, probes, store)
         assert text == (
             "# HELP ollama_up Whether the server answers.\n"
             "# TYPE ollama_up gauge\n"
@@ -209,6 +374,9 @@ class TestFile:
             "# HELP ollama_probe_tokens_per_second Speed of the model's answer to it.\n"
             "# TYPE ollama_probe_tokens_per_second gauge\n"
             'ollama_probe_tokens_per_second{model="llama3.1:8b"} 4.5\n'
+            "# HELP ollama_oom_kills_total Processes of the server that the kernel has killed for want of memory.\n"
+            "# TYPE ollama_oom_kills_total counter\n"
+            "ollama_oom_kills_total 2\n"
             "# HELP ollama_store_free_bytes Free space of the model store's file system.\n"
             "# TYPE ollama_store_free_bytes gauge\n"
             "ollama_store_free_bytes 100000000001\n"
@@ -218,18 +386,26 @@ class TestFile:
         )
 
     def test_the_unknown_is_left_out(self) -> None:
-        text = metrics.render([MODEL], None, {MODEL: metrics.Probe(NOW, True, 4.5)}, None)
+        text = metrics.render([MODEL], None, {}, metrics.Unit(), {MODEL: metrics.Probe(NOW, True, 4.5)}, None)
         assert [line for line in text.splitlines() if not line.startswith("#")] == ["ollama_up 0"]
 
     def test_failed_probe(self) -> None:
-        server = metrics.Server("0.34.2", frozenset({MODEL}), {})
-        text = metrics.render([MODEL], server, {MODEL: metrics.Probe(NOW, False)}, None)
+        server = metrics.Server("0.34.2", {MODEL: ""}, {})
+        text = metrics.render([MODEL], server, {}, SEEN, {MODEL: metrics.Probe(NOW, False)}, None)
         assert 'ollama_probe_success{model="llama3.1:8b"} 0\n' in text
         assert "tokens_per_second" not in text
 
     def test_labels_are_escaped(self) -> None:
-        server = metrics.Server('a"b\\c\nd', frozenset(), {})
-        assert 'version="a\\"b\\\\c\\nd"' in metrics.render([], server, {}, None)
+        server = metrics.Server('a"b\\c\nd', {}, {})
+        assert 'version="a\\"b\\\\c\\nd"' in metrics.render([], server, {}, SEEN, {}, None)
+
+    @pytest.mark.parametrize(("alive", "listed", "unlisted"), [(True, "1", "0"), (False, "0", "0"), (None, None, "0")])
+    def test_loaded_is_listed_and_alive(self, alive: bool | None, listed: str | None, unlisted: str) -> None:
+        """Where the processes cannot be seen, of a model that is listed nothing is said."""
+        server = metrics.Server("0.34.2", {MODEL: "", "phi3:mini": ""}, {MODEL: LATER})
+        text = metrics.render([MODEL, "phi3:mini"], server, server.loaded, metrics.Unit(alive), {}, None)
+        found = dict(re.findall(r'^ollama_model_loaded\{model="(.*)"\} (.*)$', text, re.MULTILINE))
+        assert found == {name: state for name, state in ((MODEL, listed), ("phi3:mini", unlisted)) if state}
 
     def test_is_replaced_at_once_and_readable(self, tmp_path: Path) -> None:
         path = tmp_path / "ollama.prom"
@@ -303,9 +479,11 @@ def ollama() -> Iterator[Ollama]:
     server.server_close()
 
 
-def run(ollama: Ollama, folder: Path) -> dict[str, float]:
-    """Run the program as its unit does, and return what its file says."""
+def run(ollama: Ollama, folder: Path, unit: tuple[Path, Path] | None = None) -> dict[str, float]:
+    """Run the program as its unit does, beside a server's unit that is seen or not, and return what its file says."""
+    proc, cgroup = unit or (folder, folder)
     arguments = ["--url", ollama.url, "--models-dir", str(folder), "--folder", str(folder)]
+    arguments += ["--proc", str(proc), "--cgroup", str(cgroup)]
     assert metrics.main([*arguments, MODEL, "Phi3:mini", "absent"]) == 0
     lines = (folder / "ollama.prom").read_text().splitlines()
     samples = [line.rpartition(" ") for line in lines if not line.startswith("#")]
@@ -334,6 +512,24 @@ def test_program_without_a_server(
     assert without["ollama_up"] == 0
     assert without.keys() == {"ollama_up", "ollama_store_free_bytes", "ollama_store_size_bytes"}
     assert "/api/tags" in capsys.readouterr().err
+
+
+def test_program_beside_a_process_that_was_killed(ollama: Ollama, tmp_path: Path) -> None:
+    """It is listed still; to probe it would load it."""
+    (tmp_path / "out").mkdir()
+    samples = run(ollama, tmp_path / "out", host(tmp_path, SYSTEM, {1: SERVE}))
+    assert samples['ollama_model_loaded{model="llama3.1:8b"}'] == 0
+    assert "/api/generate" not in ollama.requests
+    assert not [name for name in samples if "probe" in name]
+
+
+def test_program_beside_a_process_that_lives(ollama: Ollama, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    unit = host(tmp_path, SYSTEM, {1: SERVE, 2: LLAMA_SERVER})
+    (tmp_path / "cgroup" / SYSTEM / "memory.events").write_text("oom_kill 4\n")
+    samples = run(ollama, tmp_path / "out", unit)
+    assert samples['ollama_model_loaded{model="llama3.1:8b"}'] == 1
+    assert samples["ollama_oom_kills_total"] == 4
 
 
 def test_program_that_cannot_write_fails(ollama: Ollama, tmp_path: Path) -> None:

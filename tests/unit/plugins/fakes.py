@@ -53,7 +53,7 @@ class FakeServer:
 
             def handle_any(self) -> None:
                 raw = self.rfile.read(int(self.headers.get("Content-Length") or 0))
-                body = json.loads(raw) if self.headers.get("Content-Type") == "application/json" else raw
+                body = json.loads(raw) if raw and self.headers.get("Content-Type") == "application/json" else raw
                 fake.requests.append((self.command, self.path, body))
                 fake.answer(self, body)
 
