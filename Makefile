@@ -9,6 +9,12 @@ export PATH := $(VENV)/bin:$(PATH)
 export ANSIBLE_FORCE_COLOR ?= 0
 
 TOPOLOGY ?= centralized
+# The release that the lab runs: an archive of upstream's and its version, or the version alone where upstream can be
+# reached. Without them it is the lab's own 0.9.3.
+OLLAMA_ARCHIVE ?=
+OLLAMA_VERSION ?=
+export OLLAMA_ARCHIVE := $(if $(OLLAMA_ARCHIVE),$(shell realpath --canonicalize-missing -- "$(OLLAMA_ARCHIVE)"))
+export OLLAMA_VERSION
 SCENARIOS := model_update default centralized gizzi_api ollama_client switch upgrade distributed firewall
 
 .PHONY: help
@@ -19,8 +25,13 @@ help: ## Show the targets
 setup: ## Make this machine ready: packages, Docker engine, virtual environment
 	@molecule/shared/bootstrap.sh
 
+# A release that was given is looked at before anything starts with it.
+.PHONY: release
+release: setup
+	@[ -z "$(OLLAMA_ARCHIVE)$(OLLAMA_VERSION)" ] || PYTHONPATH=molecule/shared python -m lab.artifacts >/dev/null
+
 .PHONY: demo
-demo: setup ## A real Ollama on a local fleet, and its answer; TOPOLOGY=distributed, VALIDATORS=21
+demo: release ## A real Ollama on a local fleet, and its answer; TOPOLOGY=distributed, VALIDATORS=21, OLLAMA_VERSION=0.34.2
 	@molecule/shared/demo.sh $(TOPOLOGY)
 
 .PHONY: demo-clean
@@ -33,7 +44,7 @@ demo-clean: ## Remove the demo's hosts and network
 
 # Two at a time: a scenario waits for its hosts as often as it computes. The output of each comes when it has ended.
 .PHONY: test
-test: setup ## Everything
+test: release ## Everything; OLLAMA_ARCHIVE=…/ollama-linux-amd64.tar.zst OLLAMA_VERSION=0.34.2
 	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint sanity build unit $(addprefix scenario-,$(SCENARIOS))
 	@echo 'Everything passed.'
 
@@ -60,7 +71,7 @@ build: setup ## Build the collection, install it into an empty place and run it 
 	tests/installed.sh
 
 .PHONY: $(addprefix scenario-,$(SCENARIOS))
-$(addprefix scenario-,$(SCENARIOS)): scenario-%: setup
+$(addprefix scenario-,$(SCENARIOS)): scenario-%: release
 	molecule test --scenario-name $*
 
 .PHONY: benchmark

@@ -44,6 +44,15 @@ check_machine() {
         stop "its processor has no AVX2, which the lab's Ollama needs." "use a processor of 2013 or later"
 }
 
+# What can be said of a release that was given before anything is installed. The rest is lab.artifacts'.
+check_release() {
+    [ -n "${OLLAMA_ARCHIVE:-}" ] || return 0
+    [ -n "${OLLAMA_VERSION:-}" ] ||
+        stop "OLLAMA_ARCHIVE is $OLLAMA_ARCHIVE, but OLLAMA_VERSION does not say which version that is." "add OLLAMA_VERSION=0.34.2, or whichever it is"
+    [ -f "$OLLAMA_ARCHIVE" ] ||
+        stop "OLLAMA_ARCHIVE is $OLLAMA_ARCHIVE, and there is no such file." "give the path of an ollama-linux-amd64.tar.zst"
+}
+
 docker_answers() { docker info >/dev/null 2>&1; }
 
 # Installs those of the named Debian packages that are missing.
@@ -154,6 +163,7 @@ get_browser() {
     fi
 }
 
+check_release
 check_machine
 install_packages ca-certificates openssh-client openssl procps python3 python3-venv shellcheck util-linux zstd
 start_engine

@@ -34,12 +34,13 @@ step() {
     printf '%4d s\n' $((SECONDS - start))
 }
 
-# Molecule skips what it created before. What it created may be stopped, or be another number of hosts.
+# Molecule skips what it created before. What it created may be stopped, be another number of hosts, or run another release.
 start_again() {
-    local prefix containers
+    local prefix containers tree
+    tree=$(PYTHONPATH=molecule/shared python -m lab.artifacts)
     prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml" 2>/dev/null || true)
     mapfile -t containers < <([ -z "$prefix" ] || docker ps --all --quiet --filter "label=org.etrid.gizzi.lab=$prefix")
-    if [ "${#containers[@]}" -eq $((VALIDATORS + 2)) ]; then
+    if [ "${#containers[@]}" -eq $((VALIDATORS + 2)) ] && grep -qF "lab_tree: $tree" "$lab/inventory/hosts.yml"; then
         docker start "${containers[@]}"
     else
         molecule destroy --scenario-name "$topology"

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from lab import client, network
-from lab.ollama import MANIFEST, MODEL, STORE, answered, ask, digests, every_address, reached, traces
+from lab import client, network, registry
+from lab.ollama import JOURNAL, MODEL, answered, ask, digests, every_address, reached, traces
 from lab.testing import Lab, wait_until
 
 SERVER = "validator01"
@@ -60,7 +60,7 @@ def serves_the_fleet(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
             10,
             f"{SERVER} has answered {name}",
         )
-        assert digests(fleet[name], ipv6)[MODEL] == server.file(f"{STORE}/{MANIFEST}").sha256sum
+        assert digests(fleet[name], ipv6)[MODEL] == registry.digest(lab.outside("internet"))
         assert not traces(fleet[name], client_kept=True)
     # The network is open to the stranger, for ssh; the port is not, on any host, in either family.
     assert reached(stranger, every_address(lab), 22) == every_address(lab)
@@ -136,7 +136,7 @@ def stopped(fleet: dict[str, Host]) -> Iterator[None]:
     server.check_output("printf '[Service]\\n%%s\\n' %s > %s", f"ExecStartPre=/bin/echo '{said}'", dropin)
     try:
         server.check_output("systemctl daemon-reload && systemctl restart ollama && systemctl stop ollama")
-        assert "hunter2" in server.check_output("journalctl --unit=ollama.service --lines=15")
+        assert "hunter2" in server.check_output(f"{JOURNAL} --boot")
         yield
     finally:
         server.check_output("rm %s && systemctl daemon-reload && systemctl start ollama", dropin)

@@ -7,9 +7,9 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from lab.ollama import MODEL
+from lab.ollama import MODEL, processes
 from lab.server import LOOPBACK, Server
-from lab.testing import wait_until
+from lab.testing import Lab, wait_until
 
 FOLDER = "/var/lib/prometheus/node-exporter"
 FILE = f"{FOLDER}/ollama.prom"
@@ -65,10 +65,10 @@ def exporter(server: Server) -> Iterator[None]:
     server.host.check_output("systemctl stop prometheus-node-exporter.service")
 
 
-def test_server_and_wanted_model(server: Server) -> None:
+def test_server_and_wanted_model(lab: Lab, server: Server) -> None:
     samples = measured(server)
     assert samples["ollama_up"] == 1
-    assert samples['ollama_version_info{version="0.9.3"}'] == 1
+    assert samples[f'ollama_version_info{{version="{lab.releases.version}"}}'] == 1
     assert samples[f'ollama_model_present{{model="{MODEL}"}}'] == 1
 
 
@@ -89,14 +89,14 @@ def test_model_is_probed_only_while_it_is_loaded(server: Server) -> None:
 
 @pytest.mark.usefixtures("forgotten")
 def test_a_probe_loads_nothing_anew(server: Server) -> None:
+    """The weights that answer are those of one process: loaded anew, they would be another one's."""
+    unload(server)
+    wait_until(lambda: len(processes(server.host)) == 1, 30, "the process that had the weights is gone")
     server.ask()
-    started = (
-        "journalctl --unit=ollama.service --output=cat --no-pager | grep -c 'starting llama server\\|starting runner'"
-    )
-    loads = int(server.host.run(started).stdout)
-    assert loads > 0, "the journal has other words for a load"
+    before = loaded(server), set(processes(server.host))
+    assert len(before[1]) > 1
     assert f'ollama_probe_success{{model="{MODEL}"}}' in measured(server)
-    assert int(server.host.run(started).stdout) == loads
+    assert (loaded(server), set(processes(server.host))) == before
 
 
 def test_stopped_server(server: Server) -> None:

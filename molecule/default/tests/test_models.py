@@ -90,24 +90,16 @@ def test_check_mode_does_not_remove(server: Server) -> None:
 
 
 @pytest.fixture(scope="module")
-def old_weights(server: Server) -> str:
-    """Make a model whose weights the registry does not have, by one word of their metadata, and give its digest.
+def old_weights(server: Server, internet: Host) -> str:
+    """Keep a model whose weights the registry does not have under the usual name, and give its digest.
 
     The lab's models share their weights: with this one in its place, the registry's must be pulled in full.
     """
     server.api("/api/delete", {"model": MADE}, "--request", "DELETE")
-    weights = server.host.check_output("find %s/blobs -size +100M", STORE)
-    server.host.check_output(
-        "python3 -c %s %s /var/tmp/old.gguf",
-        "import sys; data = open(sys.argv[1], 'rb').read(); at = data.index(b'mollm2'); "
-        "open(sys.argv[2], 'wb').write(data[:at] + b'MOLLM2' + data[at + 6:])",
-        weights,
-    )
-    server.host.check_output("echo 'FROM /var/tmp/old.gguf' > /var/tmp/Modelfile")
-    server.host.check_output("HOME=/root ollama create %s --file /var/tmp/Modelfile", KEPT)
-    server.host.check_output("rm -r /var/tmp/old.gguf /var/tmp/Modelfile")
-    digest = server.digest(KEPT)
-    assert digest is not None
+    with registry.moved(internet, "newer") as digest:
+        model(server, state="latest")
+    server.api("/api/copy", {"source": MODEL, "destination": KEPT})
+    assert server.digest(KEPT) == digest
     return digest
 
 

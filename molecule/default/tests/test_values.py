@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from lab.server import Server
+from lab.testing import Lab
 
 # Every character that systemd or a shell could take for its own.
 SECRET = """two words, 100% $HOME `id` "double" 'single' back\\slash # ü"""
@@ -16,6 +17,8 @@ SECRET = """two words, 100% $HOME `id` "double" 'single' back\\slash # ü"""
 def test_second_run_changes_nothing_and_needs_no_network(
     server: Server, requests: Callable[[], list[dict[str, Any]]], converge: Callable[..., str]
 ) -> None:
+    converge()
+    requests()
     before = server.unit("InvocationID")
     assert " changed=0 " in converge()
     assert server.unit("InvocationID") == before
@@ -83,11 +86,11 @@ def test_wrong_value_is_refused_before_anything_changes(
 
 
 @pytest.mark.usefixtures("restored")
-def test_environment_arrives_whole_and_stays_secret(server: Server, converge: Callable[..., str]) -> None:
+def test_environment_arrives_whole_and_stays_secret(lab: Lab, server: Server, converge: Callable[..., str]) -> None:
     printed = converge(
         "-vvv",
         "--diff",
-        ollama_environment={"OLLAMA_NEW_ENGINE": "1", "GIZZI_SECRET": SECRET},
+        ollama_environment=lab.variables["server"].get("ollama_environment", {}) | {"GIZZI_SECRET": SECRET},
         ollama_models_dir="/srv/ollama/models",
         ollama_models=[],
     )

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from lab import client
-from lab.ollama import MANIFEST, MODEL, PORT, STORE, ask, digests, every_address, guard_rules, reached
+from lab import client, registry
+from lab.ollama import MODEL, PORT, ask, digests, every_address, guard_rules, reached
 from lab.testing import Lab, wait_until
 
 VARIABLES = {"gizzi_topology": "distributed"}
@@ -25,7 +25,7 @@ def each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -
     for name in lab.groups["validators"]:
         host = fleet[name]
         assert "Paris" in ask(host, "127.0.0.1")
-        assert digests(host, "127.0.0.1")[MODEL] == host.file(f"{STORE}/{MANIFEST}").sha256sum
+        assert digests(host, "127.0.0.1")[MODEL] == registry.digest(lab.outside("internet"))
         listeners = host.check_output(f"ss -Hltn sport = :{PORT}").splitlines()
         assert [line.split()[3] for line in listeners] == [f"127.0.0.1:{PORT}"]
         assert reached(host, every_address(lab)) == set()

@@ -12,8 +12,9 @@ from lab.testing import Lab
 
 PORT = 11434
 MODEL = "smollm2:135m"
-MANIFEST = "manifests/registry.ollama.ai/library/smollm2/135m"
 STORE = "/var/lib/ollama/models"
+# The unit's own namespace, and what systemd itself says of the unit elsewhere.
+JOURNAL = "journalctl --namespace=+ollama --unit=ollama.service --output=cat --no-pager"
 
 
 def url(address: str, path: str = "/") -> str:
@@ -59,11 +60,22 @@ def loaded(client: Host, address: str) -> dict[str, str]:
 
 
 def answered(server: Host) -> list[str]:
-    """Return the client's address of each prompt that this server has answered since it started, from its journal."""
-    lines = server.check_output(
-        "journalctl --unit=ollama.service --output=cat --no-pager _PID=$(systemctl show -P MainPID ollama)"
-    )
+    """Return the client's address of each prompt that this server has answered since it started, from its journal.
+
+    The line is of the web framework, gin, which Ollama's server/routes.go takes with its own log (gin.Default).
+    """
+    lines = server.check_output(f"{JOURNAL} _PID=$(systemctl show -P MainPID ollama)")
     return re.findall(r'\| 200 \|[^|]*\|\s*(\S+) \| POST\s+"/api/generate"', lines)
+
+
+def processes(server: Host) -> dict[int, float]:
+    """Return the unit's processes by their numbers, with the CPU time in seconds that each has had.
+
+    One of them does the inference, whatever its name: since 0.30 it is llama-server.
+    """
+    lines = server.check_output("ps -e -o pid=,cputimes=,unit=").splitlines()
+    fields = [line.split() for line in lines]
+    return {int(pid): float(seconds) for pid, seconds, unit in fields if unit == "ollama.service"}
 
 
 _TRACES = """

@@ -7,7 +7,7 @@ from typing import Any
 
 from testinfra.host import Host
 
-from lab.ollama import MODEL, ask, digests, url
+from lab.ollama import JOURNAL, MODEL, ask, digests, url
 from lab.testing import wait_until
 
 LOOPBACK = "127.0.0.1"
@@ -50,5 +50,5 @@ class Server:
 
     def starts(self) -> int:
         """Return how often the service was started since the host was."""
-        journal = self.host.check_output("journalctl --unit=ollama.service --output=cat --no-pager")
+        journal = self.host.check_output(JOURNAL)
         return int(journal.splitlines().count("Started ollama.service - Ollama."))

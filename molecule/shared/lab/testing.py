@@ -21,6 +21,8 @@ import pytest
 import testinfra
 from testinfra.host import Host
 
+from lab.artifacts.versions import Releases
+
 
 def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
     """Return the first true value of ``condition``, asked every 0.2 s; fail after ``timeout`` seconds, naming ``what``.
@@ -58,7 +60,10 @@ class Lab:
         self.groups: dict[str, list[str]] = {
             name: group["hosts"] for name, group in data.items() if name != "_meta" and "hosts" in group
         }
-        self.prefix: str = next(iter(self.variables.values()))["lab_prefix"]
+        own = next(iter(self.variables.values()))
+        self.prefix: str = own["lab_prefix"]
+        # The release that this lab runs, and its shams.
+        self.releases = Releases(**own["lab_releases"])
 
     def host(self, name: str) -> Host:
         """Return the fleet host ``name``, reached over SSH as root by sudo."""

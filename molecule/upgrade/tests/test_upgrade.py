@@ -1,17 +1,17 @@
 """From one version to another and back, versions that fail, and removal. The tests run in this order.
 
-0.9.3 and 0.9.4 are one build under two version strings, in the two formats in which Ollama was released over time.
-0.9.8 has another checksum than the release says, and the server of 0.9.9 does not start.
+The lab's releases are one build under several versions, each with a fault of its own: see lab.artifacts.versions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import pytest
 from testinfra.host import Host
 
-from lab.ollama import PORT, STORE, guard_rules, reached, traces
+from lab.ollama import MODEL, PORT, STORE, guard_rules, reached, traces
 from lab.server import Server
 from lab.testing import Lab
 
@@ -37,86 +37,125 @@ def converge(lab: Lab) -> Converge:
     return run
 
 
+@pytest.fixture
+def other(lab: Lab) -> str:
+    """Return the version of the same build under another one."""
+    if not lab.releases.renamed:
+        pytest.skip("this build cannot be made to report another version")
+    return lab.releases.renamed
+
+
 def versions(server: Server) -> set[str]:
     """Return what lies in the folder of the versions."""
     return set(server.host.file("/opt/ollama").listdir())
 
 
-def test_upgrade_restarts_once_and_keeps_the_model(server: Server, converge: Converge) -> None:
-    assert server.version() == "0.9.3"
+@dataclass(frozen=True)
+class State:
+    """What a change that is taken back must leave as it was."""
+
+    version: str
+    releases: set[str]
+    environment: str
+    digest: str | None
+
+
+def state(server: Server) -> State:
+    environment = server.host.file("/etc/default/ollama").content_string
+    return State(server.version(), versions(server), environment, server.digest())
+
+
+def test_upgrade_restarts_once_and_keeps_the_model(lab: Lab, server: Server, converge: Converge, other: str) -> None:
+    own = lab.releases.version
+    assert server.version() == own
     starts, model = server.starts(), server.digest()
 
-    predicted = converge("--check", ollama_version="0.9.4")
+    predicted = converge("--check", ollama_version=other)
     assert "changed=0" not in predicted
-    assert (server.version(), server.starts()) == ("0.9.3", starts)
+    assert (server.version(), server.starts()) == (own, starts)
 
-    converge(ollama_version="0.9.4")
-    assert (server.version(), server.starts()) == ("0.9.4", starts + 1)
-    assert versions(server) == {"0.9.3", "0.9.4", "current"}
+    converge(ollama_version=other)
+    assert (server.version(), server.starts()) == (other, starts + 1)
+    assert versions(server) == {own, other, "current"}
     assert server.digest() == model
     assert server.ask()
 
 
-@pytest.mark.parametrize(("version", "reason"), [("0.9.8", "checksum"), ("0.9.7", "404")])
-def test_archive_that_cannot_be_trusted_touches_nothing(
-    server: Server, converge: Converge, version: str, reason: str
+@pytest.mark.parametrize(
+    ("kind", "reason"), [("wrong_checksum", "checksum"), ("missing", "404"), ("partless", "llama-server")]
+)
+def test_archive_that_cannot_be_used_touches_nothing(
+    lab: Lab, server: Server, converge: Converge, kind: str, reason: str
 ) -> None:
-    before = server.unit("InvocationID"), versions(server)
-    printed = converge(fails=True, ollama_version=version)
+    before = server.version(), server.unit("InvocationID"), versions(server)
+    printed = converge(fails=True, ollama_version=getattr(lab.releases, kind))
     assert reason in printed
-    assert server.unit("InvocationID") == before[0]
-    assert {name for name in versions(server) if not name.startswith(".")} == before[1]
-    assert server.version() == "0.9.4"
+    assert server.unit("InvocationID") == before[1]
+    assert {name for name in versions(server) if not name.startswith(".")} == before[2]
+    assert server.version() == before[0]
+    assert server.ask()
 
 
-def test_pinned_checksum_goes_before_that_of_the_release(server: Server, converge: Converge) -> None:
+def test_pinned_checksum_goes_before_that_of_the_release(lab: Lab, server: Server, converge: Converge) -> None:
     before = server.unit("InvocationID")
-    assert "checksum" in converge(fails=True, ollama_version="0.9.9", ollama_checksum="0" * 64)
+    assert "checksum" in converge(fails=True, ollama_version=lab.releases.broken, ollama_checksum="0" * 64)
     assert server.unit("InvocationID") == before
 
 
-def test_version_that_does_not_start_is_taken_back(server: Server, converge: Converge) -> None:
-    model, environment = server.digest(), server.host.file("/etc/default/ollama").content_string
+def test_version_that_does_not_start_is_taken_back(lab: Lab, server: Server, converge: Converge) -> None:
+    before, broken = state(server), lab.releases.broken
     printed = converge(
-        fails=True, ollama_version="0.9.9", ollama_start_timeout=8, ollama_environment={"OLLAMA_KEEP_ALIVE": "1m"}
+        fails=True, ollama_version=broken, ollama_start_timeout=8, ollama_environment={"OLLAMA_KEEP_ALIVE": "1m"}
     )
-    assert "Ollama 0.9.9 with these settings did not come up" in printed
-    assert "The earlier version and configuration are back, and 0.9.4 answers" in printed
-    assert server.version() == "0.9.4"
-    assert server.host.file("/etc/default/ollama").content_string == environment
-    assert versions(server) == {"0.9.3", "0.9.4", "current"}
+    assert f"Ollama {broken} with these settings did not come up" in printed
+    assert f"The earlier version and configuration are back, and {before.version} answers" in printed
+    assert state(server) == before
     assert server.host.run("find /etc -name '*ollama*~'").stdout == ""
-    assert server.digest() == model
     assert server.ask()
 
-    assert " changed=0 " in converge(ollama_version="0.9.4")
+    assert " changed=0 " in converge(ollama_version=before.version)
+
+
+def test_version_that_loads_no_model_is_taken_back(lab: Lab, server: Server, converge: Converge) -> None:
+    """It answers /api/version as it should."""
+    if not lab.releases.mute:
+        pytest.skip("this build cannot be made to report another version")
+    server.ask()
+    before = state(server)
+    printed = converge(fails=True, ollama_version=lab.releases.mute)
+    assert MODEL in printed
+    assert f"{before.version} answers" in printed
+    assert state(server) == before
+    assert server.ask()
 
 
 def test_setting_with_which_it_does_not_start_is_taken_back(
     lab: Lab, server: Server, stranger: Host, converge: Converge
 ) -> None:
-    rules = guard_rules(server.host)
+    rules, before = guard_rules(server.host), state(server)
     assert any(f"--dport {PORT}" in rule for rule in rules)
     printed = converge(
         fails=True,
-        ollama_version="0.9.4",
+        ollama_version=before.version,
         ollama_listen="[::]:11435",
         ollama_start_timeout=5,
-        ollama_systemd_overrides={"Service": {"MemoryDenyWriteExecute": True}},
+        ollama_systemd_overrides={"Service": {"ExecStartPre": "/bin/false"}},
     )
-    assert "The earlier version and configuration are back, and 0.9.4 answers" in printed
-    assert server.unit("MemoryDenyWriteExecute") == "no"
+    assert f"The earlier version and configuration are back, and {before.version} answers" in printed
+    assert state(server) == before
+    assert "/bin/false" not in server.unit("ExecStartPre")
     assert server.ask()
     # The guard is back before the server is.
     assert guard_rules(server.host) == rules
     assert reached(stranger, lab.addresses("server")) == set()
 
 
-def test_downgrade(server: Server, converge: Converge) -> None:
-    starts = server.starts()
-    converge(ollama_version="0.9.3")
-    assert (server.version(), server.starts()) == ("0.9.3", starts + 1)
-    assert versions(server) == {"0.9.3", "0.9.4", "current"}
+def test_downgrade(lab: Lab, server: Server, converge: Converge, other: str) -> None:
+    own, starts = lab.releases.version, server.starts()
+    assert server.version() == other
+    converge()
+    assert (server.version(), server.starts()) == (own, starts + 1)
+    assert versions(server) == {own, other, "current"}
     assert server.ask()
 
 
@@ -151,11 +190,11 @@ def test_removal_of_everything(server: Server, converge: Converge) -> None:
     assert " changed=0 " in converge(ollama_state="absent", ollama_keep_models=False)
 
 
-def test_first_installation_that_fails_leaves_nothing_running(server: Server, converge: Converge) -> None:
-    printed = converge(fails=True, ollama_version="0.9.9", ollama_start_timeout=5)
+def test_first_installation_that_fails_leaves_nothing_running(lab: Lab, server: Server, converge: Converge) -> None:
+    printed = converge(fails=True, ollama_version=lab.releases.broken, ollama_start_timeout=5)
     assert "There was no earlier version to go back to, and the service is stopped" in printed
     assert not server.host.service("ollama").is_running
     assert versions(server) == set()
 
     converge()
-    assert server.version() == "0.9.3"
+    assert server.version() == lab.releases.version

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import time
 from pathlib import Path
@@ -12,41 +11,12 @@ import pytest
 from lab.artifacts import __main__ as command
 from lab.artifacts import cache
 from lab.artifacts.downloads import PINS, pinned_hashes
-from lab.artifacts.errors import BuildError, UnsupportedMachineError
-from lab.artifacts.ollama_release import checksum_line, patched_version
-from lab.artifacts.registry_store import served_form
+from lab.artifacts.errors import UnsupportedMachineError
 
 
 def test_every_wheel_is_pinned() -> None:
     text = PINS.read_text(encoding="utf-8")
     assert len(pinned_hashes(text)) == text.count("==")
-
-
-def test_version_is_replaced_in_place() -> None:
-    assert patched_version(b"TRACE0.9.3Ints:", "0.9.3", "0.9.4") == b"TRACE0.9.4Ints:"
-
-
-@pytest.mark.parametrize("binary", [b"no version", b"0.9.3 and 0.9.3"])
-def test_version_must_be_there_once(binary: bytes) -> None:
-    with pytest.raises(BuildError, match="not once"):
-        patched_version(binary, "0.9.3", "0.9.4")
-
-
-def test_version_must_keep_its_length() -> None:
-    with pytest.raises(ValueError, match="not as long"):
-        patched_version(b"0.9.3", "0.9.3", "0.9.10")
-
-
-def test_checksum_line_is_as_upstream_writes_it() -> None:
-    assert checksum_line("ab12", "ollama-linux-amd64.tgz") == "ab12  ./ollama-linux-amd64.tgz\n"
-
-
-def test_manifest_is_served_as_a_client_stores_it() -> None:
-    created = b'{"schemaVersion":2,"config":{"size":1},"layers":[{"digest":"sha256:a","size":2,"from":"/x"}]}\n'
-    served = b'{"schemaVersion":2,"config":{"size":1},"layers":[{"digest":"sha256:a","size":2}]}'
-    assert served_form(created) == served
-    assert served_form(served) == served
-    assert list(json.loads(served)) == ["schemaVersion", "config", "layers"]
 
 
 @pytest.mark.parametrize(
@@ -86,3 +56,9 @@ def test_trees_that_nobody_uses_are_dropped(tmp_path: Path) -> None:
         os.utime(tree, (long_ago, long_ago))
     cache.mark_used(trees[0])
     assert sorted(tmp_path.iterdir()) == sorted(trees[:3])
+
+
+def test_another_release_is_another_tree() -> None:
+    keys = {cache.key(), cache.key("0.34.2 ab12"), cache.key("0.34.2 cd34"), cache.key("0.34.3 ab12")}
+    assert len(keys) == 4
+    assert cache.key("0.34.2 ab12") in keys

@@ -12,7 +12,9 @@ BOOTSTRAP = Path(__file__).resolve().parents[3] / "molecule" / "shared" / "boots
 DEBIAN = 'ID=debian\nVERSION_ID="12"\n'
 
 
-def bootstrap(tmp_path: Path, os_release: str, **programs: str) -> subprocess.CompletedProcess[str]:
+def bootstrap(
+    tmp_path: Path, os_release: str, release: dict[str, str] | None = None, **programs: str
+) -> subprocess.CompletedProcess[str]:
     """Run the script with this os-release, and with ``programs`` (name: shell script) before all others."""
     (tmp_path / "os-release").write_text(os_release)
     for name, script in programs.items():
@@ -22,7 +24,10 @@ def bootstrap(tmp_path: Path, os_release: str, **programs: str) -> subprocess.Co
     environment = os.environ | {
         "GIZZI_OS_RELEASE": str(tmp_path / "os-release"),
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
+        "OLLAMA_ARCHIVE": "",
+        "OLLAMA_VERSION": "",
     }
+    environment |= release or {}
     return subprocess.run([str(BOOTSTRAP)], env=environment, check=False, capture_output=True, text=True, timeout=60)
 
 
@@ -56,3 +61,20 @@ def test_without_root_the_command_to_give_is_named(tmp_path: Path) -> None:
 def test_debian_s_relatives_are_supported_too(tmp_path: Path) -> None:
     result = bootstrap(tmp_path, "ID=linuxmint\nID_LIKE='ubuntu debian'\n", uname="echo riscv64")
     assert "riscv64" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("release", "named"),
+    [
+        ({"OLLAMA_ARCHIVE": "/nowhere.tar.zst"}, "OLLAMA_VERSION does not say"),
+        ({"OLLAMA_ARCHIVE": "/nowhere.tar.zst", "OLLAMA_VERSION": "0.34.2"}, "there is no such file"),
+    ],
+)
+def test_a_release_that_cannot_be_run_is_told_before_all_else(
+    tmp_path: Path, release: dict[str, str], named: str
+) -> None:
+    # With another system it would stop there next.
+    result = bootstrap(tmp_path, "ID=fedora\n", release)
+    assert result.returncode == 2
+    assert named in result.stderr
+    assert "/nowhere.tar.zst" in result.stderr

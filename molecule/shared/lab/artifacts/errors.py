@@ -9,3 +9,7 @@ class BuildError(Exception):
 
 class UnsupportedMachineError(BuildError):
     """This machine cannot run the lab; the message says what is missing."""
+
+
+class UsageError(BuildError):
+    """What the lab was asked to run cannot be; the message says which value, and why."""

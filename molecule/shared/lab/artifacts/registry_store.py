@@ -1,27 +1,19 @@
-"""A model registry's content, made by the real Ollama.
+"""A model registry's content: configs, layers and manifests, written as Ollama writes them.
 
-The server creates the models, so that config and layers are what it would have
-been given by the public registry. Manifests are then written in the form in
-which a 0.9 client stores them after a pull (compact JSON, no newline at the
-end): so the sha256 of what is served is the digest that /api/tags reports.
+Manifests have the form in which a 0.9 client stores them after a pull (compact JSON, no newline at the end): so the
+sha256 of what is served is the digest that /api/tags reports, whatever release the lab runs.
 """
 
 from __future__ import annotations
 
-import contextlib
-import http.client
+import hashlib
 import json
-import os
-import shutil
-import socket
-import subprocess
-import time
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
-from lab.artifacts.errors import BuildError
-from lab.artifacts.model import BROKEN, GARBAGE, NEWER, WEIGHTS
+from lab.artifacts.downloads import sha256_of
+from lab.artifacts.model import BROKEN, GARBAGE, NEWER, SLOW, WEIGHTS
 from lab.artifacts.progress import megabytes, step
 
 CHATML = """\
@@ -42,6 +34,11 @@ CHATML = """\
 {{ end }}{{ .Response }}"""
 
 
+MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
+# Where more servers than cores share a machine, threads that wait for each other cost more than a second one brings.
+PARAMETERS = {"num_thread": 1, "stop": ["<|im_start|>", "<|im_end|>"]}
+
+
 @dataclass(frozen=True)
 class Model:
     """One model of the registry; models that share their weights differ in small layers."""
@@ -50,9 +47,6 @@ class Model:
     tags: tuple[str, ...]
     system: str
     weights: str = WEIGHTS
-    # Where more servers than cores share a machine, threads that wait for each other cost far more than a second one
-    # brings.
-    threads: int = 1
 
 
 SMOLLM2 = Model(
@@ -66,9 +60,8 @@ MODELS = (
     replace(SMOLLM2, tags=("135m-next",), system=f"{SMOLLM2.system}. You answer in one sentence"),
     # other weights,
     replace(SMOLLM2, tags=("135m-newer",), weights=NEWER),
-    # and models that nobody should get to keep. With many threads for each CPU, every operation waits until all of them
-    # have had their turn: five times slower where nothing else runs, and more beside others.
-    replace(SMOLLM2, tags=("135m-slow",), threads=32 * (os.cpu_count() or 1)),
+    # and models that nobody should get to keep.
+    replace(SMOLLM2, tags=("135m-slow",), weights=SLOW),
     replace(SMOLLM2, tags=("135m-garbage",), weights=GARBAGE),
     replace(SMOLLM2, tags=("135m-broken",), weights=BROKEN),
     # The same weights under names that are easily taken for each other.
@@ -78,128 +71,82 @@ MODELS = (
 )
 
 
-def modelfile(model: Model, parts: Path) -> str:
-    """The Modelfile of one model; the licence lies beside the weights."""
-    return (
-        f"FROM {parts / model.weights}\n"
-        f'TEMPLATE """{CHATML}"""\n'
-        f'SYSTEM """{model.system}"""\n'
-        'PARAMETER stop "<|im_start|>"\n'
-        'PARAMETER stop "<|im_end|>"\n'
-        f"PARAMETER num_thread {model.threads}\n"
-        f'LICENSE """{(parts / "LICENSE").read_text(encoding="utf-8")}"""\n'
+class Store:
+    """The folder that the web server serves as a registry."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._blobs = folder / "blobs"
+        self._blobs.mkdir(parents=True)
+
+    def weights(self, path: Path) -> dict[str, Any]:
+        """Take a file of weights in; return it as a layer of a manifest."""
+        digest = f"sha256:{sha256_of(path)}"
+        size = path.stat().st_size
+        path.rename(self._blob(digest))
+        return entry("application/vnd.ollama.image.model", digest, size)
+
+    def small(self, media_type: str, content: bytes) -> dict[str, Any]:
+        """Take a small blob in; return it as a manifest names it."""
+        digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
+        self._blob(digest).write_bytes(content)
+        return entry(media_type, digest, len(content))
+
+    def manifest(self, name: str, tag: str, content: bytes) -> None:
+        """Put a manifest under a model's tag."""
+        path = self._folder / "manifests/library" / name / tag
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+    def _blob(self, digest: str) -> Path:
+        return self._blobs / digest.replace(":", "-")
+
+
+def entry(media_type: str, digest: str, size: int) -> dict[str, Any]:
+    """Return a blob as a manifest names it."""
+    return {"mediaType": media_type, "digest": digest, "size": size}
+
+
+def compact(value: object) -> bytes:
+    """Return JSON as Go writes it, but for the letters that Go escapes."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def config(weights: int, layers: list[dict[str, Any]]) -> bytes:
+    """Return a model's config; ``weights`` is their number."""
+    return compact(
+        {
+            "model_format": "gguf",
+            "model_family": "llama",
+            "model_families": ["llama"],
+            "model_type": f"{weights / 1e6:.2f}M",
+            "file_type": "F16",
+            "architecture": "amd64",
+            "os": "linux",
+            "rootfs": {"type": "layers", "diff_ids": [layer["digest"] for layer in layers]},
+        }
     )
 
 
-def served_form(stored: bytes) -> bytes:
-    """Turn the manifest of a model created here into what a registry serves and a client stores.
+def make_registry(parts: Path, sizes: dict[str, int], registry: Path) -> None:
+    """Write every model of the registry.
 
-    A created model's layers say which local file they came from; a pulled one's do not.
+    The files of weights go from ``parts`` into it, and ``sizes`` is how many weights each has; the licence is there.
     """
-    manifest = json.loads(stored)
-    for layer in manifest["layers"]:
-        layer.pop("from", None)
-    return json.dumps(manifest, separators=(",", ":"), ensure_ascii=False).encode()
-
-
-def make_registry(release: Path, parts: Path, registry: Path) -> None:
-    """Let Ollama create every model, and lay its store out for the web server."""
-    store = registry.with_name("store")
-    with (
-        step("models, created by Ollama") as running,
-        serving(release / "bin" / "ollama", store) as ollama,
-    ):
+    with step("the registry") as running:
+        store = Store(registry)
+        weights = {name: store.weights(parts / name) for name in sizes}
+        kind = "application/vnd.ollama.image"
         for model in MODELS:
-            recipe = store / "Modelfile"
-            recipe.write_text(modelfile(model, parts), "utf-8")
-            name = f"{model.name}:{model.tags[0]}"
-            ollama("create", name, "-f", str(recipe))
-            stored = store / "models/manifests/registry.ollama.ai/library" / model.name
-            manifest = served_form((stored / model.tags[0]).read_bytes())
-            served = registry / "manifests" / "library" / model.name
-            served.mkdir(parents=True, exist_ok=True)
+            layers = [
+                weights[model.weights],
+                store.small(f"{kind}.template", CHATML.encode()),
+                store.small(f"{kind}.system", model.system.encode()),
+                store.small(f"{kind}.license", (parts / "LICENSE").read_bytes()),
+                store.small(f"{kind}.params", compact(PARAMETERS) + b"\n"),
+            ]
+            about = store.small("application/vnd.docker.container.image.v1+json", config(sizes[model.weights], layers))
+            manifest = {"schemaVersion": 2, "mediaType": MANIFEST, "config": about, "layers": layers}
             for tag in model.tags:
-                (served / tag).write_bytes(manifest)
-        blobs = registry / "blobs"
-        shutil.move(store / "models" / "blobs", blobs)
-        running.note = f"{len(MODELS)} manifests, blobs of {megabytes(*blobs.iterdir())}"
-    shutil.rmtree(store)
-    check_complete(registry)
-
-
-def check_complete(registry: Path) -> None:
-    """See that every layer of every manifest is there in full, and nothing else."""
-    wanted: dict[str, int] = {}
-    for path in (registry / "manifests").rglob("*"):
-        if path.is_file():
-            manifest = json.loads(path.read_bytes())
-            for layer in [manifest["config"], *manifest["layers"]]:
-                wanted[layer["digest"].replace(":", "-")] = layer["size"]
-    there = {path.name: path.stat().st_size for path in (registry / "blobs").iterdir()}
-    if wanted != there:
-        raise BuildError(f"the manifests name {wanted}, but the blobs are {there}")
-
-
-@contextlib.contextmanager
-def serving(binary: Path, store: Path) -> Iterator[Ollama]:
-    """Run an Ollama of our own on a free port, with a store of its own."""
-    store.mkdir()
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = int(probe.getsockname()[1])
-    environment = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(store),
-        "OLLAMA_HOST": f"127.0.0.1:{port}",
-        "OLLAMA_MODELS": str(store / "models"),
-        "OLLAMA_NEW_ENGINE": "1",
-    }
-    log = store / "serve.log"
-    # The server must not outlive a build that is killed.
-    command = ["setpriv", "--pdeathsig", "KILL", str(binary), "serve"]
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, env=environment, stdout=output, stderr=output) as server,
-    ):
-        try:
-            wait_until_answering(server, port, log)
-            yield Ollama(binary, environment)
-        finally:
-            server.terminate()
-
-
-@dataclass(frozen=True)
-class Ollama:
-    """The command line, pointed at our own server."""
-
-    binary: Path
-    environment: dict[str, str]
-
-    def __call__(self, *arguments: str) -> None:
-        """Run ``ollama <arguments>`` and raise with its own words when it fails."""
-        result = subprocess.run(
-            [self.binary, *arguments],
-            check=False,
-            capture_output=True,
-            text=True,
-            env=self.environment,
-        )
-        if result.returncode != 0:
-            raise BuildError(f"ollama {' '.join(arguments)}: {result.stderr.strip()}")
-
-
-def wait_until_answering(server: subprocess.Popen[bytes], port: int, log: Path) -> None:
-    """Wait for /api/version, at most 30 seconds."""
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline and server.poll() is None:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
-        try:
-            connection.request("GET", "/api/version")
-            if connection.getresponse().status == http.client.OK:
-                return
-        except OSError:
-            time.sleep(0.1)
-        finally:
-            connection.close()
-    tail = log.read_text(encoding="utf-8", errors="replace")[-2000:]
-    raise BuildError(f"Ollama does not start on this machine:\n{tail}")
+                store.manifest(model.name, tag, compact(manifest))
+        running.note = f"{len(MODELS)} manifests, blobs of {megabytes(*(registry / 'blobs').iterdir())}"
