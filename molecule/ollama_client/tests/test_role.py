@@ -140,7 +140,7 @@ def test_others_read_no_secret(lab: Lab, host: Host) -> None:
     assert "/etc/gizzi/client.toml: this user may not read it" in refused.stderr
     assert "Traceback" not in refused.stderr
     told = host.check_output(
-        "journalctl --no-pager --output=cat; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; gizzi config"
+        "journalctl --namespace=+ollama --no-pager --output=cat; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; gizzi config"
     )
     assert "client-api.token" in told
     assert token(lab) not in told
