@@ -131,6 +131,7 @@ def sound() -> Series:
         ollama("ollama_up"): always(1),
         model("ollama_model_present"): always(1),
         model("ollama_model_loaded"): always(1),
+        ollama("ollama_oom_kills_total"): always(3),
         model("ollama_probe_success"): always(1),
         model("ollama_probe_tokens_per_second"): always(1),
         ollama("ollama_store_free_bytes"): always(10_000_000_000),
@@ -269,6 +270,20 @@ FIRING: list[tuple[Series, list[Alert]]] = [
     ),
     *(
         (
+            {ollama("ollama_oom_kills_total"): changes},
+            [
+                (
+                    "OllamaOutOfMemory",
+                    at(1, "node"),
+                    f"Ollama on validator01 has outgrown its memory, processes killed {kills}",
+                )
+            ],
+        )
+        # One, just now and a quarter of an hour ago; two after a new start of the unit, which counts from 0.
+        for changes, kills in ((turns(3, 4, 58), 1), (turns(3, 4, 30), 1), (f"3x48 0x4 2x{STEPS - 54}", 2))
+    ),
+    *(
+        (
             changes,
             [
                 (
@@ -337,6 +352,9 @@ SILENT: list[tuple[str, Series]] = [
     ("OllamaModelMissing", {model("ollama_model_present"): turns(1, 0, 29)}),
     # While the server does not answer, nothing is said of its models.
     ("OllamaModelMissing", without(model("ollama_model_present"), model("ollama_model_loaded"))),
+    ("OllamaOutOfMemory", {ollama("ollama_oom_kills_total"): turns(3, 4, 27)}),
+    ("OllamaOutOfMemory", {ollama("ollama_oom_kills_total"): turns(3, 0, 50)}),
+    ("OllamaOutOfMemory", without(ollama("ollama_oom_kills_total"))),
     # One failed probe counts until the next, a quarter of an hour later.
     ("OllamaModelSlow", {model("ollama_probe_success"): turns(1, 0, 19)}),
     ("OllamaModelSlow", without(model("ollama_probe_success"), model("ollama_probe_tokens_per_second"))),
