@@ -6,54 +6,67 @@
 
 from __future__ import annotations
 
-import hashlib
+import errno
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_manifest
+from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import opened_folder, read_file
 
 if TYPE_CHECKING:
-    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from collections.abc import Iterable, Iterator
+
     from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest
 
-# Templates, parameters, licences: everything but weights.
-SMALL = 16 * 1024 * 1024
+MAX_MANIFEST = 1024 * 1024
 
 
 @dataclass(frozen=True)
 class Store:
     path: Path
 
-    def missing_bytes(self, manifest: Manifest) -> int:
-        return sum(layer.size for layer in manifest.layers if not self._has(layer.digest, layer.size))
+    def missing_bytes(self, manifest: Manifest, without: Iterable[str] = ()) -> int:
+        """The bytes that a pull would have to move; what stands in without is about to go."""
+        gone = {*self.missing(manifest), *without}
+        return sum(layer.size for layer in manifest.layers if layer.digest in gone)
 
     def manifest(self, name: ModelName) -> Manifest | None:
         """The manifest of a model that is there with all its layers."""
-        path = self.path / "manifests" / name.host / name.namespace / name.model / name.tag
+        manifest = self.held(name)
+        return manifest if manifest and self.missing_bytes(manifest) == 0 else None
+
+    def held(self, name: ModelName) -> Manifest | None:
+        """The manifest of a model, whether its layers are there or not; None where this store has none."""
         try:
-            manifest = parse_manifest(path.read_bytes())
+            with opened_folder(self.path / "manifests" / name.host / name.namespace / name.model) as folder:
+                return parse_manifest(read_file(folder, name.tag, MAX_MANIFEST))
         except (OSError, ValueError):
             return None
-        return manifest if self.missing_bytes(manifest) == 0 else None
 
-    def drop_damaged(self, manifest: Manifest) -> None:
-        """Remove small layers whose content is not what their name says.
+    def names(self) -> list[ModelName]:
+        """The models of which this store has a manifest, in order; raises OSError where it cannot be read."""
+        depth = len(("host", "namespace", "model", "tag"))
+        paths = [path.split("/") for path, _file, _folder in self._manifests()]
+        return sorted((ModelName(*parts) for parts in paths if len(parts) == depth), key=str)
 
-        A pull that finds one bad layer stops there, and leaves the ones behind it unverified. The next pull takes
-        them as they are. The weights come first, and so are never among them.
-        """
-        for layer in manifest.layers:
-            path = self._blob(layer.digest)
-            if _size(path) is None or layer.size > SMALL:
-                continue
-            try:
-                if f"sha256:{hashlib.sha256(path.read_bytes()).hexdigest()}" != layer.digest:
-                    path.unlink()
-            except OSError as error:
-                raise GizziError(f"The layer {path} cannot be verified: {error}.") from error
+    def _manifests(self) -> Iterator[tuple[str, str, int]]:
+        """Every file below the manifests: its path, its name, and the descriptor of its folder."""
+        with opened_folder(self.path / "manifests") as top:
+            for path, folders, files, folder in os.fwalk(dir_fd=top, onerror=_fail):
+                for name in folders:
+                    if stat.S_ISLNK(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode):
+                        raise OSError(errno.ELOOP, "a link, which is not followed", f"{path}/{name}")
+                for name in files:
+                    yield f"{path}/{name}"[2:], name, folder
+
+    def missing(self, manifest: Manifest) -> list[str]:
+        """The digests of the blobs that are not there, or not with all their bytes."""
+        return [layer.digest for layer in manifest.layers if not self._has(layer.digest, layer.size)]
 
     def orphans(self) -> list[Path]:
         """The layers that no manifest names, and the unfinished ones: what a pull that was given up leaves behind.
@@ -61,27 +74,38 @@ class Store:
         A server removes them only when it starts, and the unfinished ones when they are an hour old.
         """
         named: set[str] = set()
-        for path in (self.path / "manifests").rglob("*"):
-            if not path.is_file():
-                continue
-            try:
-                named.update(self._blob(layer.digest).name for layer in parse_manifest(path.read_bytes()).layers)
-            except (OSError, ValueError) as error:
-                raise GizziError(f"Which layers nobody needs is unknown: {path} cannot be read: {error}.") from error
-        return sorted(path for path in (self.path / "blobs").glob("sha256-*") if path.name not in named)
+        manifests = self.path / "manifests"
+        where = manifests
+        try:
+            # A store without manifests needs no layer.
+            for path, name, folder in self._manifests() if os.path.lexists(manifests) else ():
+                where = manifests / path
+                manifest = parse_manifest(read_file(folder, name, MAX_MANIFEST))
+                named.update(self._blob(layer.digest).name for layer in manifest.layers)
+        except (OSError, ValueError) as error:
+            raise GizziError(f"Which layers nobody needs is unknown: {where} cannot be read: {error}.") from error
+        return sorted(self.path / "blobs" / blob for blob in self._blobs() if blob not in named)
 
     def drop_orphans(self) -> int:
         """Remove them, and return the bytes of disk that this has freed."""
         freed = 0
         for path in self.orphans():
             try:
-                # An unfinished layer has its full length from the start, and not its full content.
-                size = path.stat().st_blocks * 512
-                path.unlink()
+                with opened_folder(path.parent) as folder:
+                    # An unfinished layer has its full length from the start, and not its full content.
+                    size = os.stat(path.name, dir_fd=folder, follow_symlinks=False).st_blocks * 512
+                    os.unlink(path.name, dir_fd=folder)
             except OSError as error:
                 raise GizziError(f"The layer {path}, which nobody needs, cannot be removed: {error}.") from error
             freed += size
         return freed
+
+    def _blobs(self) -> list[str]:
+        try:
+            with opened_folder(self.path / "blobs") as folder:
+                return [entry.name for entry in os.scandir(folder) if entry.name.startswith("sha256-")]
+        except OSError:
+            return []
 
     def free_bytes(self) -> int | None:
         """Bytes free to a service, without the blocks that the filesystem keeps for root; None when unreadable."""
@@ -100,6 +124,10 @@ class Store:
 
     def _blob(self, digest: str) -> Path:
         return self.path / "blobs" / digest.replace(":", "-")
+
+
+def _fail(error: OSError) -> None:
+    raise error
 
 
 def _size(path: Path) -> int | None:

@@ -15,8 +15,9 @@ description:
   - Whether a model is current is decided by digests. One small request to the registry answers it; nothing is
     pulled to find out.
   - A pull fails when the server reports an error in mid-stream, when the stream ends before V(success), and when
-    neither the bytes nor the status advance for O(stall_timeout). The model that was there before stays in use,
-    and another run resumes the download.
+    neither the bytes nor the status advance for O(stall_timeout). The message then says what the server has by now, as
+    it may have gone on. Another run resumes the download.
+  - Two models of the same config and layers are the same, however their manifests are written.
 extends_documentation_fragment:
   - etrid.gizzi.server
   - etrid.gizzi.attributes
@@ -26,7 +27,8 @@ attributes:
     support: full
     details:
       - Never pulls. It still asks the registry whether it has the model, and checks the disk.
-      - Servers before 0.19 store manifests re-serialised. Where that leaves the prediction open, there is a warning.
+      - Servers before 0.19 store manifests re-serialised. Where that leaves the prediction open, as without
+        O(models_dir), there is a warning.
   diff_mode:
     support: full
   idempotent:
@@ -35,6 +37,8 @@ options:
   name:
     description:
       - The model, as C([[host/]namespace/]model[:tag]). Without a tag it is V(latest).
+      - Ollama stores models with the tags C(local), C(cloud) and C(…-cloud) and never answers with them, so those are
+        refused, except to remove them.
       - A name with a host is pulled from that host, whatever O(registry) says.
     type: str
     required: true
@@ -65,8 +69,10 @@ options:
     description:
       - The server's model store. When given, a pull is refused before its first byte unless the missing layers
         fit on the disk and O(reserved_disk) stays free.
-      - Also, small layers that an earlier, failed pull left damaged are removed before a pull. Ollama would use them
-        unverified.
+      - Ollama never checks a blob again that is there. So what a pull was to bring that was cut off, or failed, is
+        hashed before it counts, and what is damaged is taken away and pulled again. Which pulls those are is kept in
+        C(/var/lib/gizzi-ollama-pulls), so the task must run as root.
+      - A model of which the store lacks a blob is pulled again.
     type: path
   reserved_disk:
     description: Bytes that must stay free on the disk of O(models_dir) after a pull.
@@ -77,9 +83,18 @@ options:
       - Tag under which the model that is about to be replaced is kept, for a way back. It replaces the backup
         that had this tag before.
     type: str
+  verify_blobs:
+    description:
+      - Whether to hash all blobs of the model that is there, at idle priority, with O(state=present) and
+        O(state=latest). Damaged ones are taken away, and the model is pulled again. If its tag has moved at the
+        registry since, that brings the new model, as Ollama cannot pull by digest.
+      - Needs O(models_dir), on the host of the module.
+    type: bool
+    default: false
   stall_timeout:
     description:
-      - Seconds after which a pull fails that moves no bytes and reports no new status.
+      - Seconds after which a pull fails that moves no bytes and reports no new status. While the server verifies what
+        it has pulled it reports nothing, and only O(timeout) holds.
       - Ollama itself tries a broken part for about 64 seconds before it names the reason. With less than that, the
         reason is lost.
     type: float
@@ -111,6 +126,13 @@ EXAMPLES = r"""
     name: mistral
     registry: http://10.0.0.5:8070
     digest: 6577803aa9a036369e481d648a2baebb381ebc6e897f2bb9a766a2aa7bfbc1cf
+
+- name: Hash it, and pull again what is damaged
+  etrid.gizzi.ollama_model:
+    name: llama3.1:8b
+    state: latest
+    models_dir: /var/lib/ollama/models
+    verify_blobs: true
 
 - name: Remove a model
   etrid.gizzi.ollama_model:
@@ -148,6 +170,21 @@ bytes_missing:
     - Bytes that a pull would still have to move, in check mode and with O(models_dir). V(null) otherwise.
   returned: success
   type: int
+blobs:
+  description:
+    - What was found with O(verify_blobs), V(ok), V(damaged), or V(not checked) where the store is not on the host of
+      the module, or a blob in it cannot be read. V(null) without O(verify_blobs).
+  returned: success
+  type: str
+  sample: ok
+damaged_blobs:
+  description:
+    - The blobs that were damaged or missing, of the model that was there or of a pull of it that was cut off. They
+      were, or in check mode would be, taken away and, where the model needs them, pulled again.
+  returned: success
+  type: list
+  elements: str
+  sample: []
 backup:
   description: Name under which the replaced model was kept, V(null) when none was replaced or none was to be kept.
   returned: success
@@ -160,16 +197,20 @@ seconds:
 """
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._backups import REPLACED_TAG
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama, parse_version
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import (
+    DEFAULT_HOST,
+    parse_model_name,
+    parse_servable_name,
+)
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import Desired, Outcome, sync
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import (
     DEFAULT_REGISTRY,
     Registry,
@@ -177,162 +218,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._registry import (
     registry_at,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
-from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
-
-if TYPE_CHECKING:
-    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
-    from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest
-
-# Since then a server stores a manifest as the registry sent it, byte for byte.
-VERBATIM_MANIFESTS = (0, 19, 0)
 
 
-@dataclass(frozen=True)
-class Desired:
-    name: ModelName
-    state: str
-    registry: Registry
-    digest: str | None
-    store: Store | None
-    reserved_disk: int
-    backup: ModelName | None
-    stall_timeout: float
-    timeout: float
-    request_timeout: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    digest_before: str | None
-    digest_after: str | None
-    pulled: bool = False
-    bytes_pulled: int = 0
-    backup: str | None = None
-    bytes_missing: int | None = None
-    warnings: list[str] = field(default_factory=list)
-
-    @property
-    def changed(self) -> bool:
-        return self.digest_before != self.digest_after
-
-
-def sync(desired: Desired, server: Ollama, check_mode: bool) -> Outcome:
-    before = installed_digest(server, desired.name)
-    if desired.state == "absent":
-        if before is not None and not check_mode:
-            server.delete(desired.name)
-        return Outcome(before, None)
-    if is_settled(desired, before):
-        return Outcome(before, before)
-
-    manifest = desired.registry.manifest(desired.name, desired.request_timeout)
-    if desired.digest and desired.digest not in manifest.digests:
-        raise GizziError(
-            f"The registry {desired.registry.url} offers {desired.name} with the digest {manifest.digest}, "
-            f"not {desired.digest} as asked. Nothing was pulled."
-        )
-    if before in manifest.digests:
-        return Outcome(before, before)
-    require_disk(desired, manifest)
-    if check_mode:
-        return predict(desired, server, before, manifest)
-    return replace_model(desired, server, before, manifest)
-
-
-def installed_digest(server: Ollama, name: ModelName) -> str | None:
-    model = server.find(name)
-    return model.digest if model else None
-
-
-def is_settled(desired: Desired, before: str | None) -> bool:
-    """Whether the model is as wanted, whatever the registry holds."""
-    if before is None:
-        return False
-    if desired.digest:
-        return before == desired.digest
-    return desired.state == "present"
-
-
-def require_disk(desired: Desired, manifest: Manifest) -> None:
-    if desired.store is None:
-        return
-    missing = desired.store.missing_bytes(manifest)
-    free = desired.store.free_bytes()
-    if free is None:
-        raise GizziError(f"The free space under {desired.store.path} cannot be read. Nothing was pulled.")
-    if missing + desired.reserved_disk > free:
-        raise GizziError(
-            f"Not enough disk for {desired.name} under {desired.store.path}: {human_bytes(missing)} are still to be "
-            f"pulled and {human_bytes(desired.reserved_disk)} must stay free, but {human_bytes(free)} are free. "
-            "Nothing was pulled."
-        )
-
-
-def predict(desired: Desired, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:
-    version = server.version()
-    missing = desired.store.missing_bytes(manifest) if desired.store else None
-    if parse_version(version) >= VERBATIM_MANIFESTS:
-        return Outcome(before, manifest.digest, bytes_missing=missing)
-    warnings = []
-    if before is not None:
-        warnings.append(
-            f"Ollama {version} re-serialises manifests, so that {desired.name} may be current although its digest "
-            "differs from the registry's. A real run finds out by pulling."
-        )
-    return Outcome(before, manifest.rewritten_digest, bytes_missing=missing, warnings=warnings)
-
-
-def replace_model(desired: Desired, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:
-    name = desired.name
-    if desired.store:
-        desired.store.drop_damaged(manifest)
-    if desired.backup and before:
-        # Deleting frees the layers of the older backup; copying over it would leave them behind.
-        server.delete(desired.backup)
-        server.copy(name, desired.backup)
-    # The server knows no registry but its own, except as part of a name.
-    elsewhere = desired.registry.host != name.host
-    pull_name = name.at_host(desired.registry.host) if elsewhere else name
-    insecure = desired.registry.insecure
-    try:
-        moved = server.pull(
-            f"http://{pull_name.full}" if insecure else str(pull_name), insecure, desired.stall_timeout, desired.timeout
-        )
-    except GizziError as error:
-        kept = f"The model that was there before ({before[:12]}) is untouched" if before else "Nothing was installed"
-        raise GizziError(f"Pulling {name} failed: {error}. {kept}, and another run resumes the pull.") from error
-    if server.find(pull_name) is None:
-        server.delete(pull_name)
-        raise GizziError(
-            f"The pull of {name} ended with 'success', but the server cannot read the model: a layer in its store is "
-            "damaged. The pull was undone, and another run fetches the layers anew."
-        )
-    if elsewhere:
-        adopt(server, pull_name, name, before)
-
-    after = installed_digest(server, name)
-    if desired.digest and after != desired.digest and after not in manifest.digests:
-        raise GizziError(
-            f"{name} has the digest {after} after the pull, not {desired.digest} as asked: "
-            "the tag moved at the registry during the pull."
-        )
-    return Outcome(before, after, True, moved, str(desired.backup) if desired.backup and before else None)
-
-
-def adopt(server: Ollama, pulled: ModelName, name: ModelName, before: str | None) -> None:
-    """Give the model its usual name, and drop the one with the registry in it."""
-    replaced = name.with_tag(REPLACED_TAG)
-    if before:
-        server.copy(name, replaced)
-    server.copy(pulled, name)
-    server.delete(pulled)
-    if before:
-        server.delete(replaced)
-
-
-def desired_state(module: AnsibleModule) -> Desired:
-    params = module.params
-    name = parse_model_name(params["name"])
+def desired_state(params: dict[str, Any]) -> Desired:
+    """Read the options; raise GizziError with the value that is wrong, and what to write instead."""
+    # What is to go may have a name under which it could never answer.
+    name = (parse_model_name if params["state"] == "absent" else parse_servable_name)(params["name"])
     backup = name.with_tag(params["backup_tag"]) if params["backup_tag"] else None
     if backup and backup.same_as(name):
         raise GizziError(f"backup_tag: {params['backup_tag']!r} is the tag of the model itself.")
@@ -348,7 +239,20 @@ def desired_state(module: AnsibleModule) -> Desired:
         stall_timeout=params["stall_timeout"],
         timeout=params["timeout"],
         request_timeout=params["request_timeout"],
+        verify_blobs=params["verify_blobs"],
     )
+
+
+def result_of(name: str, outcome: Outcome) -> dict[str, Any]:
+    """Return what the module tells."""
+    result = asdict(outcome)
+    for key in ("warnings", "repaired"):
+        del result[key]
+    before: dict[str, Any] = {"name": name, "digest": outcome.digest_before}
+    after = {"name": name, "digest": outcome.digest_after}
+    if outcome.damaged_blobs:
+        before["damaged_blobs"] = outcome.damaged_blobs
+    return {**result, "changed": outcome.changed, "model": name, "diff": {"before": before, "after": after}}
 
 
 def main() -> None:
@@ -363,6 +267,7 @@ def main() -> None:
             "models_dir": {"type": "path"},
             "reserved_disk": {"type": "int", "default": 1_000_000_000},
             "backup_tag": {"type": "str"},
+            "verify_blobs": {"type": "bool", "default": False},
             "stall_timeout": {"type": "float", "default": 90},
             "timeout": {"type": "float", "default": 7200},
         },
@@ -370,25 +275,13 @@ def main() -> None:
     )
     started = time.monotonic()
     try:
-        desired = desired_state(module)
-        server = Ollama(module.params["url"], module.params["request_timeout"])
-        outcome = sync(desired, server, module.check_mode)
+        desired = desired_state(module.params)
+        outcome = sync(desired, Ollama(module.params["url"], module.params["request_timeout"]), module.check_mode)
     except GizziError as error:
         module.fail_json(msg=str(error))
-    name = str(desired.name)
-    result = asdict(outcome)
-    for warning in result.pop("warnings"):
+    for warning in outcome.warnings:
         module.warn(warning)
-    module.exit_json(
-        changed=outcome.changed,
-        model=name,
-        seconds=round(time.monotonic() - started, 3),
-        diff={
-            "before": {"name": name, "digest": outcome.digest_before},
-            "after": {"name": name, "digest": outcome.digest_after},
-        },
-        **result,
-    )
+    module.exit_json(seconds=round(time.monotonic() - started, 3), **result_of(str(desired.name), outcome))
 
 
 if __name__ == "__main__":

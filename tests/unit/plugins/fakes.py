@@ -8,10 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 MEDIA_TYPE = "application/vnd.docker.distribution.manifest.v2+json"
 WEIGHTS = "application/vnd.ollama.image.model"
@@ -38,6 +42,15 @@ def manifest(seed: str, size: int = 1000) -> bytes:
 
 def rewritten(body: bytes) -> bytes:
     return json.dumps(json.loads(body), separators=(",", ":")).encode()
+
+
+def content_manifest(*contents: bytes) -> bytes:
+    """A manifest of blobs with these contents; the first is the config."""
+    config, *layers = (
+        {"mediaType": "application/x", "digest": f"sha256:{sha256(content)}", "size": len(content)}
+        for content in contents
+    )
+    return json.dumps({"schemaVersion": 2, "mediaType": MEDIA_TYPE, "config": config, "layers": layers}).encode()
 
 
 class FakeServer:
@@ -120,6 +133,8 @@ class FakeRegistry(FakeServer):
     def __init__(self) -> None:
         super().__init__()
         self.manifests: dict[str, bytes] = {}
+        # What publish_content() has given, by digest.
+        self.contents: dict[str, bytes] = {}
         # What weights begin with, by the paths of their blobs, and the ranges that were asked of them.
         self.blobs: dict[str, bytes] = {}
         self.ranges: list[str | None] = []
@@ -133,6 +148,13 @@ class FakeRegistry(FakeServer):
         model, tag = name.split(":")
         path = model if "/" in model else f"library/{model}"
         self.manifests[f"/v2/{path}/manifests/{tag}"] = body = manifest(seed, size)
+        return sha256(body)
+
+    def publish_content(self, name: str, *contents: bytes) -> str:
+        """Put a model of these blobs, the config first, under name:tag and return the digest of its manifest."""
+        self.contents.update({f"sha256:{sha256(content)}": content for content in contents})
+        model, tag = name.split(":")
+        self.manifests[f"/v2/library/{model}/manifests/{tag}"] = body = content_manifest(*contents)
         return sha256(body)
 
     def answer(self, http: Any, body: Any) -> None:
@@ -182,6 +204,10 @@ class FakeOllama(FakeServer):
         self.own_parameters: dict[str, Any] = {}
         self.adapters_supported = True
         self.pull_fault = ""
+        # Where the store is on the disk, for models of FakeRegistry.publish_content(), and whether what a pull writes
+        # there differs from what was published by its first byte.
+        self.models_dir: Path | None = None
+        self.damages = False
         # Seconds of silence while a pull verifies.
         self.verifying = 0.0
         # How many pulls join a download that an earlier client's leaving ends.
@@ -265,6 +291,7 @@ class FakeOllama(FakeServer):
             http.send_json(404, {"error": f'model "{body["source"]}" not found'})
             return
         self.store[body["destination"]] = self.store[body["source"]]
+        self.save()
         http.send(200, b"")
 
     def post_show(self, http: Any, body: Any) -> None:
@@ -316,7 +343,20 @@ class FakeOllama(FakeServer):
         if self.store.pop(body["model"], None) is None:
             http.send_json(404, {"error": f"model '{body['model']}' not found"})
         else:
+            self.save()
             http.send(200, b"")
+
+    def save(self) -> None:
+        """Bring the manifests on the disk to what is in the store."""
+        if self.models_dir is None:
+            return
+        shutil.rmtree(self.models_dir / "manifests", ignore_errors=True)
+        for name, body in self.store.items():
+            *place, model = name.split("/")
+            parts = {0: ["registry.ollama.ai", "library"], 1: ["registry.ollama.ai"], 2: []}[len(place)] + place
+            folder = self.models_dir.joinpath("manifests", *parts, model.rpartition(":")[0])
+            folder.mkdir(parents=True, exist_ok=True)
+            (folder / model.rpartition(":")[2]).write_bytes(body)
 
     def post_pull(self, http: Any, body: Any) -> None:
         if self.pull_fault == "500":
@@ -349,6 +389,7 @@ class FakeOllama(FakeServer):
             return http.end_stream()
         verbatim = tuple(map(int, self.version.split("."))) >= (0, 19, 0)
         self.store[name] = offered if verbatim else rewritten(offered)
+        self.save()
         if self.pull_fault == "installs":
             # It goes on although the client has left.
             self.stopped.wait(5)
@@ -357,8 +398,10 @@ class FakeOllama(FakeServer):
 
     def _pull_layer(self, http: Any, digest: str, size: int) -> bool:
         line = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": size}
-        stored = any(digest.encode() in body for body in self.store.values())
+        blob = self.models_dir / "blobs" / digest.replace(":", "-") if self.models_dir else None
+        stored = blob.exists() if blob else any(digest.encode() in body for body in self.store.values())
         if stored:
+            # As Ollama does: whatever it is that is there.
             http.send_line({**line, "completed": size})
             return True
         http.send_line(line)
@@ -385,6 +428,10 @@ class FakeOllama(FakeServer):
         for part in range(5):
             http.send_line({**line, "completed": size * (part + 1) // 5})
             self.stopped.wait(pause)
+        if blob:
+            content = self.registry.contents[digest]
+            blob.parent.mkdir(parents=True, exist_ok=True)
+            blob.write_bytes(bytes([content[0] ^ 1]) + content[1:] if self.damages else content)
         return True
 
     def post_generate(self, http: Any, body: Any) -> None:

@@ -4,16 +4,16 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_manifest
 from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
-from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest, sha256
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,6 +25,12 @@ def put(store: Store, digest: str, size: int, suffix: str = "") -> None:
     path = store.path / "blobs" / (digest.replace(":", "-") + suffix)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(b"x" * size)
+
+
+def save(store: Store, path: str, body: bytes) -> None:
+    file = store.path / "manifests" / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(body)
 
 
 @pytest.fixture
@@ -58,20 +64,46 @@ def test_a_model_is_stored_when_all_its_layers_are(tmp_path: Path, offered: Mani
     assert store.manifest(name) is None
 
 
-def test_damaged_layers_are_dropped(tmp_path: Path) -> None:
+def test_a_model_with_a_layer_gone_is_held_and_not_stored(tmp_path: Path, offered: Manifest) -> None:
+    store, name = Store(tmp_path), parse_model_name("phi3:mini")
+    assert store.held(name) is None
+    save(store, "registry.ollama.ai/library/phi3/mini", manifest("one", 1000))
+    for layer in offered.layers[1:]:
+        put(store, layer.digest, layer.size)
+    assert (store.held(name), store.manifest(name)) == (offered, None)
+    assert store.missing(offered) == [offered.layers[0].digest]
+    assert store.missing_bytes(offered) == 1000
+    assert store.missing_bytes(offered, [offered.layers[1].digest]) == 1000 + offered.layers[1].size
+
+
+def test_names_are_those_of_the_manifests(tmp_path: Path) -> None:
     store = Store(tmp_path)
-    document = json.loads(manifest("one"))
-    document["layers"] = [{"digest": f"sha256:{sha256(text)}", "size": 4} for text in (b"good", b"evil", b"none")]
-    document["config"] = document["layers"][0]
-    offered = parse_manifest(json.dumps(document).encode())
-    (tmp_path / "blobs").mkdir()
-    good, evil = (tmp_path / "blobs" / f"sha256-{sha256(text)}" for text in (b"good", b"evil"))
-    good.write_bytes(b"good")
-    evil.write_bytes(b"EVIL")
-    assert store.missing_bytes(offered) == 4
-    store.drop_damaged(offered)
-    assert list((tmp_path / "blobs").iterdir()) == [good]
-    assert store.missing_bytes(offered) == 8
+    with pytest.raises(FileNotFoundError):
+        store.names()
+    for path in ("registry.ollama.ai/library/phi3/mini", "registry.ollama.ai/team/phi3/7b", "hub:1/a/b/c", "odd/file"):
+        save(store, path, b"")
+    assert [str(name) for name in store.names()] == ["hub:1/a/b:c", "phi3:mini", "team/phi3:7b"]
+
+
+def test_a_link_among_the_manifests_is_not_followed(tmp_path: Path, offered: Manifest) -> None:
+    """User ollama owns the store, and must not make root read or remove what is elsewhere."""
+    store, other = Store(tmp_path / "store"), Store(tmp_path / "other")
+    (tmp_path / "store").mkdir(mode=0o777)
+    (tmp_path / "store").chmod(0o777)
+    save(other, "registry.ollama.ai/library/phi3/mini", manifest("one", 1000))
+    put(other, offered.layers[0].digest, 1000)
+    (store.path / "manifests").symlink_to(other.path / "manifests")
+    (store.path / "blobs").symlink_to(other.path / "blobs")
+    assert store.held(parse_model_name("phi3:mini")) is None
+    with pytest.raises(GizziError, match="unknown"):
+        store.orphans()
+    (store.path / "manifests").unlink()
+    assert store.drop_orphans() == 0
+    assert (other.path / "blobs" / offered.layers[0].digest.replace(":", "-")).exists()
+    (store.path / "manifests/registry.ollama.ai/library").mkdir(parents=True)
+    (store.path / "manifests/registry.ollama.ai/library/phi3").symlink_to(other.path)
+    with pytest.raises(GizziError, match="a link, which is not followed"):
+        store.orphans()
 
 
 def test_free_space_is_that_of_the_nearest_parent(tmp_path: Path) -> None:

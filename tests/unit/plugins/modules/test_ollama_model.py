@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _model_state
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
@@ -343,8 +344,8 @@ def test_model_that_the_server_cannot_read_replaces_nothing(
 def test_a_name_that_carries_its_host_is_pulled_as_it_is(ollama: FakeOllama, registry: FakeRegistry) -> None:
     registry.publish("team/mistral:7b", "one")
     name = parse_model_name(f"127.0.0.1:{registry.port}/team/mistral:7b")
-    desired = ollama_model.Desired(name, "present", Registry(registry.url), None, None, 0, None, 1, 10, 1)
-    outcome = ollama_model.sync(desired, Ollama(ollama.url, 1), check_mode=False)
+    desired = _model_state.Desired(name, "present", Registry(registry.url), None, None, 0, None, 1, 10, 1)
+    outcome = _model_state.sync(desired, Ollama(ollama.url, 1), check_mode=False)
     assert outcome.changed
     assert list(ollama.store) == [str(name)]
     assert ollama.paths("/api/copy") == []

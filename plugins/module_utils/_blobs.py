@@ -1,0 +1,111 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Whether the blobs of a store are what their names say: each is hashed, without getting in anybody's way."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import hashlib
+import os
+import platform
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import opened_file, opened_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+OK, DAMAGED, MISSING, NOT_CHECKED = "ok", "damaged", "missing", "not_checked"
+PIECE = 1024 * 1024
+# ioprio_set(2) has no name in Python; linux/ioprio.h: who = this process, class idle.
+_IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
+_THIS_PROCESS = 1
+_IDLE = 3 << 13
+
+
+@dataclass(frozen=True)
+class Blob:
+    """What a look at one blob found.
+
+    Attributes:
+        digest: "sha256:" and 64 hex digits, by which manifests name it.
+        size: its bytes on the disk, 0 where it is not there.
+        status: OK, DAMAGED (its content is another than its name says), MISSING or NOT_CHECKED (it could not be read).
+        reason: what is wrong, for people; "" when nothing is.
+    """
+
+    digest: str
+    size: int
+    status: str
+    reason: str
+
+
+def blob_name(digest: str) -> str:
+    """Return the name of a blob's file."""
+    return digest.replace(":", "-")
+
+
+def check_blob(store: Path, digest: str) -> Blob:
+    """Hash one blob of a store on this host."""
+    name = blob_name(digest)
+    try:
+        with opened_folder(store / "blobs") as folder, opened_file(folder, name) as file:
+            found, size = _sha256(file)
+    except OSError as error:
+        if error.errno == errno.ENOENT:
+            return Blob(digest, 0, MISSING, f"there is no file {name}")
+        # A link is not followed, so what it leads to is not known.
+        why = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        return Blob(digest, 0, NOT_CHECKED, f"the file {name} cannot be read: {why}")
+    if found == digest:
+        return Blob(digest, size, OK, "")
+    return Blob(digest, size, DAMAGED, f"the content of {name} has the digest {found}")
+
+
+def check_blobs(store: Path, digests: Iterable[str]) -> dict[str, Blob]:
+    """Hash some blobs of a store on this host, each once, at idle priority."""
+    be_idle()
+    return {digest: check_blob(store, digest) for digest in sorted(set(digests))}
+
+
+def take_away(store: Path, digest: str) -> None:
+    """Remove a damaged blob, so that the next pull fetches it; raise GizziError where that is not possible."""
+    try:
+        with opened_folder(store / "blobs") as folder, suppress(FileNotFoundError):
+            os.unlink(blob_name(digest), dir_fd=folder)
+    except OSError as error:
+        raise GizziError(
+            f"The damaged blob {store}/blobs/{blob_name(digest)} cannot be removed: {error.strerror}. "
+            "Run this task as root."
+        ) from error
+
+
+def be_idle() -> None:
+    """Give way to everybody: the disk when nobody else wants it, the processors last.
+
+    Where the kernel does not allow it, as in some containers, the work is done all the same.
+    """
+    call = _IOPRIO_SET.get(platform.machine())
+    if call is not None:
+        ctypes.CDLL(None).syscall(call, _THIS_PROCESS, 0, _IDLE)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, 0, 19)
+
+
+def _sha256(file: int) -> tuple[str, int]:
+    """Return the digest of an open file, and its bytes. What was read leaves the memory that other files could use."""
+    digest, size = hashlib.sha256(), 0
+    while True:
+        piece = os.read(file, PIECE)
+        if not piece:
+            return f"sha256:{digest.hexdigest()}", size
+        digest.update(piece)
+        os.posix_fadvise(file, size, len(piece), os.POSIX_FADV_DONTNEED)
+        size += len(piece)
