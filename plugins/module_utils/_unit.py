@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
+# With it, llama-server refuses the requests of its own Ollama.
+API_KEY = "LLAMA_API_KEY"
 UNIT = "ollama.service"
 # What the role writes.
 UNIT_FILE = "etc/systemd/system/ollama.service"
@@ -90,7 +92,7 @@ class Listen:
 
 def changes_answers(name: str) -> bool:
     """Tell whether Ollama or its llama-server reads a variable."""
-    return name == "LLAMA_API_KEY" or name.startswith(("LLAMA_ARG_", "OLLAMA_"))
+    return name == API_KEY or name.startswith(("LLAMA_ARG_", "OLLAMA_"))
 
 
 def shown_names(text: str) -> set[str]:

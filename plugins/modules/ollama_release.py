@@ -24,7 +24,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Reads C(sha256sum.txt) and compares the size of the archive with the disk.
+      - Reads C(sha256sum.txt), compares the size of the archive with the disk, and tells in RV(missing_package) what
+        the host lacks.
   diff_mode:
     support: none
   idempotent:
@@ -92,6 +93,11 @@ checksum:
   description: The SHA-256 of the archive, V(null) when the release was there.
   returned: success
   type: str
+missing_package:
+  description: The package that the host lacks for this archive, empty when it lacks none.
+  returned: success
+  type: str
+  sample: zstd
 archive_size:
   description: The bytes of the archive, V(null) when the release was there.
   returned: success
@@ -125,14 +131,19 @@ def bring(wanted: Wanted, zstd: str | None, machine: str, check_mode: bool) -> d
     zstd is the path of that program, None when the host lacks it; machine is the processor, as ``uname -m`` names it.
     """
     check_wanted(wanted)
-    result: dict[str, object] = {"path": str(wanted.target), "current": current_release(wanted.root)}
+    result: dict[str, object] = {
+        "path": str(wanted.target),
+        "current": current_release(wanted.root),
+        "missing_package": "",
+    }
     nothing = dict.fromkeys(("archive", "checksum", "archive_size", "unpacked_size"))
     if not missing_parts(wanted.target, wanted.version):
         return {**result, **nothing, "changed": False}
     archive = find_archive(wanted, machine)
     result.update(nothing, changed=True, archive=archive.name, checksum=archive.checksum)
     if check_mode:
-        return {**result, "archive_size": fetch(wanted, archive, check_mode)[1]}
+        missing = "zstd" if archive.zstd and not zstd else ""
+        return {**result, "missing_package": missing, "archive_size": fetch(wanted, archive, check_mode)[1]}
     if archive.zstd and not zstd:
         raise GizziError(f"{archive.name} is packed with zstd, which this host lacks: install the package zstd.")
     return {**result, **install(wanted, archive, zstd or "")}

@@ -28,6 +28,13 @@ options:
     description: The settings of section C(Service) that the role is about to write, of which some may set variables.
     type: dict
     default: {}
+  fail_on:
+    description: With V(problems) a drop-in of others that changes what the role sets makes the task fail.
+    type: str
+    choices:
+      - problems
+      - never
+    default: never
 notes:
   - Needs root, as other users may not see the environment of the process.
 seealso:
@@ -56,6 +63,13 @@ foreign:
     source:
       description: What sets it, a file or the service manager.
       type: str
+unset:
+  description: What the unit has to unset, C(LLAMA_API_KEY) and what RV(foreign) names, and never what the role sets.
+  returned: success
+  type: list
+  elements: str
+  sample:
+    - LLAMA_API_KEY
 problems:
   description: Where a drop-in of others changes what the role sets, each with the remedy.
   returned: success
@@ -99,11 +113,13 @@ server:
 
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._unit import (
+    API_KEY,
     UNIT,
     Host,
     changes_answers,
@@ -147,7 +163,7 @@ def look_at_process(process: str, own: set[str]) -> dict[str, object]:
     return {"unexpected": sorted(unexpected), "secrets": sorted(secrets), "unseen": ""}
 
 
-def look(module: AnsibleModule) -> dict[str, object]:
+def look(module: AnsibleModule) -> dict[str, Any]:
     """Return everything that RETURN describes."""
     host = Host(ROOT)
     in_files = host.own_names()
@@ -157,8 +173,10 @@ def look(module: AnsibleModule) -> dict[str, object]:
     properties = dict(line.partition("=")[::2] for line in shown.splitlines())
     settings = host.foreign_settings(properties.get("DropInPaths", "").split())
     manager = shown_names(systemctl(module, "show-environment"))
+    foreign = foreign_variables(host, settings, manager, own)
     return {
-        "foreign": [asdict(variable) for variable in foreign_variables(host, settings, manager, own)],
+        "foreign": [asdict(variable) for variable in foreign],
+        "unset": sorted({API_KEY, *(variable.name for variable in foreign)} - own),
         "problems": conflicts(host, settings, own),
         "server": asdict(host.listen()),
         **look_at_process(properties.get("MainPID", ""), in_files),
@@ -170,6 +188,7 @@ def main() -> None:
         argument_spec={
             "environment": {"type": "list", "elements": "str"},
             "overrides": {"type": "dict", "default": {}},
+            "fail_on": {"type": "str", "choices": ["problems", "never"], "default": "never"},
         },
         supports_check_mode=True,
     )
@@ -177,6 +196,9 @@ def main() -> None:
         result = look(module)
     except (GizziError, OSError) as error:
         module.fail_json(msg=f"The environment of {UNIT} cannot be looked at: {error}")
+    problems = result["problems"]
+    if problems and module.params["fail_on"] == "problems":
+        module.fail_json(msg=" ".join(problems), **result)
     module.exit_json(changed=False, **result)
 
 

@@ -197,6 +197,7 @@ def test_check_mode_predicts_and_writes_nothing(run: Run, releases: FakeReleases
     releases.publish("0.34.2", SERVER, CHILD)
     result = run(check_mode=True)
     assert (result["changed"], result["archive"], result["unpacked_size"]) == (True, ZST, None)
+    assert result["missing_package"] == ""
     assert result["archive_size"] == len(releases.files[f"/v0.34.2/{ZST}"])
     assert not root.exists()
     assert "404" in run("0.34.3", check_mode=True)["msg"]
@@ -287,6 +288,7 @@ def test_host_without_zstd_or_of_another_kind(
 ) -> None:
     releases.publish("0.34.2", SERVER, CHILD)
     monkeypatch.setattr(ollama_release.AnsibleModule, "get_bin_path", lambda *args: None)
+    assert run(check_mode=True)["missing_package"] == "zstd"
     assert "install the package zstd" in run()["msg"]
     monkeypatch.setattr(ollama_release.platform, "machine", lambda: "aarch64")
     assert "names no archive for arm64" in run()["msg"]

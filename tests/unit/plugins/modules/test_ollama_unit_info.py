@@ -110,6 +110,12 @@ def test_what_the_role_is_about_to_set_is_never_unset(look: Any, host: FakeHost)
         environment=["OLLAMA_HOST", "LLAMA_ARG_THREADS"], overrides={"Environment": ["OLLAMA_DEBUG=1 A=2"], "Nice": 5}
     )
     assert set(foreign(result)) == {"OLLAMA_NO_CLOUD", "OLLAMA_OLD"}
+    assert result["unset"] == ["LLAMA_API_KEY", "OLLAMA_NO_CLOUD", "OLLAMA_OLD"]
+    assert look(environment=["LLAMA_API_KEY", "OLLAMA_HOST", "OLLAMA_OLD"])["unset"] == [
+        "LLAMA_ARG_THREADS",
+        "OLLAMA_DEBUG",
+        "OLLAMA_NO_CLOUD",
+    ]
     assert set(foreign(look(environment=[], overrides={"Environment": "OLLAMA_OLD=1"}))) == {
         "OLLAMA_HOST",
         "OLLAMA_DEBUG",
@@ -136,6 +142,7 @@ def test_drop_in_that_changes_what_the_role_sets(look: Any, host: FakeHost, line
     assert result["problems"][0].startswith("/run/systemd/system/ollama.service.d/z.conf ")
     assert "ake " in result["problems"][0]
     assert result["foreign"] == []
+    assert said in look(fail_on="problems")["msg"]
 
 
 def test_of_two_drop_ins_of_one_name_the_first_counts(look: Any, host: FakeHost) -> None:
