@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import typing as t
+from dataclasses import dataclass, fields
 
 from ansible.errors import AnsibleFilterError
 
@@ -112,20 +113,70 @@ def _offered(offered: t.Mapping[str, t.Any], name: ModelName) -> dict[str, t.Any
     raise AnsibleFilterError(f"model_update_plan: nobody asked the registry about {name}")
 
 
-def _judge(kept: Kept, wanted: t.Container[str], loaded: t.Collection[str], keep: int) -> tuple[str, str]:
-    if kept.model is None:
-        return "blocked", "the server does not have it: run the playbook etrid.gizzi.site"
-    digest = kept.model.digest
-    unjudged = kept.pending is not None and kept.pending.digest != digest
-    if digest not in wanted:
-        return "update", "an update was cut off, and the tag has moved again" if unjudged else "the tag has moved"
-    if unjudged:
-        return "judge", "an update was cut off before its verdict"
-    if loaded and digest not in loaded:
-        return "load", "older weights are in memory"
-    if kept.pending or kept.superfluous(keep):
-        return "sweep", "it is current; something superfluous is beside it"
-    return "none", "it is current"
+@dataclass(frozen=True)
+class _Look:
+    """One pulled model on one server, beside what is wanted.
+
+    Attributes:
+        kept: what the server has of it.
+        digests: the manifests that are wanted, one model in several ways to write it.
+        layers: what the wanted model consists of, None where the registry was not asked.
+        contents: what each of the server's models consists of, by name; None where its store could not be read.
+        listed: the manifests that are listed as loaded under its name.
+        in_memory: whether its weights are in memory, None where that could not be seen.
+    """
+
+    kept: Kept
+    digests: t.Container[str]
+    layers: t.Sequence[str] | None
+    contents: t.Mapping[str, t.Sequence[str] | None]
+    listed: t.Collection[str]
+    in_memory: bool | None
+
+    def is_wanted(self, model: Model) -> bool:
+        """Whether it is the wanted one: by content where both are known, for a manifest can be written in many ways."""
+        there = self.contents.get(model.name)
+        if there is not None and self.layers is not None:
+            return list(there) == list(self.layers)
+        return model.digest in self.digests
+
+    def is_unjudged(self) -> bool:
+        """Whether an update has left another model beside it, and no verdict."""
+        pending, model = self.kept.pending, self.kept.model
+        if pending is None or model is None:
+            return False
+        before, now = self.contents.get(pending.name), self.contents.get(model.name)
+        return before != now if before is not None and now is not None else pending.digest != model.digest
+
+    def action(self, keep: int) -> tuple[str, str]:
+        """Return what is to be done, and why; ``keep`` is how many backups stay."""
+        model = self.kept.model
+        if model is None:
+            return "blocked", "the server does not have it: run the playbook etrid.gizzi.site"
+        if not self.is_wanted(model):
+            moved = "an update was cut off, and the tag has moved again" if self.is_unjudged() else "the tag has moved"
+            return "update", moved
+        if self.is_unjudged():
+            return "judge", "an update was cut off before its verdict"
+        if self.listed and model.digest not in self.listed and self.in_memory is False:
+            return "load", "older weights are in memory"
+        if self.kept.pending or self.kept.superfluous(keep):
+            return "sweep", "it is current; something superfluous is beside it"
+        return "none", "it is current"
+
+
+def _look_at(
+    info: t.Mapping[str, t.Any], name: ModelName, kept: Kept, digests: t.Container[str], layers: t.Sequence[str] | None
+) -> _Look:
+    present = kept.model.name if kept.model else ""
+    return _Look(
+        kept,
+        digests,
+        layers,
+        {model["name"]: model.get("layers") for model in info["models"]},
+        {model["digest"] for model in info["loaded"] if parse_model_name(model["name"]).same_as(name)},
+        next((model.get("loaded", False) for model in info["models"] if model["name"] == present), False),
+    )
 
 
 def model_update_plan(
@@ -143,7 +194,7 @@ def model_update_plan(
     if info.get("unreachable") or "models" not in info:
         action = "unreachable" if info.get("unreachable") else "blocked"
         return [_row(str(entry["name"]), action, brief(info)) for entry in pulled.values()]
-    stored = [Model(**model) for model in info["models"]]
+    stored = [Model(**{part.name: model[part.name] for part in fields(Model)}) for model in info["models"]]
     rows = []
     for entry in pulled.values():
         name, made = entry["name"], entry["made"]
@@ -157,15 +208,16 @@ def model_update_plan(
             "made": made,
         }
         if entry["digest"]:
-            wanted, digest, size = [entry["digest"]], entry["digest"], 0
+            digest, size = entry["digest"], 0
+            look = _look_at(info, name, kept, [digest], None)
         else:
             answer = _offered(offered, name)
             if answer["error"]:
                 rows.append(_row(str(name), "unknown", str(answer["error"]), **more))
                 continue
-            wanted, digest, size = answer["digests"], answer["digest"], answer["size"]
-        loaded = {model["digest"] for model in info["loaded"] if parse_model_name(model["name"]).same_as(name)}
-        action, reason = _judge(kept, wanted, loaded, keep)
+            digest, size = answer["digest"], answer["size"]
+            look = _look_at(info, name, kept, answer["digests"], answer.get("layers"))
+        action, reason = look.action(keep)
         absent = [str(model["name"]) for model in made if not find_model(stored, parse_model_name(str(model["name"])))]
         if absent and action == "none":
             action, reason = (

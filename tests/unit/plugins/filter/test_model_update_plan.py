@@ -138,3 +138,55 @@ def test_a_model_nobody_asked_about_is_a_fault_of_the_playbook() -> None:
         plan(server({"mistral:latest": "old"}), offered={"models": {}})
     with pytest.raises(AnsibleFilterError, match="is a URL"):
         plan(server({}), {"name": "http://x/y"})
+
+
+def with_layers(info: dict[str, Any], **layers: list[str]) -> dict[str, Any]:
+    """Say what models consist of, by the part of their name before the colon; of the others nothing is known."""
+    for model in info["models"]:
+        model["layers"] = layers.get(model["name"].replace(":", "_").replace(".", "_").replace("-", "_"))
+    return info
+
+
+def offer_of(*layers: str) -> dict[str, Any]:
+    offered = offer()
+    offered["models"]["mistral"]["layers"] = list(layers)
+    return offered
+
+
+def test_the_same_content_is_current_whatever_its_digest() -> None:
+    """As where a server before 0.19 wrote the manifest in its own way."""
+    rewritten = with_layers(server({"mistral:latest": "other"}), mistral_latest=["config", "weights"])
+    row = plan(rewritten, offered=offer_of("config", "weights"))
+    assert (row["action"], row["digest_present"], row["digest_wanted"]) == ("none", "other", "new")
+    assert plan(rewritten, offered=offer_of("weights", "config"))["action"] == "update"
+    assert plan(rewritten, offered=offer_of("config", "newer"))["action"] == "update"
+
+
+def test_without_the_content_of_both_digests_decide() -> None:
+    assert plan(with_layers(server({"mistral:latest": "other"})), offered=offer_of("a"))["action"] == "update"
+    assert plan(with_layers(server({"mistral:latest": "new"})), offered=offer_of("a"))["action"] == "none"
+    known = with_layers(server({"mistral:latest": "other"}), mistral_latest=["a"])
+    assert plan(known, offered=offer())["action"] == "update"
+    assert plan(known, {"name": "mistral", "digest": "sha256:other"}, offered={"models": {}})["action"] == "none"
+
+
+def test_a_pending_copy_of_the_same_content_needs_no_verdict() -> None:
+    both = {"mistral:latest": "new", PENDING: "other"}
+    same = with_layers(server(both), mistral_latest=["a"], mistral_latest_gizzi_pending=["a"])
+    assert plan(same, offered=offer_of("a"))["action"] == "sweep"
+    differs = with_layers(server(both), mistral_latest=["a"], mistral_latest_gizzi_pending=["b"])
+    assert plan(differs, offered=offer_of("a"))["action"] == "judge"
+
+
+@pytest.mark.parametrize(("in_memory", "action"), [(False, "load"), (True, "none"), (None, "none")])
+def test_weights_in_memory_are_older_only_if_they_are_others(in_memory: bool | None, action: str) -> None:
+    """The list names an earlier manifest; by weights it is the same model."""
+    there = server({"mistral:latest": "new"}, {"mistral:latest": "old"})
+    there["models"][0]["loaded"] = in_memory
+    assert plan(there)["action"] == action
+
+
+def test_a_process_that_was_killed_is_no_older_weights() -> None:
+    there = server({"mistral:latest": "new"}, {"mistral:latest": "new"})
+    there["models"][0]["loaded"] = False
+    assert plan(there)["action"] == "none"
