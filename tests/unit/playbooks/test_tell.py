@@ -141,11 +141,12 @@ def smtp() -> Iterator[SmtpServer]:
         yield server
 
 
-def closed_port() -> int:
-    """Return a port on which nobody listens."""
+@pytest.fixture
+def closed_port() -> Iterator[int]:
+    """Return a port that nobody listens on, or can begin to listen on while the test runs: it is taken."""
     with closing(socket()) as unused:
         unused.bind(("127.0.0.1", 0))
-        return int(unused.getsockname()[1])
+        yield int(unused.getsockname()[1])
 
 
 def mail(port: int) -> dict[str, Any]:
@@ -190,16 +191,18 @@ def test_both_are_told(run_play: RunPlay, webhook: WebhookServer, smtp: SmtpServ
     assert "the-password" not in printed
 
 
-def test_who_could_not_be_told_is_said_and_ends_nothing(run_play: RunPlay, webhook: WebhookServer) -> None:
+def test_who_could_not_be_told_is_said_and_ends_nothing(
+    run_play: RunPlay, webhook: WebhookServer, closed_port: int
+) -> None:
     webhook.status = 500
     url = f"http://127.0.0.1:{webhook.server_port}/hook?token=of-the-hook"
-    printed = tell(run_play, _update_webhook=url, _update_mail=mail(closed_port()))
+    printed = tell(run_play, _update_webhook=url, _update_mail=mail(closed_port))
     assert "WARNING: The webhook was not told (status 500). No mail was sent." in printed
     assert "of-the-hook" not in printed
     assert "the-password" not in printed
 
 
-def test_a_webhook_that_nobody_serves_is_said(run_play: RunPlay) -> None:
-    printed = tell(run_play, _update_webhook=f"http://127.0.0.1:{closed_port()}/")
+def test_a_webhook_that_nobody_serves_is_said(run_play: RunPlay, closed_port: int) -> None:
+    printed = tell(run_play, _update_webhook=f"http://127.0.0.1:{closed_port}/")
     assert "WARNING: The webhook was not told (status -1)." in printed
     assert "No mail" not in printed
