@@ -13,7 +13,7 @@ import os
 import platform
 from contextlib import suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import opened_file, opened_folder
@@ -21,6 +21,9 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import ope
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
 
 OK, DAMAGED, MISSING, NOT_CHECKED = "ok", "damaged", "missing", "not_checked"
 PIECE = 1024 * 1024
@@ -109,3 +112,37 @@ def _sha256(file: int) -> tuple[str, int]:
         digest.update(piece)
         os.posix_fadvise(file, size, len(piece), os.POSIX_FADV_DONTNEED)
         size += len(piece)
+
+
+def check_store(store: Store, names: Iterable[ModelName] | None) -> list[dict[str, Any]]:
+    """Hash the blobs of some models of a store on this host, or of all where names is None, each blob once.
+
+    Returns a dict for each blob: digest (None where not even the manifest could be read), size in bytes, the models
+    that name it, status and message ("" for one that is OK). What cannot be read is NOT_CHECKED.
+    """
+    try:
+        there = store.names()
+        wanted = there if names is None else list(names)
+    except OSError as error:
+        why = f"the store {store.path} cannot be read here ({error.strerror}), so nothing was checked"
+        return [_result(None, [str(name) for name in names or ()], Blob("", 0, NOT_CHECKED, why))]
+    users: dict[str, list[str]] = {}
+    results = []
+    for name in wanted:
+        stored = next((other for other in there if other.same_as(name)), None)
+        manifest = store.held(stored) if stored else None
+        if manifest is None:
+            why = f"the store {store.path} has no manifest of it that can be read, so its blobs were not checked"
+            results.append(_result(None, [str(name)], Blob("", 0, NOT_CHECKED, why)))
+            continue
+        for layer in manifest.layers:
+            users.setdefault(layer.digest, []).append(str(name))
+    blobs = check_blobs(store.path, users)
+    return results + [_result(digest, users[digest], blob) for digest, blob in blobs.items()]
+
+
+def _result(digest: str | None, models: list[str], blob: Blob) -> dict[str, Any]:
+    whose = ", ".join(models)
+    what = f"{whose}: the blob {digest}: {blob.reason}" if digest else f"{whose}: {blob.reason}".removeprefix(": ")
+    message = "" if blob.status == OK else what
+    return {"digest": digest, "size": blob.size, "models": models, "status": blob.status, "message": message}
