@@ -165,6 +165,45 @@ def exposure(host: Host) -> Verdict:
     )
 
 
+def environment(host: Host) -> Verdict:
+    """Whether the role alone decides what the server and the process that computes get as their environment."""
+    found = host.environment
+    sources = {str(variable["name"]): str(variable["source"]) for variable in found["foreign"]}
+    # What the unit takes out does no harm, wherever it is still set.
+    coming = sorted(set(sources) - host.unset)
+    # What the server was started with, and the next start would leave out.
+    running = sorted(set(found["unexpected"] or []) - set(coming))
+    problems = [str(problem) for problem in found["problems"]]
+    if coming:
+        problems.append(
+            ", ".join(f"{name} is set by {sources[name]}" for name in coming)
+            + ": take it out there, or run the playbook etrid.gizzi.site, which does without it; what the server "
+            "should have belongs into ollama_environment"
+        )
+    if running:
+        problems.append(
+            f"the server runs with {', '.join(running)}, which its unit does not give it any more: "
+            "sudo systemctl restart ollama"
+        )
+    if not problems and found["unexpected"] is None:
+        raise UnseenError(str(found["unseen"]))
+    return not problems, "; ".join(problems) or "nothing but what the role has set"
+
+
+def secrets(host: Host) -> Verdict:
+    """Whether Ollama, which logs its proxies at each start, is given one with a password."""
+    found = host.environment
+    if found["secrets"] is None:
+        raise UnseenError(str(found["unseen"]))
+    if not found["secrets"]:
+        return True, "no proxy with a password"
+    return False, (
+        f"{' and '.join(found['secrets'])} holds a password, and Ollama writes it into its journal at each start: let "
+        "the proxy know the host by its address, take the password out of ollama_environment, run the playbook "
+        "etrid.gizzi.site, then: sudo journalctl --namespace=ollama --rotate --vacuum-time=1s"
+    )
+
+
 def client(host: Host) -> Verdict:
     problem = host.client_problem
     return not problem, problem or f"gizzi asks {', then '.join(host.urls)}"
@@ -202,6 +241,8 @@ CHECKS: dict[str, t.Callable[[Host], Verdict]] = {
         answers,
         absent,
         exposure,
+        environment,
+        secrets,
         client,
         api,
         api_guard,

@@ -154,6 +154,19 @@ class Host:
         return {name: bool(lives) for name, lives in found.items()}
 
     @property
+    def environment(self) -> t.Mapping[str, t.Any]:
+        """What ollama_unit_info found in the environment of the host's own server."""
+        result = self._result("environment")
+        if "foreign" not in result:
+            raise UnseenError(brief(result))
+        return result
+
+    @property
+    def unset(self) -> set[str]:
+        """The variables that the service takes out of its environment."""
+        return set(self.unit.get("UnsetEnvironment", "").split())
+
+    @property
     def health(self) -> t.Mapping[str, t.Any]:
         """What the host's server answers the host."""
         result = self._result("health")

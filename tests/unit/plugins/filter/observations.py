@@ -25,6 +25,7 @@ def unit(**changes: str) -> dict[str, Any]:
         "NRestarts": "0",
         "ExecMainStatus": "0",
         "MemoryCurrent": "6000000000",
+        "UnsetEnvironment": "LLAMA_API_KEY OLLAMA_DEBUG",
     }
     return command("\n".join(f"{name}={value}" for name, value in (properties | changes).items()))
 
@@ -106,6 +107,18 @@ def info(loaded: bool | None = True, listed: tuple[str, ...] = ("llama3.1:8b",))
     }
 
 
+def environment(*foreign: tuple[str, str], **changes: Any) -> dict[str, Any]:
+    """What ollama_unit_info returns; foreign are names and where they are set."""
+    found = {
+        "foreign": [{"name": name, "source": source} for name, source in foreign],
+        "problems": [],
+        "unexpected": [],
+        "secrets": [],
+        "unseen": "",
+    }
+    return found | changes
+
+
 STARTED = "2026-11-22T21:00:00+0000 systemd[1]: Started ollama.service - Ollama."
 STOPPING = "2026-11-22T23:00:00+0000 systemd[1]: Stopping ollama.service - Ollama..."
 OOM = "2026-11-22T22:00:00+0000 systemd[1]: ollama.service: A process of this unit has been killed by the OOM killer."
@@ -137,6 +150,7 @@ def server() -> dict[str, Any]:
         "others": {"results": []},
         "knock": {"skipped": True},
         "client": gizzi("http://127.0.0.1:11434/"),
+        "environment": environment(),
         "exposure": command("→ Overall exposure level for ollama.service: 1.2 OK :-)"),
         "journal": command(STARTED),
         "partial": {"files": []},

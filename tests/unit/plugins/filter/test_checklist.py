@@ -23,6 +23,11 @@ FALLS_BACK = DISTRIBUTED | {"urls": ["http://127.0.0.1:11434", seen.CENTRAL], "g
 FALLBACK = {"topology": "distributed"}
 
 
+# What is looked at on every server.
+SERVING = "login memory installed service exposure environment secrets models listening "
+NOT_RUNNING = seen.environment(unexpected=None, secrets=None, unseen="The server does not run.")
+
+
 def knock(msg: str | None = None) -> dict[str, Any]:
     result = {"item": "192.0.2.2", "state": "stopped"} if msg is None else {"item": "192.0.2.2", "msg": msg}
     return {"results": [result]}
@@ -54,7 +59,7 @@ def test_the_shipped_list_uses_every_check() -> None:
         (
             seen.server(),
             {},
-            "login memory installed service exposure models listening guard reach answers client api api_guard network",
+            SERVING + "guard reach answers client api api_guard network",
         ),
         (seen.client(), CLIENT, "login listening reach answers client absent network"),
         (
@@ -65,22 +70,22 @@ def test_the_shipped_list_uses_every_check() -> None:
         (
             local(),
             DISTRIBUTED | {"gizzi": False},
-            "login memory installed service exposure models listening isolated reach answers client network",
+            SERVING + "isolated reach answers client network",
         ),
         (
             falls_back(),
             FALLS_BACK,
-            "login memory installed service exposure models listening isolated reach answers client network",
+            SERVING + "isolated reach answers client network",
         ),
         (
             seen.server() | {"knock": knock()},
             FALLBACK | {"gizzi": False},
-            "login memory installed service exposure models listening guard isolated reach answers client network",
+            SERVING + "guard isolated reach answers client network",
         ),
         (
             local() | {"knock": {"results": []}},
             DISTRIBUTED | {"gizzi": False, "neighbour": ""},
-            "login memory installed service exposure models listening isolated reach answers client network",
+            SERVING + "isolated reach answers client network",
         ),
     ],
     ids=["server", "client", "no client", "distributed", "falls back", "fallback", "alone"],
@@ -89,6 +94,13 @@ def test_a_healthy_host_passes(host: dict[str, Any], wanted: dict[str, Any], che
     found = verdicts(host, **wanted)
     assert set(found) == set(checks.split())
     assert {status for status, _reason in found.values()} == {"PASS"}
+
+
+def test_what_the_service_takes_out_of_its_environment_does_no_harm() -> None:
+    host = seen.server() | {"environment": seen.environment(("OLLAMA_DEBUG", "the service manager's environment"))}
+    assert verdicts(host)["environment"] == ("PASS", "nothing but what the role has set")
+    host["unit"] = seen.unit(UnsetEnvironment="LLAMA_API_KEY")
+    assert verdicts(host)["environment"][0] == "FAIL"
 
 
 def test_items_of_the_other_topology_are_skipped() -> None:
@@ -112,6 +124,34 @@ def test_items_of_the_other_topology_are_skipped() -> None:
         ("service", {"unit": seen.unit(ActiveState="failed")}, {}, "failed, enabled"),
         ("service", {"unit": seen.unit(UnitFileState="disabled")}, {}, "active, disabled"),
         ("exposure", {"exposure": seen.command("→ Overall exposure level for ollama.service: 9.6 UNSAFE")}, {}, "9.6"),
+        (
+            "environment",
+            {"environment": seen.environment(("LLAMA_API_KEY", "x"), ("LLAMA_ARG_CTX", "/etc/systemd/system/x.conf"))},
+            {},
+            "LLAMA_ARG_CTX is set by /etc/systemd/system/x.conf: take it out there, or run",
+        ),
+        (
+            "environment",
+            {"environment": seen.environment(unexpected=["LLAMA_ARG_CTX"])},
+            {},
+            "the server runs with LLAMA_ARG_CTX, which its unit does not give it any more: sudo systemctl",
+        ),
+        (
+            "environment",
+            {"environment": seen.environment(("LLAMA_ARG_CTX", "y.conf"), unexpected=["LLAMA_ARG_CTX"])},
+            {},
+            "LLAMA_ARG_CTX is set by y.conf",
+        ),
+        ("environment", {"environment": seen.environment(problems=["z.conf empties"])}, {}, "z.conf empties"),
+        ("environment", {"environment": NOT_RUNNING}, {}, "could not be seen: The server does not run."),
+        (
+            "environment",
+            {"environment": seen.environment(("LLAMA_ARG_CTX", "y.conf"), unexpected=None)},
+            {},
+            "set by y.conf",
+        ),
+        ("secrets", {"environment": seen.environment(secrets=["HTTPS_PROXY"])}, {}, "HTTPS_PROXY holds a password"),
+        ("secrets", {"environment": NOT_RUNNING}, {}, "could not be seen: The server does not run."),
         ("models", {}, {"models": [{"name": "mistral"}]}, "mistral:latest is not there"),
         ("models", {}, {"models": [{"name": "llama3.1:8b", "digest": "sha256:" + "0" * 64}]}, "000000000000 is wanted"),
         ("listening", {"sockets": seen.sockets()}, {}, "nothing listens"),
