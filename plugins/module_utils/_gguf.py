@@ -195,8 +195,6 @@ class _Reader:
         if kind == _ARRAY:
             kind, count = self.number(4), self.number(8)
         if kind == _STRING:
-            if count * 8 > self.left:
-                raise self._cut_short()
             for _each in range(count):
                 self.skip(self.number(8))
         elif kind in _SIZES:

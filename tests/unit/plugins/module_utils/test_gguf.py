@@ -81,6 +81,13 @@ def test_what_a_token_takes(changes: dict[str, Any], bytes_per_token: int) -> No
 
 def test_what_a_model_was_trained_for_may_be_unknown() -> None:
     assert read(llama(context_length=None)) == ModelHeader(SMOLLM2_TOKEN, None)
+    assert read(llama(context_length=0)) == ModelHeader(SMOLLM2_TOKEN, None)
+
+
+def test_what_a_model_was_trained_for_is_found_behind_the_tokenizer() -> None:
+    entries = {**SMOLLM2, **TOKENIZER}
+    trained = {"llama.context_length": entries.pop("llama.context_length")}
+    assert read(gguf({**entries, **trained})) == SMALL
 
 
 def test_the_parts_of_a_model_that_see_are_not_taken_for_it() -> None:
@@ -176,9 +183,23 @@ def test_only_a_file_is_read_and_through_no_link(tmp_path: Path) -> None:
     (tmp_path / "link").symlink_to(tmp_path / "blob")
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    for name in ("link", "pipe", "folder", "nothing"):
-        with pytest.raises(GgufError, match=f"{tmp_path / name} "):
+    reasons = {
+        "link": "cannot be read: Too many levels",
+        "pipe": "is no file",
+        "folder": "",
+        "nothing": "cannot be read",
+    }
+    for name, reason in reasons.items():
+        with pytest.raises(GgufError, match=f"{tmp_path / name} {reason}"):
             _gguf.header_of_file(tmp_path / name)
+
+
+def test_a_file_that_is_cut_off_is_told(tmp_path: Path) -> None:
+    whole = gguf(SMOLLM2)
+    for size in (0, 3, 10, 24, 100, len(whole) - 10):
+        (tmp_path / "blob").write_bytes(whole[:size])
+        with pytest.raises(CutShortError, match=f"{tmp_path / 'blob'} is damaged"):
+            _gguf.header_of_file(tmp_path / "blob")
 
 
 def test_a_header_without_end_is_not_read_for_ever(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
