@@ -13,6 +13,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._parameters import name_problems
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -114,7 +115,13 @@ def parse_parameters(text: str) -> dict[str, tuple[Any, ...]]:
 
 
 def wanted_parameters(given: Mapping[str, Any]) -> dict[str, tuple[Any, ...]]:
-    """The values as numbers, truths and lists of text: Ollama takes others, and fails when it loads the model."""
+    """The values as numbers, truths and lists of text: Ollama takes others, and fails when it loads the model.
+
+    Raises GizziError for a value of another kind, and for a name that Ollama does not know.
+    """
+    unknown = name_problems(given)
+    if unknown:
+        raise GizziError(f"parameters: {' '.join(unknown)}")
     wanted = {}
     for name, value in given.items():
         values = _stops(value) if name == "stop" else _scalars(name, value)

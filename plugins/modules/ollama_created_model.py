@@ -38,6 +38,7 @@ options:
   name:
     description:
       - The model to make, as C([namespace/]model[:tag]). Without a tag it is V(latest).
+      - With the tags C(local), C(cloud) and C(…-cloud) it would never answer, so those are refused.
     type: str
     required: true
   from:
@@ -61,10 +62,15 @@ options:
     default: ""
   parameters:
     description:
-      - Parameters of the model such as C(temperature), C(num_ctx), C(num_thread) and C(stop). What is not named, or is
-        V(null), stays as in the base.
+      - Parameters of the model such as C(temperature), C(num_ctx) and C(stop). What is not named, or is V(null), stays
+        as in the base.
       - C(stop) is a text or a list of texts; all others are numbers, V(true) or V(false).
-      - C(num_thread) must not be above the CPU quota under which the server runs. It would be some 45 times slower.
+      - Ollama stores and ignores a name that it does not know, and cuts a C(num_ctx) to what the base was trained for,
+        both in silence. So both are refused; where the server does not tell what the base was trained for, there is a
+        warning.
+      - C(num_thread) is refused since Ollama 0.30, where it loads the weights anew at each switch between this model
+        and its base, and the server's environment sets the threads. One that an earlier run has put into the model
+        goes. Before, it must not be above the CPU quota under which the server runs; that is some 45 times slower.
     type: dict
     default: {}
   adapter:
@@ -149,151 +155,21 @@ seconds:
   type: float
 """
 
-import hashlib
 import time
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._created import (
-    Content,
-    Definition,
-    content_of,
-    differing,
-    wanted_parameters,
-)
+from ansible_collections.etrid.gizzi.plugins.module_utils._created import Definition, wanted_parameters
+from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Desired, read_adapter, sync
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama, find_model
-
-if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
-
-GGUF = b"GGUF"
-CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Adapter:
-    path: Path
-    digest: str
-    size: int
-
-
-@dataclass(frozen=True)
-class Desired:
-    name: ModelName
-    base: ModelName
-    definition: Definition
-    adapter: Adapter | None
-    timeout: float
-
-
-@dataclass(frozen=True)
-class Outcome:
-    changed: bool
-    digest_before: str | None
-    digest_after: str | None
-    base_digest: str | None
-    reasons: list[str]
-    before: dict[str, Any] = field(default_factory=dict)
-    after: dict[str, Any] = field(default_factory=dict)
-    warning: str = ""
-
-
-def sync(desired: Desired, server: Ollama, check_mode: bool) -> Outcome:
-    models = server.models()
-    current, base = find_model(models, desired.name), find_model(models, desired.base)
-    digest = current.digest if current else None
-    if base is None:
-        missing = f"{server.url} does not have {desired.base}, from which {desired.name} is to be made"
-        if not check_mode:
-            raise GizziError(f"{missing}. Pull it first, with etrid.gizzi.ollama_model.")
-        warning = f"{missing}. A real run fails unless something pulls it first."
-        return Outcome(True, digest, None, None, ["base"], warning=warning)
-
-    wanted = desired.definition.over(base_content(server, desired.base))
-    there = read_content(server, desired.name) if current else None
-    parts = differing(wanted, there or Content())
-    reasons = parts if there else ["missing"]
-    before, after = shown(there, parts), shown(wanted, parts)
-    if not reasons:
-        return Outcome(False, digest, digest, base.digest, reasons, before, after)
-    if check_mode:
-        return Outcome(True, digest, None, base.digest, reasons, before, after)
-
-    make(desired, server, digest)
-    made = server.find(desired.name)
-    made_digest = made.digest if made else None
-    warning = verdict(desired.name, wanted, read_content(server, desired.name))
-    return Outcome(made_digest != digest, digest, made_digest, base.digest, reasons, before, after, warning)
-
-
-def base_content(server: Ollama, name: ModelName) -> Content:
-    content = read_content(server, name)
-    if content is None:
-        raise GizziError(f"{server.url} lists {name} but cannot read it. Remove it, and pull it again.")
-    if not content.weights:
-        raise GizziError(f"{server.url} does not say which weights {name} has, as it does of models in GGUF format.")
-    return content
-
-
-def read_content(server: Ollama, name: ModelName) -> Content | None:
-    answer = server.show(name)
-    return None if answer is None else content_of(answer)
-
-
-def make(desired: Desired, server: Ollama, before: str | None) -> None:
-    adapter = desired.adapter
-    try:
-        if adapter and not server.has_blob(adapter.digest):
-            with adapter.path.open("rb") as file:
-                server.upload_blob(adapter.digest, file, adapter.size, desired.timeout)
-        server.create(desired.name, {"from": str(desired.base), **desired.definition.payload()}, desired.timeout)
-    except GizziError as error:
-        kept = f"The model that was there before ({before[:12]}) is untouched" if before else "Nothing was made"
-        raise GizziError(f"Making {desired.name} from {desired.base} failed: {error}. {kept}.") from error
-
-
-def verdict(name: ModelName, wanted: Content, made: Content | None) -> str:
-    """Some servers add to some models of their own accord, as a stop that their format needs."""
-    parts = differing(wanted, made or Content())
-    return f"{name} was made, but the server shows it with another {' and '.join(parts)} than asked." if parts else ""
-
-
-def shown(content: Content | None, parts: Sequence[str]) -> dict[str, Any]:
-    """The parts that differ, for a diff."""
-    if content is None:
-        return {}
-    found = {part: getattr(content, part) for part in parts}
-    if "parameters" in found:
-        found["parameters"] = {
-            key: value[0] if len(value) == 1 else list(value) for key, value in sorted(content.parameters.items())
-        }
-    return {part: list(value) if isinstance(value, tuple) else value for part, value in found.items()}
-
-
-def read_adapter(path: Path) -> Adapter:
-    try:
-        with path.open("rb") as file:
-            digest, size, start = hashlib.sha256(), 0, b""
-            for chunk in iter(lambda: file.read(CHUNK), b""):
-                start = start or chunk[: len(GGUF)]
-                size += len(chunk)
-                digest.update(chunk)
-    except OSError as error:
-        raise GizziError(f"adapter: {path} cannot be read: {error.strerror}.") from error
-    if start != GGUF:
-        raise GizziError(f"adapter: {path} is not in GGUF format.")
-    return Adapter(path, digest.hexdigest(), size)
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 
 
 def desired_state(params: dict[str, Any]) -> Desired:
-    name, base = parse_model_name(params["name"]), parse_model_name(params["from"])
+    name, base = parse_servable_name(params["name"]), parse_servable_name(params["from"])
     if name.host.lower() != DEFAULT_HOST:
         raise GizziError(f"name: {params['name']!r} names a registry, but the model is made on the server itself.")
     if name.same_as(base):
@@ -330,8 +206,8 @@ def main() -> None:
         outcome = sync(desired, server, module.check_mode)
     except GizziError as error:
         module.fail_json(msg=str(error))
-    if outcome.warning:
-        module.warn(outcome.warning)
+    for warning in outcome.warnings:
+        module.warn(warning)
     name = str(desired.name)
     module.exit_json(
         changed=outcome.changed,

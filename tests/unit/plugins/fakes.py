@@ -496,6 +496,7 @@ def shown(content: dict[str, Any]) -> dict[str, Any]:
         "template": "{{ a template of the weights }}",
         **{part: content[part] for part in ("system", "license", "messages") if content.get(part)},
         "details": {"parent_model": "", "format": "gguf"},
+        **({"model_info": content["model_info"]} if "model_info" in content else {}),
     }
 
 

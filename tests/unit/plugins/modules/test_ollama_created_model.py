@@ -26,6 +26,7 @@ BASE: dict[str, Any] = {
     "template": '{{ if .System }}"{{ .System }}"\nSYSTEM x\n{{ end }}{{ .Prompt }}',
     "system": "You are a base.",
     "parameters": {"stop": ["<|im_end|>"], "num_thread": 1},
+    "model_info": {"general.architecture": "llama", "llama.context_length": 8192},
     "license": 'Licence\nTEMPLATE "of" things\nPARSER none',
     "messages": [{"role": "user", "content": "Hi"}],
     "renderer": "smol",
@@ -147,6 +148,65 @@ def test_values_get_their_types(model: Run, ollama: FakeOllama) -> None:
     assert model(parameters=given)["changed"] is False
 
 
+@pytest.mark.parametrize(("version", "refused"), [("0.34.2", True), ("0.30.0", True), ("0.9.3", False)])
+def test_threads_are_the_servers_business_since_0_30(
+    model: Run, ollama: FakeOllama, version: str, refused: bool
+) -> None:
+    ollama.version = version
+    for check_mode in (True, False):
+        result = model(parameters={"num_thread": "2"}, check_mode=check_mode)
+        assert result.get("failed", False) is refused
+        assert ("ollama_cpu_threads" in result.get("msg", "")) is refused
+    assert len(creations(ollama)) == (0 if refused else 1)
+
+
+def test_threads_that_an_earlier_run_put_into_the_model_go(model: Run, ollama: FakeOllama) -> None:
+    ollama.have_content("base:1b", **{**BASE, "parameters": {"stop": ["<|im_end|>"]}})
+    ollama.version = "0.9.3"
+    model(parameters={"temperature": 0, "num_thread": 2})
+    assert ollama.contents[NAME]["parameters"]["num_thread"] == 2
+    ollama.version = "0.34.2"
+    predicted = model(parameters={"temperature": 0}, check_mode=True)
+    result = model(parameters={"temperature": 0})
+    assert (
+        (result["changed"], result["reasons"]) == (predicted["changed"], predicted["reasons"]) == (True, ["parameters"])
+    )
+    assert "num_thread" not in ollama.contents[NAME]["parameters"]
+    assert model(parameters={"temperature": 0})["changed"] is False
+
+
+def test_more_context_than_the_base_was_trained_for(model: Run, ollama: FakeOllama) -> None:
+    assert model(parameters={"num_ctx": 8192})["changed"] is True
+    for check_mode in (True, False):
+        message = model(parameters={"num_ctx": 131072}, check_mode=check_mode)["msg"]
+        assert "num_ctx: 131072 tokens are more than the 8192 for which base:1b was trained" in message
+    assert len(creations(ollama)) == 1
+
+
+def test_a_server_that_does_not_tell_what_the_base_was_trained_for(model: Run, ollama: FakeOllama) -> None:
+    ollama.have_content("base:1b", **{key: value for key, value in BASE.items() if key != "model_info"})
+    result = model(parameters={"num_ctx": 131072})
+    assert result["changed"] is True
+    assert "does not tell for how much context base:1b was trained" in result["warnings"][0]
+    assert "131072 tokens" in result["warnings"][0]
+    assert model(parameters={"num_ctx": 131072})["changed"] is False
+    assert model(parameters={"temperature": 0})["warnings"] == []
+
+
+def test_a_creation_that_failed_and_made_the_model_all_the_same(model: Run, ollama: FakeOllama) -> None:
+    create = ollama.post_create
+
+    def create_and_break(http: Any, body: Any) -> None:
+        ollama.create_fault = "ends"
+        ollama.have_content(NAME, **BASE)
+        create(http, body)
+
+    ollama.post_create = create_and_break  # type: ignore[method-assign]
+    message = model()["msg"]
+    assert f"The server has made {sha256(ollama.store[NAME])[:12]} all the same" in message
+    assert "Nothing was made" not in message
+
+
 def test_adapter(model: Run, ollama: FakeOllama, tmp_path: Path) -> None:
     path = adapter_in(tmp_path)
     digest = sha256(b"GGUF adapter")
@@ -239,6 +299,10 @@ def test_server_that_is_no_ollama(model: Run, ollama: FakeOllama) -> None:
         ({"name": "bad name"}, "is not a model name"),
         ({"name": "host.example/team/x"}, "names a registry"),
         ({"from": "library/etrid-validator"}, "cannot be made from itself"),
+        ({"name": "etrid:1-cloud"}, "'etrid:1-cloud' can be stored and never answers"),
+        ({"from": "base:local"}, "'base:local' can be stored and never answers"),
+        ({"parameters": {"num_cxt": 1, "tmp": 1}}, "parameters: num_cxt: Ollama does not know this parameter"),
+        ({"parameters": {"num_cxt": 1}}, "Is num_ctx meant?"),
         ({"parameters": {"num_ctx": "many"}}, "num_ctx is 'many'. Write a number, true or false"),
         ({"parameters": {"num_ctx": [1]}}, "num_ctx is [1]"),
         ({"parameters": {"temperature": "nan"}}, "temperature is 'nan'"),
