@@ -27,10 +27,9 @@ if TYPE_CHECKING:
 
 TGZ, ZST = "ollama-linux-amd64.tgz", "ollama-linux-amd64.tar.zst"
 SERVER, CHILD = ("bin/ollama", b"server"), ("lib/ollama/llama-server", b"child")
-Content = bytes | str
 
 
-def packed(*members: tuple[str, Content], mode: int = 0o755) -> bytes:
+def packed(*members: tuple[str, bytes | str], mode: int = 0o755) -> bytes:
     """A tar file of members, each a name and its content; a text is where a link leads ("=x" a hard link to x)."""
     file = io.BytesIO()
     with tarfile.open(fileobj=file, mode="w") as tar:
@@ -56,7 +55,7 @@ class FakeReleases(FakeServer):
         self.files: dict[str, bytes] = {}
         self.size_told = True
 
-    def publish(self, version: str, *members: tuple[str, Content], name: str = ZST) -> str:
+    def publish(self, version: str, *members: tuple[str, bytes | str], name: str = ZST) -> str:
         """Put a release there and return the checksum of its archive."""
         tar = packed(*members)
         if name == ZST:
@@ -254,7 +253,7 @@ def test_what_an_earlier_run_has_left_goes(run: Run, releases: FakeReleases, roo
     ],
 )
 def test_member_that_leads_out_is_refused(
-    run: Run, releases: FakeReleases, root: Path, member: tuple[str, Content]
+    run: Run, releases: FakeReleases, root: Path, member: tuple[str, bytes | str]
 ) -> None:
     releases.publish("0.34.2", SERVER, CHILD, member)
     assert "leads out of its folder" in run()["msg"]
