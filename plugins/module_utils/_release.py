@@ -30,6 +30,7 @@ ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CURRENT = "current"
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-rc\d+)?")
+_LEFTOVER = re.compile(r"\.\d+\.\d+\.\d+(?:-rc\d+)?\.(?:partial(?:\..+)?|old)")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _CHECKSUM_LINE = re.compile(r"([0-9a-f]{64})\s+\*?(?:\./)?(\S+)")
 
@@ -179,9 +180,14 @@ def fetch(
     return path, size
 
 
-def drop_partial(wanted: Wanted) -> None:
-    """Remove whatever unfinished an earlier run, or this one, has left of the release."""
-    for path in wanted.root.glob(f".{wanted.version}.*"):
+def leftovers(root: Path) -> list[Path]:
+    """Return what runs that were cut off have left of any release: archives, and folders that are not whole."""
+    return sorted(path for path in root.glob(".*") if _LEFTOVER.fullmatch(path.name))
+
+
+def drop_leftovers(root: Path) -> None:
+    """Remove them."""
+    for path in leftovers(root):
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
@@ -193,7 +199,7 @@ def install(wanted: Wanted, archive: Archive, zstd: str) -> dict[str, object]:
 
     zstd is the path of that program, which unpacks .tar.zst. Returns archive_size and unpacked_size in bytes.
     """
-    drop_partial(wanted)
+    drop_leftovers(wanted.root)
     try:
         path, size = fetch(wanted, archive, check_mode=False)
         unpacked = sum_of_members(path, zstd)
@@ -209,7 +215,7 @@ def install(wanted: Wanted, archive: Archive, zstd: str) -> dict[str, object]:
     except OSError as error:
         raise GizziError(f"Ollama {wanted.version} could not be put under {wanted.root}: {error}.") from error
     finally:
-        drop_partial(wanted)
+        drop_leftovers(wanted.root)
     return {"archive_size": size, "unpacked_size": unpacked}
 
 

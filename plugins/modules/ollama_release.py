@@ -16,7 +16,8 @@ description:
   - The release is in its place at once, when it is whole. That is, with C(bin/ollama), and from Ollama 0.30 on with
     C(lib/ollama/llama-server), without which a server answers but no model does. Of a run that fails nothing is left.
   - Libraries for GPUs (CUDA, ROCm, MLX, Vulkan) are not unpacked.
-  - A release that is there and whole is left alone, and costs no request.
+  - A release that is there and whole is left alone, and costs no request. What runs that were cut off have left of any
+    release is removed.
   - Downloads go by the proxies that the environment names.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
@@ -118,9 +119,11 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._release import (
     Wanted,
     check_wanted,
     current_release,
+    drop_leftovers,
     fetch,
     find_archive,
     install,
+    leftovers,
     missing_parts,
 )
 
@@ -138,7 +141,10 @@ def bring(wanted: Wanted, zstd: str | None, machine: str, check_mode: bool) -> d
     }
     nothing = dict.fromkeys(("archive", "checksum", "archive_size", "unpacked_size"))
     if not missing_parts(wanted.target, wanted.version):
-        return {**result, **nothing, "changed": False}
+        left = leftovers(wanted.root)
+        if not check_mode:
+            drop_leftovers(wanted.root)
+        return {**result, **nothing, "changed": bool(left)}
     archive = find_archive(wanted, machine)
     result.update(nothing, changed=True, archive=archive.name, checksum=archive.checksum)
     if check_mode:

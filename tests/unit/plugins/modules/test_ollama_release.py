@@ -232,11 +232,23 @@ def test_wrong_checksum_leaves_nothing(run: Run, releases: FakeReleases, root: P
 
 def test_what_an_earlier_run_has_left_goes(run: Run, releases: FakeReleases, root: Path) -> None:
     releases.publish("0.34.2", SERVER, CHILD)
-    (root / ".0.34.2.partial/bin").mkdir(parents=True)
-    (root / f".0.34.2.partial.{ZST}").write_bytes(b"half")
-    (root / ".0.34.3.partial").mkdir()
+
+    def leave() -> None:
+        (root / ".0.34.2.partial/bin").mkdir(parents=True)
+        (root / f".0.34.2.partial.{ZST}").write_bytes(b"half")
+        (root / f".0.34.3-rc1.partial.{ZST}").write_bytes(b"half")
+        (root / ".0.9.3.old").mkdir()
+
+    leave()
+    (root / ".mine").mkdir()
     assert run()["changed"]
-    assert {path.name for path in root.iterdir()} == {"0.34.2", ".0.34.3.partial"}
+    assert {path.name for path in root.iterdir()} == {"0.34.2", ".mine"}
+    leave()
+    assert run(check_mode=True)["changed"]
+    assert (root / ".0.9.3.old").exists()
+    assert run()["changed"]
+    assert {path.name for path in root.iterdir()} == {"0.34.2", ".mine"}
+    assert run()["changed"] is False
 
 
 @pytest.mark.parametrize(
