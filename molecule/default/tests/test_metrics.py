@@ -29,10 +29,17 @@ def parse(text: str) -> Samples:
 
 def measured(server: Server) -> Samples:
     """Run the program as its timer does, and return what it has published."""
+    between_runs(server)
     # Started by hand so often, systemd would refuse it.
     server.host.check_output("systemctl reset-failed ollama-metrics.service")
     server.host.check_output("systemctl start ollama-metrics.service")
     return parse(server.host.file(FILE).content_string)
+
+
+def between_runs(server: Server) -> None:
+    """Wait until no run of the timer is under way: one that began earlier has seen what was there then."""
+    state = "systemctl show --value --property=ActiveState ollama-metrics.service"
+    wait_until(lambda: server.host.check_output(state) in {"inactive", "failed"}, 60, "a run of the timer has ended")
 
 
 def written(server: Server) -> float:
@@ -129,8 +136,14 @@ def test_node_exporter_reads_it(server: Server) -> None:
 
     samples = wait_until(page, 30, "node_exporter answers")
     assert samples["ollama_up"] == 1
-    assert samples[f'node_textfile_mtime_seconds{{file="{FILE}"}}'] == pytest.approx(written(server), abs=1)
     assert samples["node_textfile_scrape_error"] == 0
+
+    def shows_the_time_of_the_file() -> bool:
+        # The timer may have run between the two.
+        shown = page()[f'node_textfile_mtime_seconds{{file="{FILE}"}}']
+        return bool(shown == pytest.approx(written(server), abs=1))
+
+    wait_until(shows_the_time_of_the_file, 30, "node_exporter shows the time of the file")
 
 
 def test_every_minute(server: Server) -> None:
@@ -142,9 +155,10 @@ def test_every_minute(server: Server) -> None:
 
 def test_run_that_fails_leaves_the_old_file_with_its_time(server: Server) -> None:
     measured(server)
-    before = written(server)
     server.host.check_output(f"chown root {FOLDER}/.ollama")
     try:
+        between_runs(server)
+        before = written(server)
         assert server.host.run("systemctl start ollama-metrics.service").rc != 0
         assert written(server) == before
     finally:

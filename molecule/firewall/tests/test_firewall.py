@@ -33,8 +33,11 @@ def url(address: str, port: int) -> str:
 
 
 def reached(client: Host, addresses: Iterable[str], port: int = OLLAMA) -> set[str]:
-    """Return those addresses whose port answers the client; all are asked at once."""
-    asks = [f"(curl -s -g -o /dev/null -m 2 '{url(a, port)}' && echo '{a}') &" for a in addresses]
+    """Return those addresses whose port answers the client; all are asked at once.
+
+    The kernel opens a connection at once, and what listens there may take its time to answer.
+    """
+    asks = [f"(curl -s -g -o /dev/null --connect-timeout 2 -m 30 '{url(a, port)}' && echo '{a}') &" for a in addresses]
     return set(client.check_output(" ".join([*asks, "wait"])).split())
 
 
@@ -84,7 +87,7 @@ class Fleet:
 
     def wait_until_it_listens(self, name: str, port: int) -> None:
         socket = self.hosts[name].socket(f"tcp://:::{port}")
-        wait_until(lambda: socket.is_listening, 10, f"{name} listens on port {port}")
+        wait_until(lambda: socket.is_listening, 60, f"{name} listens on port {port}")
 
     def run(self, *arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
         return self.lab.playbook(GUARD, *arguments, variables=variables)
@@ -133,7 +136,7 @@ def test_an_established_ssh_session_outlives_a_reload(lab_fleet: Fleet) -> None:
         host = lab_fleet.hosts[name]
         peer = lab_fleet.lab.variables["peer"]["lab_container"]
         with subprocess.Popen(
-            ["docker", "exec", "-i", peer, "timeout", "30", "nc", lab_fleet.lab.addresses(name)[0], "22"],
+            ["docker", "exec", "-i", peer, "timeout", "120", "nc", lab_fleet.lab.addresses(name)[0], "22"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,

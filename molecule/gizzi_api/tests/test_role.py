@@ -162,8 +162,11 @@ def test_installation_that_was_cut_off_is_completed_without_an_index(
     gizzi = fleet[GIZZI]
     with ThreadPoolExecutor(1) as background:
         running = background.submit(lab.playbook, CONVERGE)
+        # They stand still from then on, until the reboot ends them.
         wait_until(
-            lambda: gizzi.run("pgrep --full '[p]ip install'").rc == 0, 180, "the dependencies are being installed"
+            lambda: gizzi.run("pkill --signal STOP --full '[p]ip install'").rc == 0,
+            300,
+            "the dependencies are being installed",
         )
         lab.reboot([GIZZI])
         assert running.result().returncode != 0

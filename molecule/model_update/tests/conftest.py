@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from lab import registry
 from lab.ollama import MODEL, STORE, digests, loaded
+from lab.server import Server
 from lab.testing import Lab, RunningPlaybook
 
 LOOPBACK = "127.0.0.1"
@@ -71,9 +74,9 @@ class Update:
         return self._lab.playbook(playbook, *arguments, variables=self._variables(more))
 
     @contextmanager
-    def running(self, **more: Any) -> Iterator[RunningPlaybook]:
-        """Start a run to which something happens; it is killed when the block ends."""
-        with self._lab.running(PLAYBOOK, variables=self._variables(more)) as run:
+    def running(self, hold: str = "", times: int = 1, **more: Any) -> Iterator[RunningPlaybook]:
+        """Start a run to which something happens, as ``Lab.running`` does; it is killed when the block ends."""
+        with self._lab.running(PLAYBOOK, hold=hold, times=times, variables=self._variables(more)) as run:
             yield run
 
     def report(self) -> Report:
@@ -92,6 +95,26 @@ class Servers:
 
     def __init__(self, lab: Lab, fleet: dict[str, Host]) -> None:
         self._hosts = {name: fleet[name] for name in lab.groups["validators"]}
+
+    def bring(self, digest: str) -> None:
+        """Bring them to what the registry has, which is this digest; where it is so already nothing is done."""
+
+        def pull(host: Host) -> None:
+            server = Server(host)
+            if server.digest() != digest:
+                server.api("/api/pull", {"model": MODEL, "stream": False})
+            if loaded(host, LOOPBACK).get(MODEL, digest) != digest:
+                server.api("/api/generate", {"model": MODEL, "keep_alive": 0})
+
+        with ThreadPoolExecutor(len(self._hosts)) as pool:
+            list(pool.map(pull, self._hosts.values()))
+        assert self.serve(digest) == set(self.names)
+
+    def forget(self) -> None:
+        """Remove what is beside the model, and with it all weights but the model's."""
+        for name, host in self._hosts.items():
+            for model in self.models(name).keys() - {MODEL}:
+                Server(host).api("/api/delete", {"model": model}, "--request", "DELETE")
 
     @property
     def names(self) -> list[str]:
@@ -142,3 +165,13 @@ def update(lab: Lab, tmp_path: Path) -> Update:
 def servers(lab: Lab, fleet: dict[str, Host]) -> Servers:
     """Return the servers."""
     return Servers(lab, fleet)
+
+
+@pytest.fixture
+def original(servers: Servers, internet: Host) -> str:
+    """Begin with the model that the lab was made with, on every server and alone there; return its digest."""
+    registry.move_back(internet)
+    digest = registry.digest(internet)
+    servers.bring(digest)
+    servers.forget()
+    return digest

@@ -1,6 +1,7 @@
 """Updates that have nothing to do, that work, that meet a worse model, and that are cut off.
 
-Each test leaves every server with the same model; the lab's versions of the model are in lab.artifacts.
+Each test begins by bringing the servers to the model from which it goes on, which costs nothing where the one before
+has left it; the lab's versions of the model are in lab.artifacts. What happens to a run happens while it is held.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ import re
 import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from itertools import groupby
 from typing import Any
 
@@ -18,7 +19,7 @@ from conftest import Servers, Update
 from testinfra.host import Host
 
 from lab import network, registry
-from lab.ollama import MODEL, STORE, digests
+from lab.ollama import MODEL, STORE, digests, slowed
 from lab.registry import Meter
 from lab.testing import Lab, wait_until
 
@@ -36,6 +37,7 @@ def everywhere(servers: Servers, verdict: str) -> dict[str, str]:
     return dict.fromkeys(servers.names, verdict)
 
 
+@pytest.mark.usefixtures("original")
 def test_nothing_stale(servers: Servers, update: Update, meter: Meter) -> None:
     starts = servers.starts()
     took: list[float] = []
@@ -52,6 +54,7 @@ def test_nothing_stale(servers: Servers, update: Update, meter: Meter) -> None:
     assert servers.starts() == starts
 
 
+@pytest.mark.usefixtures("original")
 def test_plan_with_sizes_and_nothing_touched(servers: Servers, update: Update, internet: Host, meter: Meter) -> None:
     before = {name: servers.models(name) for name in servers.names}
     with registry.moved(internet, "newer") as digest:
@@ -63,6 +66,7 @@ def test_plan_with_sizes_and_nothing_touched(servers: Servers, update: Update, i
     assert {name: servers.models(name) for name in servers.names} == before
 
 
+@pytest.mark.usefixtures("original")
 def test_servers_without_memory_for_a_reload_are_reported_and_not_touched(
     servers: Servers, update: Update, internet: Host, meter: Meter
 ) -> None:
@@ -76,15 +80,21 @@ def test_servers_without_memory_for_a_reload_are_reported_and_not_touched(
 
 
 def test_killed_in_the_middle_of_a_pull(
-    lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host, meter: Meter
+    lab: Lab,
+    fleet: dict[str, Host],
+    servers: Servers,
+    update: Update,
+    internet: Host,
+    meter: Meter,
+    original: str,
 ) -> None:
     """The tag has moved: a second run meets the lock, the first one dies, and the next one brings it to all servers."""
-    old = registry.digest(internet)
+    old = original
     new = registry.move(internet, "newer")
     partial = f"ls {STORE}/blobs/*-partial*"
-    with update.running() as run, registry.fault(internet, "stall"):
-        run.reaches("TASK [Pull]")
-        wait_until(lambda: fleet[CANARY].run(partial).rc == 0, 60, "the canary pulls")
+    # It pulls for as long as the registry stalls.
+    with registry.fault(internet, "stall"), update.running(ollama_pull_stall_timeout=3600) as run:
+        wait_until(lambda: fleet[CANARY].run(partial).rc == 0, 300, "the canary pulls")
         other = update.result()
         run.kill()
         assert servers.serve(old) == set(servers.names)
@@ -120,18 +130,17 @@ def test_killed_in_the_middle_of_a_load_and_before_the_verdict(
     fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
 ) -> None:
     """The tag moves back; each run after a killed one goes on from where that was; old weights go when keep says so."""
-    digest = registry.digest(internet)
+    digest = registry.move(internet, "newer")
+    servers.bring(digest)
     registry.move_back(internet)
     new = registry.digest(internet)
-    # Written so that it does not find itself.
-    runner = "pgrep --full '[o]llama runner'"
-    before = fleet[CANARY].run(runner).stdout
-    with update.running() as run:
-        run.reaches("TASK [Load the new weights]")
-        wait_until(lambda: fleet[CANARY].run(runner).stdout != before, 30, "the weights are exchanged")
+    with update.running(hold="Load the new weights") as run, ExitStack() as speed:
+        with run.held():
+            assert digest in servers.loaded(CANARY).values()
+            speed.enter_context(slowed(fleet[CANARY]))
+        wait_until(lambda: digest not in servers.loaded(CANARY).values(), 300, "the weights are being exchanged")
         run.kill()
-    with update.running() as run:
-        run.reaches("TASK [Does the new model answer]")
+    with update.running(hold="Does the new model answer") as run, run.held():
         run.kill()
     assert servers.serve(digest) == set(servers.names) - {CANARY}
 
@@ -143,23 +152,35 @@ def test_killed_in_the_middle_of_a_load_and_before_the_verdict(
         assert servers.weights(name) == 1
 
 
-@pytest.mark.parametrize(
-    ("version", "settings", "reason"),
-    [
-        ("garbage", {}, "golden prompts"),
-        ("broken", {}, "does not load"),
-        ("slow", {"model_update_minimum_speed": 0.5}, "too slow"),
-    ],
-)
-def test_worse_model(
-    servers: Servers, update: Update, internet: Host, version: str, settings: dict[str, Any], reason: str
-) -> None:
+@pytest.mark.usefixtures("original")
+@pytest.mark.parametrize(("version", "reason"), [("garbage", "golden prompts"), ("broken", "does not load")])
+def test_worse_model(servers: Servers, update: Update, internet: Host, version: str, reason: str) -> None:
     with only_the_canary_is_touched(servers), registry.moved(internet, version):
-        report = update(fails=True, **settings)
+        report = update(fails=True)
     assert report.verdicts == stopped_at_the_canary(servers)
     assert reason in report.row(CANARY)["reason"]
 
 
+@pytest.mark.usefixtures("original")
+def test_slow_model(fleet: dict[str, Host], servers: Servers, update: Update, internet: Host) -> None:
+    """As good as the one before, on a server that has a small part of its speed left when the new one is asked."""
+    hold = "Ask the new model what it knows"
+    with only_the_canary_is_touched(servers), registry.moved(internet, "next"):
+        with update.running(hold, model_update_minimum_speed=0.5) as run, ExitStack() as speed:
+            with run.held():
+                speed.enter_context(slowed(fleet[CANARY]))
+            # The way back need not be slow.
+            wait_until(lambda: "TASK [Take the model before]" in run.printed(), 600, "the run goes back")
+            speed.close()
+            assert run.ends() != 0
+        report = update.report()
+    assert report.verdicts == stopped_at_the_canary(servers)
+    row = report.row(CANARY)
+    assert "too slow" in row["reason"]
+    print(f"{row['speed_before']} > {row['speed_after']} tokens/s")
+
+
+@pytest.mark.usefixtures("original")
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [({"stall": True}, "height stays at"), ({"peers": 2}, "has lost its peers")],
@@ -169,9 +190,9 @@ def test_validator_that_suffers_beside_the_server(
 ) -> None:
     host = fleet[CANARY]
     with only_the_canary_is_touched(servers), registry.moved(internet, "newer"):
-        with update.running(model_update_validator_timeout=20) as run:
-            run.reaches("TASK [Load the new weights]")
-            network.fault(host, **fault)
+        with update.running(hold="Load the new weights", model_update_validator_timeout=20) as run:
+            with run.held():
+                network.fault(host, **fault)
             try:
                 assert run.ends() != 0
             finally:
@@ -181,9 +202,8 @@ def test_validator_that_suffers_beside_the_server(
     assert reason in report.row(CANARY)["reason"]
 
 
+@pytest.mark.usefixtures("original")
 def test_corrupt_download(servers: Servers, update: Update, internet: Host) -> None:
-    # They must be pulled: a run above has removed the last copy of the newer weights.
-    assert servers.backups(CANARY) == set()
     with (
         only_the_canary_is_touched(servers),
         registry.moved(internet, "newer"),
@@ -214,60 +234,19 @@ def only_the_canary_is_touched(servers: Servers) -> Iterator[None]:
     assert after[CANARY][2] == {MODEL: after[CANARY][0][MODEL]}
 
 
-def test_server_that_goes_away_in_its_turn(
-    lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
-) -> None:
-    """One reboots while it loads, the next loses its network while it is judged; both are named, then all is done."""
-    new = registry.move(internet, "next")
-    with update.running() as run:
-        run.reaches("TASK [Load the new weights]")
-        lab.reboot([CANARY])
-        assert run.ends() != 0
-        # What ansible-playbook said is all there is to see of a run that ends without a report.
-        print(run.printed())
-    report = update.report()
-    assert report.verdicts[CANARY] in {"unreachable", "restored"}
-    assert report.verdicts == everywhere(servers, "untouched") | {CANARY: report.verdicts[CANARY]}
-
-    second = servers.names[1]
-    with update.running() as run:
-        run.reaches("PLAY [Update the rest]")
-        run.reaches("TASK [Does the new model answer]", times=2)
-        with cut_off(lab.variables[second]["lab_container"]):
-            assert run.ends() != 0
-        print(run.printed())
-    assert update.report().verdicts == everywhere(servers, "updated") | {second: "unreachable"}
-
-    report = update()
-    assert report.verdicts == everywhere(servers, "current") | {second: "updated"}
-    assert servers.have_loaded(new) == set(servers.names)
-
-
-@contextmanager
-def cut_off(container: str) -> Iterator[None]:
-    """Let no packet reach the host from the network for as long as the block takes."""
-    rule = ["INPUT", "--in-interface", "eth0", "--jump", "DROP"]
-    engine = ["docker", "exec", container]
-    for program in ("iptables", "ip6tables"):
-        subprocess.run([*engine, program, "--insert", *rule], check=True)
-    try:
-        yield
-    finally:
-        for program in ("iptables", "ip6tables"):
-            subprocess.run([*engine, program, "--delete", *rule], check=True)
-
-
+@pytest.mark.usefixtures("original")
 def test_disk_that_fills(fleet: dict[str, Host], servers: Servers, update: Update, internet: Host) -> None:
     """The disk has room when the canary begins, and none when it pulls."""
     host = fleet[CANARY]
     with small_disk(host), only_the_canary_is_touched(servers), registry.moved(internet, "newer"):
-        with update.running(ollama_reserved_disk=0) as run:
-            with registry.fault(internet, "stall"):
-                run.reaches("TASK [Pull]")
-                wait_until(lambda: host.run(f"ls {STORE}/blobs/*-partial*").rc == 0, 60, "the canary pulls")
+        with ExitStack() as stall:
+            stall.enter_context(registry.fault(internet, "stall"))
+            with update.running(ollama_reserved_disk=0, ollama_pull_stall_timeout=3600) as run:
+                wait_until(lambda: host.run(f"ls {STORE}/blobs/*-partial*").rc == 0, 300, "the canary pulls")
                 # All that there is. (fallocate would take nothing where it cannot have as much as it asks for.)
                 assert "No space left" in host.run("head --bytes=1G /dev/zero > %s/filler", STORE).stderr
-            assert run.ends() != 0
+                stall.close()
+                assert run.ends() != 0
         host.check_output("rm %s/filler", STORE)
         report = update.report()
     assert report.verdicts == stopped_at_the_canary(servers)
@@ -289,11 +268,70 @@ def small_disk(host: Host) -> Iterator[None]:
         wait_until(lambda: digests(host, "127.0.0.1"), 60, "the server has its models on its own disk")
 
 
-def test_rollback_by_hand(servers: Servers, update: Update, internet: Host) -> None:
-    """One host first, then all that have something to go back to."""
-    new = servers.models(CANARY)[MODEL]
+def test_server_that_goes_away_in_its_turn(
+    lab: Lab, servers: Servers, update: Update, internet: Host, original: str
+) -> None:
+    """One loses its power before it loads, the next its network while it is judged; both are named, then all is done.
+
+    Each is back when the run has ended: where it comes back earlier, what the run meets is a matter of luck.
+    """
+    new = registry.move(internet, "next")
+    with update.running(hold="Load the new weights") as run, ExitStack() as gone:
+        with run.held():
+            gone.enter_context(lab.off(CANARY))
+        assert run.ends() != 0
+        # What ansible-playbook said is all there is to see of a run that ends without a report.
+        print(run.printed())
+    report = update.report()
+    assert report.verdicts == everywhere(servers, "untouched") | {CANARY: "unreachable"}
+    assert "unreachable while the model was loaded" in report.row(CANARY)["reason"]
+
+    second = servers.names[1]
+    with update.running(hold="Does the validator beside the server go on", times=2) as run, ExitStack() as gone:
+        with run.held():
+            gone.enter_context(cut_off(lab.variables[second]["lab_container"]))
+        assert run.ends() != 0
+        print(run.printed())
+    report = update.report()
+    assert report.verdicts == everywhere(servers, "updated") | {second: "unreachable"}
+    assert "unreachable while the new model was judged" in report.row(second)["reason"]
+
+    report = update()
+    assert report.verdicts == everywhere(servers, "current") | {second: "updated"}
+    assert servers.have_loaded(new) == set(servers.names)
+    assert [servers.backups(name) for name in servers.names] == [{original}] * len(servers.names)
+
+
+@contextmanager
+def cut_off(container: str) -> Iterator[None]:
+    """Let no packet reach the host from the network for as long as the block takes."""
+    rule = ["INPUT", "--in-interface", "eth0", "--jump", "DROP"]
+    engine = ["docker", "exec", container]
+    for program in ("iptables", "ip6tables"):
+        subprocess.run([*engine, program, "--insert", *rule], check=True)
+    try:
+        yield
+    finally:
+        for program in ("iptables", "ip6tables"):
+            subprocess.run([*engine, program, "--delete", *rule], check=True)
+
+
+@pytest.fixture
+def updated(servers: Servers, update: Update, internet: Host, request: pytest.FixtureRequest) -> str:
+    """Begin with an update that went well on every server; return the digest before it."""
+    new = registry.move(internet, "next")
     registry.move_back(internet)
     old = registry.digest(internet)
+    if any((servers.models(name).get(MODEL), servers.backups(name)) != (new, {old}) for name in servers.names):
+        request.getfixturevalue("original")
+        with registry.moved(internet, "next"):
+            update()
+    return old
+
+
+def test_rollback_by_hand(servers: Servers, update: Update, updated: str) -> None:
+    """One host first, then all that have something to go back to."""
+    old, new = updated, servers.models(CANARY)[MODEL]
     assert old != new
     report = update("--limit", CANARY, playbook="etrid.gizzi.model_rollback")
     assert report.verdicts == {CANARY: "rolled_back"}

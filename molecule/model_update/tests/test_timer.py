@@ -1,6 +1,6 @@
 """The timer on the Gizzi host: what the role puts there, a run made up for, one by schedule, one that fails, removal.
 
-The tests run in this order: each finds what the one before has left.
+The tests run in this order: each goes on from what the one before has left, and makes it where it is not there.
 """
 
 from __future__ import annotations
@@ -99,6 +99,20 @@ def install(lab: Lab, variables: dict[str, object]) -> Install:
     return run
 
 
+@pytest.fixture
+def there(gizzi: Host, install: Install) -> None:
+    """Begin with the timer on the host."""
+    if not gizzi.file(CONFIG).exists:
+        install()
+
+
+@pytest.fixture
+def monthly(gizzi: Host, install: Install) -> None:
+    """Begin with the timer on the host, and its schedule of months."""
+    if gizzi.run("grep --quiet OnCalendar=monthly /etc/systemd/system/%s", TIMER).rc != 0:
+        install()
+
+
 def changed(printed: str) -> list[str]:
     """Return the tasks that have changed something."""
     task, found = "", []
@@ -115,8 +129,10 @@ def show(gizzi: Host, unit: str, setting: str) -> str:
 
 
 def started(gizzi: Host) -> int:
-    """Return how often the service was started, over all boots of the host."""
-    lines = gizzi.check_output("journalctl --no-pager --output=cat --unit=%s", UNIT).splitlines()
+    """Return how often the service was started since the timer's file was written, over all boots of the host."""
+    lines = gizzi.check_output(
+        "journalctl --no-pager --output=cat --unit=%s --since=@$(stat --format=%%Y /etc/systemd/system/%s)", UNIT, TIMER
+    ).splitlines()
     return sum(line.startswith(f"Starting {UNIT}") for line in lines)
 
 
@@ -190,6 +206,7 @@ def test_what_is_on_the_host(gizzi: Host, install: Install) -> None:
     assert float(exposure[1]) <= 1.5
 
 
+@pytest.mark.usefixtures("monthly")
 def test_the_next_run_is_on_the_first_of_the_month(gizzi: Host) -> None:
     assert show(gizzi, TIMER, "Persistent") == "yes"
     # As systemd reckons a month, and as the calendar does.
@@ -199,26 +216,31 @@ def test_the_next_run_is_on_the_first_of_the_month(gizzi: Host) -> None:
     assert started(gizzi) == 0  # a new timer has missed nothing
 
 
+@pytest.mark.usefixtures("monthly")
 def test_a_run_that_was_cut_off_is_made_up_for_after_the_boot(lab: Lab, gizzi: Host) -> None:
+    before, starts = reports(gizzi), started(gizzi)
     gizzi.check_output("systemctl start --no-block %s", UNIT)
-    wait_until(lambda: gizzi.run("pgrep --uid gizzi-model-update ssh").rc == 0, 60, "the run talks to the fleet")
+    wait_until(lambda: gizzi.run("pgrep --uid gizzi-model-update ssh").rc == 0, 300, "the run talks to the fleet")
+    # It stands still until the reboot, in the middle of what it does.
+    gizzi.check_output("systemctl kill --signal=SIGSTOP %s", UNIT)
     # What everybody on the host can see of the run.
     seen = gizzi.check_output("cat /proc/[0-9]*/cmdline | tr '\\0' ' '; systemctl show %s", UNIT)
     assert "etrid.gizzi.model_update" in seen
     assert [name for name, secret in SECRETS.items() if secret in seen] == []
 
-    assert reports(gizzi) == []
+    assert reports(gizzi) == before
     lab.reboot(["validator01"], timeout=300)
-    wait_until(lambda: reports(gizzi), 60, "the run was made up for, and has written its report")
-    wait_until(lambda: show(gizzi, UNIT, "ActiveState") == "inactive", 60, "the run has ended")
-    assert started(gizzi) == 2
+    wait_until(lambda: reports(gizzi) > before, 300, "the run was made up for, and has written its report")
+    wait_until(lambda: show(gizzi, UNIT, "ActiveState") == "inactive", 300, "the run has ended")
+    assert started(gizzi) == starts + 2
     # A month's run that was done is not done again.
-    assert gizzi.run("test %s -nt %s", STAMP, reports(gizzi)[0]).rc == 0
+    assert gizzi.run("test %s -nt %s", STAMP, reports(gizzi)[-1]).rc == 0
     page = metrics(gizzi)
     assert (page["node_textfile_scrape_error"], page["gizzi_model_update_unit_success"]) == (0, 1)
     assert page["gizzi_model_update_success"] == 1
 
 
+@pytest.mark.usefixtures("monthly", "original")
 def test_a_run_by_schedule_brings_the_new_model(
     gizzi: Host, internet: Host, servers: Servers, install: Install
 ) -> None:
@@ -241,6 +263,7 @@ def test_a_run_by_schedule_brings_the_new_model(
         assert servers.serve(digest) == set(servers.names)
 
 
+@pytest.mark.usefixtures("there")
 def test_a_host_with_another_key_is_refused_and_the_failure_is_seen(gizzi: Host) -> None:
     known = f"{CONFIG}/known_hosts"
     # The inventory of the lab says StrictHostKeyChecking=no.
@@ -250,7 +273,7 @@ def test_a_host_with_another_key_is_refused_and_the_failure_is_seen(gizzi: Host)
     try:
         assert gizzi.run("systemctl start %s", UNIT).rc != 0
         assert show(gizzi, UNIT, "Result") == "exit-code"
-        wait_until(lambda: gizzi.file("/run/gizzi-test-failed").exists, 10, "systemd has started OnFailure")
+        wait_until(lambda: gizzi.file("/run/gizzi-test-failed").exists, 60, "systemd has started OnFailure")
         assert metrics(gizzi)["gizzi_model_update_unit_success"] == 0
         assert "Host key verification failed" in gizzi.check_output(
             "journalctl --no-pager --output=cat --unit=%s --lines=200", UNIT
@@ -259,6 +282,7 @@ def test_a_host_with_another_key_is_refused_and_the_failure_is_seen(gizzi: Host)
         gizzi.check_output("mv %s.kept %s", known, known)
 
 
+@pytest.mark.usefixtures("there")
 def test_no_secret_is_told(lab: Lab, gizzi: Host, variables: dict[str, object]) -> None:
     key = Path(str(variables["model_update_timer_ssh_key"])).read_text()
     # A line of its middle: the first ones are the same in every key.
@@ -278,6 +302,7 @@ def test_no_secret_is_told(lab: Lab, gizzi: Host, variables: dict[str, object]) 
     assert gizzi.file(f"{CONFIG}/ssh_key").content_string == key
 
 
+@pytest.mark.usefixtures("there")
 def test_removal_leaves_nothing(gizzi: Host, install: Install) -> None:
     assert gizzi.run(TRACES).stdout != ""
     printed = install(model_update_timer_state="absent")

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 from testinfra.host import Host
 
@@ -57,6 +58,17 @@ def loaded(client: Host, address: str) -> dict[str, str]:
     """Return the digest of each model that the server at the address has in memory."""
     listing = client.check_output("curl --silent --fail --globoff --max-time 20 %s", url(address, "/api/ps"))
     return {model["name"]: model["digest"] for model in json.loads(listing)["models"]}
+
+
+@contextmanager
+def slowed(server: Host) -> Iterator[None]:
+    """Give a server, in whatever processes it works, a twentieth of one CPU for as long as the block takes."""
+    server.check_output("systemctl set-property --runtime ollama.service CPUQuota=5%")
+    try:
+        yield
+    finally:
+        server.check_output("systemctl set-property --runtime ollama.service CPUQuota=")
+        server.check_output("rm -r /run/systemd/system.control/ollama.service.d && systemctl daemon-reload")
 
 
 def answered(server: Host) -> list[str]:

@@ -88,6 +88,17 @@ class Lab:
         for name, container in zip(names, containers, strict=True):
             wait_until(partial(self._is_up, container), timeout, f"{name} is up after its reboot")
 
+    @contextmanager
+    def off(self, name: str, timeout: float = 60) -> Iterator[None]:
+        """Keep a fleet host without power for as long as the block takes; afterwards it has booted again."""
+        container = self.variables[name]["lab_container"]
+        subprocess.run(["docker", "kill", container], check=True, capture_output=True)
+        try:
+            yield
+        finally:
+            subprocess.run(["docker", "start", container], check=True, capture_output=True)
+            wait_until(partial(self._is_up, container), timeout, f"{name} is up again")
+
     @staticmethod
     def _is_up(container: str) -> bool:
         state = subprocess.run(
@@ -115,21 +126,35 @@ class Lab:
 
     @contextmanager
     def running(
-        self, playbook: str, *arguments: str, variables: Mapping[str, Any] | None = None
+        self,
+        playbook: str,
+        *arguments: str,
+        variables: Mapping[str, Any] | None = None,
+        hold: str = "",
+        times: int = 1,
     ) -> Iterator[RunningPlaybook]:
-        """Start ``ansible-playbook`` as above, and kill what is left of it when the block ends."""
+        """Start ``ansible-playbook`` as above, and kill what is left of it when the block ends.
+
+        With ``hold`` it stands where the task of that name begins for the given time, until ``held`` lets it go on.
+        """
         command, environment = self._ansible(playbook, arguments, variables)
-        # Otherwise a task's name is printed with its first result, when there is nothing left to be done to it.
-        environment["ANSIBLE_DISPLAY_SKIPPED_HOSTS"] = "true"
-        with (
-            tempfile.TemporaryFile("w+") as output,
-            subprocess.Popen(command, cwd=self.project, env=environment, stdout=output, stderr=output) as process,
-        ):
-            started = RunningPlaybook(process, output)
-            try:
-                yield started
-            finally:
-                started.kill()
+        with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
+            gate = Path(folder) / "gate"
+            os.mkfifo(gate)
+            if hold:
+                environment |= {
+                    "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+                    "ANSIBLE_CALLBACKS_ENABLED": "hold",
+                    "LAB_HOLD_TASK": hold,
+                    "LAB_HOLD_TIMES": str(times),
+                    "LAB_HOLD_GATE": str(gate),
+                }
+            with subprocess.Popen(command, cwd=self.project, env=environment, stdout=output, stderr=output) as process:
+                started = RunningPlaybook(process, output, gate)
+                try:
+                    yield started
+                finally:
+                    started.kill()
 
     def _ansible(
         self, playbook: str, arguments: Iterable[str], variables: Mapping[str, Any] | None
@@ -147,22 +172,30 @@ class Lab:
 class RunningPlaybook:
     """A run that goes on while the test looks, or does something to it."""
 
-    def __init__(self, process: subprocess.Popen[bytes], output: TextIO) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], output: TextIO, gate: Path) -> None:
         self._process = process
         self._output = output
+        self._gate = gate
 
     def printed(self) -> str:
         """Return what it has printed so far."""
         return os.pread(self._output.fileno(), 1 << 26, 0).decode()
 
-    def reaches(self, text: str, times: int = 1, timeout: float = 600) -> None:
-        """Wait until it has printed the text so many times; fail when it ends before, or takes too long."""
-        deadline = time.monotonic() + timeout
-        while (missing := self.printed().count(text) < times) and self._process.poll() is None:
-            if time.monotonic() > deadline:
-                break
-            time.sleep(0.1)
-        assert not missing, f"the run has not reached {text!r}:\n{self.printed()}"
+    @contextmanager
+    def held(self, timeout: float = 600) -> Iterator[None]:
+        """Wait until it stands before the task that it was told, and let it go on when the block ends."""
+
+        def opened() -> int:
+            if self._process.poll() is not None:
+                pytest.fail(f"the run has ended and was not held:\n{self.printed()}")
+            # An OSError as long as it does not stand at the other end.
+            return os.open(self._gate, os.O_WRONLY | os.O_NONBLOCK)
+
+        gate = wait_until(opened, timeout, "the run stands where it is to be held")
+        try:
+            yield
+        finally:
+            os.close(gate)
 
     def ends(self, timeout: float = 600) -> int:
         """Wait until it has ended, and return its exit status."""
