@@ -92,6 +92,8 @@ options:
       - never
     default: insufficient
 notes:
+  - A model that brings a C(num_ctx) of its own, or a request that asks for one, takes what that context needs instead
+    of O(context_length). Give the largest one here.
   - The holder of a port can be identified only by root, or by the user who runs it.
 seealso:
   - module: etrid.gizzi.ollama_health
@@ -103,6 +105,14 @@ EXAMPLES = r"""
     models:
       - llama3.1:8b
       - phi3:mini
+
+- name: See what fits under a limit, with a longer context and a prompt cache of 2 GiB
+  etrid.gizzi.host_capacity:
+    models:
+      - llama3.1:8b
+    memory_max: 12G
+    context_length: 8192
+    prompt_cache: 2147483648
 
 - name: See how much is missing for the large model
   etrid.gizzi.host_capacity:
