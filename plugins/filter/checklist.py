@@ -8,6 +8,7 @@ import typing as t
 
 from ansible.errors import AnsibleFilterError
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 from ansible_collections.etrid.gizzi.plugins.plugin_utils._observed import Host, UnseenError, full_name
 
 DOCUMENTATION = r"""
@@ -56,7 +57,8 @@ _value:
 
 MAXIMUM_EXPOSURE = 2.0
 
-Verdict = tuple[bool, str]
+# None is SKIP: nobody asked for it.
+Verdict = tuple[t.Optional[bool], str]
 
 
 def login(host: Host) -> Verdict:
@@ -177,7 +179,7 @@ def environment(host: Host) -> Verdict:
     if coming:
         problems.append(
             ", ".join(f"{name} is set by {sources[name]}" for name in coming)
-            + ": take it out there, or run the playbook etrid.gizzi.site, which does without it; what the server "
+            + ": run the playbook etrid.gizzi.site, which takes it out of the server's environment; what the server "
             "should have belongs into ollama_environment"
         )
     if running:
@@ -202,6 +204,27 @@ def secrets(host: Host) -> Verdict:
         "the proxy know the host by its address, take the password out of ollama_environment, run the playbook "
         "etrid.gizzi.site, then: sudo journalctl --namespace=ollama --rotate --vacuum-time=1s"
     )
+
+
+def blobs(host: Host) -> Verdict:
+    """Whether every blob of every model was hashed and is what its name says."""
+    found = host.blobs
+    if found is None:
+        return (
+            None,
+            "nobody asked for it: -e gizzi_verify_blobs=true reads every model and compares it with its checksums",
+        )
+    problems = [str(blob["message"]) for blob in found if blob["status"] != "ok"]
+    looked_at = {full_name(name) for blob in found for name in blob["models"]}
+    problems += [
+        f"{name} was not looked at" for model in host.models if (name := full_name(model["name"])) not in looked_at
+    ]
+    if any(blob["status"] in ("damaged", "missing") for blob in found):
+        problems.append(
+            "to pull them anew, run the playbook etrid.gizzi.model_update with -e model_update_verify_blobs=true"
+        )
+    size = human_bytes(sum(int(blob["size"]) for blob in found))
+    return not problems, "; ".join(problems) or f"{len(found)} blobs, {size}"
 
 
 def client(host: Host) -> Verdict:
@@ -243,6 +266,7 @@ CHECKS: dict[str, t.Callable[[Host], Verdict]] = {
         exposure,
         environment,
         secrets,
+        blobs,
         client,
         api,
         api_guard,
@@ -275,7 +299,7 @@ def _judge(host: Host, name: str) -> tuple[str, str]:
         ok, reason = CHECKS[name](host)
     except UnseenError as error:
         return "FAIL", f"could not be seen: {error}"
-    return ("PASS" if ok else "FAIL"), reason
+    return ("SKIP" if ok is None else "PASS" if ok else "FAIL"), reason
 
 
 def checklist(

@@ -162,6 +162,16 @@ class Host:
         return result
 
     @property
+    def blobs(self) -> list[t.Mapping[str, t.Any]] | None:
+        """What ollama_blobs found of each blob of the host's models; None when nobody asked for it."""
+        result = self._result("blobs")
+        if result.get("skipped"):
+            return None
+        if "blobs" not in result:
+            raise UnseenError(brief(result))
+        return list(result["blobs"])
+
+    @property
     def unset(self) -> set[str]:
         """The variables that the service takes out of its environment."""
         return set(self.unit.get("UnsetEnvironment", "").split())

@@ -119,6 +119,12 @@ def environment(*foreign: tuple[str, str], **changes: Any) -> dict[str, Any]:
     return found | changes
 
 
+def blobs(*changes: dict[str, Any], model: str = "llama3.1:8b") -> dict[str, Any]:
+    """What ollama_blobs returns of one model with two blobs, and of what else is given."""
+    sound = {"size": 2_500_000_000, "models": [model], "status": "ok", "message": ""}
+    return {"blobs": [{"digest": "sha256:" + DIGEST} | sound, {"digest": "sha256:" + "0" * 64} | sound, *changes]}
+
+
 STARTED = "2026-11-22T21:00:00+0000 systemd[1]: Started ollama.service - Ollama."
 STOPPING = "2026-11-22T23:00:00+0000 systemd[1]: Stopping ollama.service - Ollama..."
 OOM = "2026-11-22T22:00:00+0000 systemd[1]: ollama.service: A process of this unit has been killed by the OOM killer."
@@ -151,6 +157,7 @@ def server() -> dict[str, Any]:
         "knock": {"skipped": True},
         "client": gizzi("http://127.0.0.1:11434/"),
         "environment": environment(),
+        "blobs": {"skipped": True},
         "exposure": command("→ Overall exposure level for ollama.service: 1.2 OK :-)"),
         "journal": command(STARTED),
         "partial": {"files": []},

@@ -33,6 +33,11 @@ def knock(msg: str | None = None) -> dict[str, Any]:
     return {"results": [result]}
 
 
+def blob(status: str) -> dict[str, Any]:
+    told = f"llama3.1:8b: the blob sha256:11 is {status}"
+    return {"digest": "sha256:11", "size": 0, "models": ["llama3.1:8b"], "status": status, "message": told}
+
+
 def verdicts(host: dict[str, Any], **wanted: Any) -> dict[str, tuple[str, str]]:
     """Return status and reason by check, without the items of the other topology."""
     rows = checklist(host, ITEMS, seen.wanted(**wanted))
@@ -103,9 +108,21 @@ def test_what_the_service_takes_out_of_its_environment_does_no_harm() -> None:
     assert verdicts(host)["environment"][0] == "FAIL"
 
 
+def test_a_variable_is_named_once() -> None:
+    found = seen.environment(("LLAMA_ARG_CTX", "y.conf"), unexpected=["LLAMA_ARG_CTX"])
+    assert verdicts(seen.server() | {"environment": found})["environment"][1].count("LLAMA_ARG_CTX") == 1
+
+
 def test_items_of_the_other_topology_are_skipped() -> None:
     rows = checklist(seen.server(), ITEMS, seen.wanted())
-    assert [row["check"] for row in rows if row["status"] == "SKIP"] == ["memory", "isolated"]
+    assert [row["check"] for row in rows if row["status"] == "SKIP"] == ["memory", "blobs", "isolated"]
+
+
+def test_blobs_are_looked_at_when_somebody_asks() -> None:
+    (row,) = [row for row in checklist(seen.server(), ITEMS, seen.wanted()) if row["check"] == "blobs"]
+    assert row["status"] == "SKIP"
+    assert "gizzi_verify_blobs=true" in row["reason"]
+    assert verdicts(seen.server() | {"blobs": seen.blobs()})["blobs"] == ("PASS", "2 blobs, 5.0 GB")
 
 
 @pytest.mark.parametrize(
@@ -128,7 +145,7 @@ def test_items_of_the_other_topology_are_skipped() -> None:
             "environment",
             {"environment": seen.environment(("LLAMA_API_KEY", "x"), ("LLAMA_ARG_CTX", "/etc/systemd/system/x.conf"))},
             {},
-            "LLAMA_ARG_CTX is set by /etc/systemd/system/x.conf: take it out there, or run",
+            "LLAMA_ARG_CTX is set by /etc/systemd/system/x.conf: run the playbook etrid.gizzi.site",
         ),
         (
             "environment",
@@ -152,6 +169,16 @@ def test_items_of_the_other_topology_are_skipped() -> None:
         ),
         ("secrets", {"environment": seen.environment(secrets=["HTTPS_PROXY"])}, {}, "HTTPS_PROXY holds a password"),
         ("secrets", {"environment": NOT_RUNNING}, {}, "could not be seen: The server does not run."),
+        (
+            "blobs",
+            {"blobs": seen.blobs(blob("damaged"))},
+            {},
+            "llama3.1:8b: the blob sha256:11 is damaged; to pull them",
+        ),
+        ("blobs", {"blobs": seen.blobs(blob("missing"))}, {}, "sha256:11 is missing; to pull them anew, run"),
+        ("blobs", {"blobs": seen.blobs(blob("not_checked"))}, {}, "sha256:11 is not_checked"),
+        ("blobs", {"blobs": seen.blobs(model="phi3:mini")}, {}, "llama3.1:8b was not looked at"),
+        ("blobs", {"blobs": {"blobs": []}}, {}, "llama3.1:8b was not looked at"),
         ("models", {}, {"models": [{"name": "mistral"}]}, "mistral:latest is not there"),
         ("models", {}, {"models": [{"name": "llama3.1:8b", "digest": "sha256:" + "0" * 64}]}, "000000000000 is wanted"),
         ("listening", {"sockets": seen.sockets()}, {}, "nothing listens"),
