@@ -16,7 +16,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import par
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Registry
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_model
-from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import rewritten, sha256
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest, rewritten, sha256
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -189,6 +189,54 @@ def test_first_pull_that_fails_says_that_nothing_is_there(
     registry.publish("mistral:latest", "one")
     ollama.pull_fault = "error"
     assert "Nothing was installed" in model()["msg"]
+
+
+def test_after_a_pull_that_this_side_ended_nothing_is_called_final(
+    model: Run, ollama: FakeOllama, registry: FakeRegistry
+) -> None:
+    registry.publish("mistral:latest", "one")
+    ollama.pull_fault = "silence"
+    message = model(stall_timeout=0.1)["msg"]
+    assert "Nothing was installed" in message
+    assert "The server may still go on and install it" in message
+    ollama.pull_fault = "error"
+    assert "may still go on" not in model()["msg"]
+
+
+def test_what_cannot_be_seen_after_a_failed_pull_is_said_so(
+    model: Run, ollama: FakeOllama, registry: FakeRegistry
+) -> None:
+    registry.publish("mistral:latest", "one")
+
+    def pull_and_fall_ill(http: Any, body: Any) -> None:
+        ollama.get_tags = lambda http, body: http.send_json(500, {"error": "ill"})  # type: ignore[method-assign]
+        http.send_json(500, {"error": "the store is read-only"})
+
+    ollama.post_pull = pull_and_fall_ill  # type: ignore[method-assign]
+    message = model()["msg"]
+    assert "the store is read-only" in message
+    assert "What is installed now could not be seen" in message
+    assert "answered 500: ill" in message
+    assert "Nothing was installed" not in message
+
+
+def test_another_model_that_came_meanwhile_is_named(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
+    ollama.have("mistral:latest", "zero")
+    registry.publish("mistral:latest", "one")
+
+    def pull_beside_another(http: Any, body: Any) -> None:
+        ollama.have("mistral:latest", "two")
+        http.send_json(500, {"error": "the store is read-only"})
+
+    ollama.post_pull = pull_beside_another  # type: ignore[method-assign]
+    there = sha256(manifest("two"))
+    assert f"Another model ({there[:12]}) is there now" in model(state="latest")["msg"]
+
+
+def test_names_that_never_answer_can_be_removed(model: Run, ollama: FakeOllama) -> None:
+    ollama.have("mistral:cloud", "one")
+    assert model("mistral:cloud", state="absent")["changed"] is True
+    assert ollama.store == {}
 
 
 def test_download_of_a_client_that_left(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
@@ -365,6 +413,8 @@ def test_server_that_refuses_the_host_header(model: Run, ollama: FakeOllama) -> 
     ("args", "complaint"),
     [
         ({"name": "bad name"}, "is not a model name"),
+        ({"name": "mistral:local"}, "'mistral:local' can be stored and never answers"),
+        ({"name": "mistral:7b-Cloud", "state": "latest"}, "Give it another tag"),
         ({"digest": "123"}, "64 hex digits"),
         ({"registry": "10.0.0.5:8070"}, "write 'http://10.0.0.5:8070'"),
         ({"registry": "http://10.0.0.5/path"}, "has a path"),
