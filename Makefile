@@ -13,8 +13,8 @@ TOPOLOGY ?= centralized
 # reached. Without them it is the lab's own 0.9.3.
 OLLAMA_ARCHIVE ?=
 OLLAMA_VERSION ?=
-export OLLAMA_ARCHIVE := $(if $(OLLAMA_ARCHIVE),$(shell realpath --canonicalize-missing -- "$(OLLAMA_ARCHIVE)"))
-export OLLAMA_VERSION
+override OLLAMA_ARCHIVE := $(if $(OLLAMA_ARCHIVE),$(shell realpath --canonicalize-missing -- "$(OLLAMA_ARCHIVE)"))
+export OLLAMA_ARCHIVE OLLAMA_VERSION
 SCENARIOS := model_update default centralized gizzi_api ollama_client switch upgrade distributed firewall
 
 .PHONY: help

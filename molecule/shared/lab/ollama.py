@@ -96,16 +96,18 @@ ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/
   /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall \
   /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
-  /var/cache/gizzi /var/lib/gizzi
+  /var/cache/gizzi /var/lib/gizzi /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama \
+  /var/lib/gizzi-ollama-pulls
 for folder in /var/lib/ollama /etc/gizzi; do [ ! -e $folder ] || find $folder; done
 (iptables-save; ip6tables-save) | grep GIZZI
-systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*'
+systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*' 'systemd-journald@ollama.service'
 pgrep --list-full ollama
 ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080'
 getent passwd ollama gizzi-api
 getent group ollama gizzi-api gizzi
 """
-_MODELS = rf"/var/lib/ollama$|{STORE}(/|$)"
+# A pull that did not end well is noted for as long as what it has left is.
+_MODELS = rf"/var/lib/ollama$|{STORE}(/|$)|/var/lib/gizzi-ollama-pulls$"
 _CLIENT = (
     r"/opt/validator/ollama-client$|/usr/local/bin/gizzi$|/usr/local/share/bash-completion/|/var/(cache|lib)/gizzi$"
     r"|/etc/gizzi(/client[.]toml)?$|gizzi:"

@@ -78,3 +78,19 @@ def test_a_release_that_cannot_be_run_is_told_before_all_else(
     assert result.returncode == 2
     assert named in result.stderr
     assert "/nowhere.tar.zst" in result.stderr
+
+
+def test_make_hands_a_release_on_by_its_whole_path() -> None:
+    show = "show:; @echo $$OLLAMA_ARCHIVE $$OLLAMA_VERSION"
+    command = [
+        "make",
+        "--silent",
+        "--no-print-directory",
+        "--eval",
+        show,
+        "show",
+        "OLLAMA_ARCHIVE=a b.tar.zst",
+        "OLLAMA_VERSION=0.34.2",
+    ]
+    result = subprocess.run(command, cwd=BOOTSTRAP.parents[2], check=True, capture_output=True, text=True)
+    assert result.stdout == f"{BOOTSTRAP.parents[2] / 'a b.tar.zst'} 0.34.2\n"
