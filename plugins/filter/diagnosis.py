@@ -96,17 +96,15 @@ def service(host: Host) -> Finding:
 
 
 def _computing(host: Host, found: str) -> Finding:
-    """Whether the process that computes the answers has died under the server, which lives on."""
+    """Whether the runner, the process that computes, has died under the server, which lives on."""
     death = host.last_death
     if not death:
         return Finding(True, found)
     if death.killed:
-        return Finding(
-            False, f"{found}, but a process that computes was killed, as for want of memory:\n{death.line}", LESS_MEMORY
-        )
+        return Finding(False, f"{found}, but its runner was killed, as for want of memory:\n{death.line}", LESS_MEMORY)
     return Finding(
         False,
-        f"{found}, but a process that computes has died:\n{death.line}",
+        f"{found}, but its runner has died:\n{death.line}",
         "read the journal before that line; if it came with a new ollama_version, go back to the previous one, and "
         + DEPLOY,
     )
@@ -261,7 +259,7 @@ def loaded(host: Host) -> Finding:
     if dead:
         return Finding(
             False,
-            f"{', '.join(dead)} is listed as loaded, but no process that computes is alive",
+            f"{', '.join(dead)} is listed as loaded, but no runner of it is alive",
             "see service and journal for what ended it; the next question, which may fail, loads it anew",
         )
     return Finding(True, ", ".join(sorted(listed)) or "none at the moment: the next question loads one")
