@@ -36,6 +36,11 @@ CASES = {
         errors.PromptError,
         "the prompt has 6399 tokens, and the context 4096",
     ),
+    "schema, and what llama-server said last": (
+        (400, error(json.dumps({"error": {"message": "no schema", "type": "invalid_request_error"}}) + "\nno memory")),
+        errors.PromptError,
+        "it refuses what was asked: no schema",
+    ),
     "schema": (
         recorded("pattern without anchors"),
         errors.PromptError,

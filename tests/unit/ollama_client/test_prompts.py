@@ -162,6 +162,12 @@ def test_plain_reasons_are_no_orders(text: str) -> None:
             88,
         ),
         (compact({"validators": [validator(1)]}), 78),
+        (
+            "ERROR grandpa: CONNECTION_REFUSED (EADDRINUSE), SIGSEGV in BABE\n\n"
+            "\tWARN: OUT OF MEMORY, INFO: GRANDPA\r\n",
+            42,
+        ),
+        ("one\n\ntwo\r\n\tthree\t\tfour\n\n\nfive", 13),
     ],
 )
 def test_an_estimate_is_no_less_than_what_a_model_counts(text: str, real: int) -> None:

@@ -75,12 +75,15 @@ def tokens(text: str) -> int:
         found = match[0]
         pieces = _PIECES.findall(found)
         if len(pieces) == 1:
-            count += -(-len(found) // 4)
+            # Models have few whole words in capitals.
+            count += -(-len(found) // (2 if found.isupper() else 4))
         elif pieces:
             # No word, but a hash, a number or the identity of a peer: nearly every sign is a token.
             count += sum(len(piece) if len(piece) < 4 else -(-len(piece) // 3) for piece in pieces)
+        elif found.isspace():
+            count += 0 if found == " " else max(1, len(found) - found.count(" "))
         elif found.isascii():
-            count += 0 if found == " " else 1
+            count += 1
         else:
             count += 3
     return count
