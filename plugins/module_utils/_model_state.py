@@ -223,10 +223,19 @@ def replace_model(desired: Desired, look: Look, server: Ollama, before: str | No
     if facts["blobs"] == "not checked" and installed and not look.unreadable and look.holds(installed):
         # What was there before the pull is hashed, and what came with it the server has verified.
         facts["blobs"] = "ok"
-    if facts["repaired"] and before == after and server.loaded():
-        # What is in memory are the damaged weights still.
-        server.unload(name)
+    if facts["repaired"] and before == after:
+        facts["warnings"] += unload(server, name)
     return Outcome(before, after, True, moved, str(desired.backup) if desired.backup and before else None, **facts)
+
+
+def unload(server: Ollama, name: ModelName) -> list[str]:
+    """Let go of the damaged weights, which are in memory still; return a warning where that fails."""
+    try:
+        if server.loaded():
+            server.unload(name)
+    except GizziError as error:
+        return [f"{name} was repaired, but its damaged weights may be in memory still: {error}"]
+    return []
 
 
 def arrived_all_the_same(
@@ -240,8 +249,9 @@ def arrived_all_the_same(
     try:
         models = server.models()
     except GizziError as unseen:
+        reason = str(unseen).rstrip(".")
         raise GizziError(
-            f"{failed} What is installed now could not be seen: {unseen} Another run finds out."
+            f"{failed} What is installed now could not be seen: {reason}. Another run finds out."
         ) from error
     arrived = find_model(models, pull_name)
     if arrived is None or arrived.digest not in manifest.digests:

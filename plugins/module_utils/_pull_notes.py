@@ -89,6 +89,9 @@ class PullNotes:
                 self._drop(note.model)
             elif rest != note.blobs:
                 self._put(note.model, rest)
+        # Where nothing is to be remembered, nothing is left on the host.
+        with suppress(OSError):
+            FOLDER.rmdir()
 
     def _put(self, model: str, blobs: Iterable[str]) -> None:
         note = {"store": self._store, "model": model, "blobs": sorted(blobs)}
