@@ -27,7 +27,7 @@ version_added: 1.0.0
 author: Ëtrid operations (@etrid)
 description:
   - Used by the playbook C(etrid.gizzi.model_update).
-positional: models, offered, keep, registry
+positional: models, offered, keep, registry, hashed
 options:
   _input:
     description: What M(etrid.gizzi.ollama_info) returned, also where it failed.
@@ -52,6 +52,11 @@ options:
     description: Base URL of the registry.
     type: str
     required: true
+  hashed:
+    description:
+      - What M(etrid.gizzi.ollama_blobs) returned about the server's store, also where it failed. V(null) where nobody
+        asked for it.
+    type: dict
 """
 
 EXAMPLES = r"""
@@ -66,10 +71,11 @@ _value:
     - Of each model that is pulled C(model), C(action), C(reason), C(digest_before) (an update was or will be made
       from it), C(digest_present), C(digest_wanted), C(size),
       C(pending) (the name of the model before an update that nobody has judged yet, or V("")), C(pinned) (whether one
-      digest alone is wanted) and C(made), the models that are made from it.
-    - C(action) is V(none), V(update) (pull, load, judge), V(judge) (finish an update that was cut off), V(load)
-      (older weights are in memory), V(sweep) (something superfluous is there), V(blocked) (the server or the
-      model cannot be updated), V(unknown) (the registry did not tell) or V(unreachable).
+      digest alone is wanted), C(made), the models that are made from it, C(blobs), what was found about each of its
+      blobs, and C(damaged), the digests of those that have to be pulled anew.
+    - C(action) is V(none), V(update) (pull, also what is damaged, load, judge), V(judge) (finish an update that was cut
+      off), V(load) (older weights are in memory), V(sweep) (something superfluous is there), V(blocked) (the server or
+      the model cannot be updated), V(unknown) (the registry did not tell) or V(unreachable).
   type: list
   elements: dict
 """
@@ -87,6 +93,8 @@ def _row(name: str, action: str, reason: str, **more: t.Any) -> dict[str, t.Any]
         "pending": "",
         "pinned": False,
         "made": [],
+        "blobs": [],
+        "damaged": [],
     }
     return {**row, **more}
 
@@ -165,6 +173,38 @@ class _Look:
         return "none", "it is current"
 
 
+def _is_of(blob: t.Mapping[str, t.Any], names: t.Iterable[ModelName]) -> bool:
+    return any(_is_named(text, name) for text in blob["models"] for name in names)
+
+
+def _is_named(text: str, name: ModelName) -> bool:
+    try:
+        return parse_model_name(text).same_as(name)
+    except GizziError:
+        return False
+
+
+def _with_blobs(row: dict[str, t.Any], name: ModelName, hashed: t.Mapping[str, t.Any] | None) -> dict[str, t.Any]:
+    """Return a row as it is once the blobs count too: what is damaged is pulled anew, what was not seen is not well."""
+    if hashed is None or row["digest_present"] is None:
+        return row
+    if "blobs" not in hashed:
+        unseen = f"its blobs could not be hashed: {brief(hashed)}"
+        return {**row, "action": "blocked", "reason": unseen} if row["action"] == "none" else row
+    names = [name, *(parse_model_name(str(model["name"])) for model in row["made"])]
+    blobs = [blob for blob in hashed["blobs"] if _is_of(blob, names)]
+    bad = [blob for blob in blobs if blob["status"] != "ok"]
+    damaged = [blob for blob in bad if blob["status"] in ("damaged", "missing") and _is_of(blob, [name])]
+    row = {**row, "blobs": blobs, "damaged": [blob["digest"] for blob in damaged]}
+    said = "; ".join(str(blob["message"]) for blob in damaged or bad)
+    if damaged and row["action"] not in ("unknown", "blocked"):
+        return {**row, "action": "update", "reason": said}
+    if bad and row["action"] in ("none", "unknown", "blocked"):
+        reason = said if row["action"] == "none" else f"{row['reason']}; {said}"
+        return {**row, "action": "unknown" if row["action"] == "unknown" else "blocked", "reason": reason}
+    return row
+
+
 def _look_at(
     info: t.Mapping[str, t.Any], name: ModelName, kept: Kept, digests: t.Container[str], layers: t.Sequence[str] | None
 ) -> _Look:
@@ -174,7 +214,7 @@ def _look_at(
         digests,
         layers,
         {model["name"]: model.get("layers") for model in info["models"]},
-        {model["digest"] for model in info["loaded"] if parse_model_name(model["name"]).same_as(name)},
+        {model["digest"] for model in info["loaded"] if _is_named(model["name"], name)},
         next((model.get("loaded", False) for model in info["models"] if model["name"] == present), False),
     )
 
@@ -185,6 +225,7 @@ def model_update_plan(
     offered: t.Mapping[str, t.Any],
     keep: int,
     registry: str,
+    hashed: t.Mapping[str, t.Any] | None = None,
 ) -> list[dict[str, t.Any]]:
     try:
         pulled = pulled_models(models)
@@ -213,7 +254,7 @@ def model_update_plan(
         else:
             answer = _offered(offered, name)
             if answer["error"]:
-                rows.append(_row(str(name), "unknown", str(answer["error"]), **more))
+                rows.append(_with_blobs(_row(str(name), "unknown", str(answer["error"]), **more), name, hashed))
                 continue
             digest, size = answer["digest"], answer["size"]
             look = _look_at(info, name, kept, answer["digests"], answer.get("layers"))
@@ -224,7 +265,8 @@ def model_update_plan(
                 "blocked",
                 f"the server does not have {', '.join(absent)}: run the playbook etrid.gizzi.site",
             )
-        rows.append(_row(str(name), action, reason, digest_wanted=digest, size=size, **more))
+        row = _row(str(name), action, reason, digest_wanted=digest, size=size, **more)
+        rows.append(_with_blobs(row, name, hashed))
     return rows
 
 

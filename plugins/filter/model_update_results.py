@@ -45,7 +45,8 @@ RETURN = r"""
 _value:
   description:
     - Of each model C(host), C(model), C(digest_before), C(digest_after), C(digest_wanted), C(bytes), C(seconds),
-      C(speed_before), C(speed_after), C(golden_before), C(golden_after), C(verdict) and C(reason).
+      C(speed_before), C(speed_after), C(golden_before), C(golden_after), C(verdict) and C(reason), and C(blobs), what
+      was found about each blob where that was asked for.
     - C(verdict) is V(current), V(updated), V(reloaded), V(rebuilt), V(swept), V(planned), V(restored), V(failed),
       V(unhealthy), V(unreachable) or V(untouched); of a rollback also V(rolled_back) or V(refused).
   type: list
@@ -63,6 +64,7 @@ FIELDS = (
     "speed_after",
     "golden_before",
     "golden_after",
+    "blobs",
     "verdict",
     "reason",
 )
@@ -102,6 +104,7 @@ def model_update_results(
             "digest_wanted": row.get("digest_wanted"),
             "bytes": planned.get(model, 0),
             "seconds": 0,
+            "blobs": row.get("blobs", []),
         }
         if model in done:
             known.update(done[model])

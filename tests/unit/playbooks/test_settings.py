@@ -29,6 +29,7 @@ def check(run_play: RunPlay, *arguments: str, **variables: Any) -> tuple[int, st
         # As --extra-vars key=value gives them.
         {"model_update_keep": "0", "model_update_minimum_speed": "1", "model_update_canary": "v1"},
         {"model_update_serial": [1, 2, "50%", "100%"]},
+        {"model_update_verify_blobs": "true"},
         {"model_update_mail": {"from": "gizzi@example.org", "to": ["ops@example.org"], "secure": "starttls"}},
     ],
 )
@@ -45,6 +46,7 @@ def test_all_that_is_wrong_is_said_at_once(run_play: RunPlay) -> None:
         model_update_keep=-1,
         model_update_minimum_speed=1.5,
         model_update_golden=[],
+        model_update_verify_blobs="maybe",
         model_update_mail={"to": "ops@example.org", "from": "gizzi@example.org", "sender": "x"},
     )
     assert status != 0
@@ -54,6 +56,7 @@ def test_all_that_is_wrong_is_said_at_once(run_play: RunPlay) -> None:
         "model_update_keep is '-1'",
         "model_update_minimum_speed is '1.5'",
         "model_update_golden has no prompt",
+        "model_update_verify_blobs is 'maybe'. It must be true or false.",
         "model_update_mail is not a mapping with from and to",
     ):
         assert said in printed

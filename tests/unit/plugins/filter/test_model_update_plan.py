@@ -46,8 +46,9 @@ def plan(
     offered: dict[str, Any] | None = None,
     keep: int = 1,
     registry: str = REGISTRY,
+    hashed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    (row,) = model_update_plan(info, models or (MISTRAL,), offered or offer(), keep, registry)
+    (row,) = model_update_plan(info, models or (MISTRAL,), offered or offer(), keep, registry, hashed)
     return row
 
 
@@ -190,3 +191,57 @@ def test_a_process_that_was_killed_is_no_older_weights() -> None:
     there = server({"mistral:latest": "new"}, {"mistral:latest": "new"})
     there["models"][0]["loaded"] = False
     assert plan(there)["action"] == "none"
+
+
+def blob(status: str, *models: str, digest: str = "sha256:b1") -> dict[str, Any]:
+    message = "" if status == "ok" else f"{models[0]}: blob {digest} is {status}"
+    return {"digest": digest, "size": 5, "models": list(models), "status": status, "message": message}
+
+
+CURRENT = {"mistral:latest": "new"}
+
+
+@pytest.mark.parametrize("status", ["damaged", "missing"])
+def test_a_damaged_model_is_pulled_anew(status: str) -> None:
+    good, bad = blob("ok", "mistral:latest", digest="sha256:b0"), blob(status, "mistral:latest", "phi3:mini")
+    elsewhere = blob("damaged", "phi3:mini", digest="sha256:b2")
+    row = plan(server(CURRENT), hashed={"blobs": [good, bad, elsewhere]})
+    assert (row["action"], row["damaged"], row["blobs"]) == ("update", ["sha256:b1"], [good, bad])
+    assert row["reason"] == f"mistral:latest: blob sha256:b1 is {status}"
+
+
+def test_whole_blobs_change_nothing() -> None:
+    row = plan(server(CURRENT), hashed={"blobs": [blob("ok", "mistral:latest")]})
+    assert (row["action"], row["damaged"], len(row["blobs"])) == ("none", [], 1)
+    row = plan(server({"mistral:latest": "old"}), hashed={"blobs": [blob("ok", "mistral:latest")]})
+    assert (row["action"], row["reason"]) == ("update", "the tag has moved")
+    assert plan(server(CURRENT))["blobs"] == []
+
+
+@pytest.mark.parametrize(
+    "hashed", [{"blobs": [blob("not_checked", "mistral:latest")]}, {"msg": "sudo: a password is required"}]
+)
+def test_what_could_not_be_hashed_is_not_current(hashed: dict[str, Any]) -> None:
+    row = plan(server(CURRENT), hashed=hashed)
+    assert row["action"] == "blocked"
+    assert "not_checked" in row["reason"] or "a password is required" in row["reason"]
+    # What is to be done anyway is done.
+    assert plan(server({"mistral:latest": "old"}), hashed=hashed)["action"] == "update"
+
+
+def test_a_made_model_that_is_damaged_alone_cannot_be_pulled() -> None:
+    both = server({**CURRENT, "etrid-validator:latest": "made"})
+    row = plan(both, MISTRAL, VALIDATOR, hashed={"blobs": [blob("damaged", "etrid-validator:latest")]})
+    assert (row["action"], row["damaged"]) == ("blocked", [])
+    assert "etrid-validator:latest" in row["reason"]
+
+
+def test_damage_that_no_registry_can_mend_now_is_told() -> None:
+    row = plan(
+        server(CURRENT),
+        offered={"failed": True, "msg": "no route"},
+        hashed={"blobs": [blob("damaged", "mistral:latest")]},
+    )
+    assert row["action"] == "unknown"
+    assert "no route" in row["reason"]
+    assert "damaged" in row["reason"]
