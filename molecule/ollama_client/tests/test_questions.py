@@ -20,6 +20,17 @@ EXAMPLES = "roles/ollama_client/files/ollama-client/examples"
 BRIEF = {"PROMPT__CONTEXT_TOKENS": 512, "PROMPT__ANSWER_TOKENS": 16}
 ROOMY = {"PROMPT__CONTEXT_TOKENS": 896, "PROMPT__ANSWER_TOKENS": 368}
 STORY = "/run/gizzi-load"
+# Nothing but one letter again and again can come of this schema, whatever the server's release.
+REPEATS = """
+from ollama_client import OllamaClient
+from ollama_client.errors import RepeatedError
+
+schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "^x{300,400}$"}}, "required": ["a"]}
+try:
+    OllamaClient().query_json("Say it.", schema)
+except RepeatedError as error:
+    print(error)
+"""
 LOAD = """
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -55,13 +66,17 @@ def example(lab: Lab, host: Host, name: str, settings: dict[str, int], *, repeat
 
     With ``repeats`` the small model may also repeat itself until its server stops it, which depends on the release.
     """
+    return run(lab, host, (lab.project / EXAMPLES / f"{name}.py").read_text(), settings, repeats=repeats)
+
+
+def run(lab: Lab, host: Host, code: str, settings: dict[str, int], *, repeats: bool = False) -> str:
+    """As ``example``, with a program."""
     central = lab.host("validator01")
 
     def elsewhere() -> list[str]:
         return [client for client in answered(central) if client in lab.addresses(host.backend.host)]
 
     before, before_elsewhere = len(answered(host)), elsewhere()
-    code = (lab.project / EXAMPLES / f"{name}.py").read_text()
     done = host.run(f"env {variables(settings)} timeout 240 {PYTHON} -c %s", code)
     repeated = repeats and "own: the model repeated itself" in done.stderr
     assert done.rc == 0 or repeated, done.stderr
@@ -88,6 +103,10 @@ def test_it_asks_for_peers(lab: Lab, validator: Host) -> None:
 def test_an_answer_is_an_object_or_an_error_that_says_why(lab: Lab, validator: Host) -> None:
     told = example(lab, validator, "structured_answer", ROOMY, repeats=True)
     assert re.match(r"(now|today|never): \S|No answer: own: the model repeated itself", told), told
+
+
+def test_a_model_that_repeats_itself_is_told_as_that_and_asked_once(lab: Lab, validator: Host) -> None:
+    assert "own: the model repeated itself until Ollama stopped it" in run(lab, validator, REPEATS, ROOMY)
 
 
 def test_the_worker_of_the_monitoring_has_a_verdict(lab: Lab, validator: Host) -> None:
