@@ -108,13 +108,14 @@ def test_every_validator_uses_the_client(lab: Lab, fleet: dict[str, Host]) -> No
 
 def test_verify_passes_and_changes_nothing(lab: Lab, fleet: dict[str, Host], tmp_path: Path) -> None:
     before = state(lab, fleet)
-    result, report = run(lab, "verify", tmp_path)
+    result, report = run(lab, "verify", tmp_path, gizzi_verify_blobs=True)
     assert result.returncode == 0, result.stdout
     assert state(lab, fleet) ^ before == set()
     assert report["summary"]["failed"] == 0
     assert report["topology"] == "centralized"
     passed = {(row["check"], row["host"]) for row in report["results"] if row["status"] == "PASS"}
     checks = {"login", "memory", "installed", "service", "exposure", "models", "listening", "guard", "reach", "answers"}
+    checks |= {"environment", "secrets", "blobs"}
     assert checks | {"client", "api", "api_guard", "network"} == {check for check, host in passed if host == SERVER}
     for name in others(lab):
         assert {"login", "listening", "reach", "answers", "client", "absent", "network"} == {

@@ -65,6 +65,8 @@ def test_verify_passes(lab: Lab, tmp_path: Path) -> None:
         "installed",
         "service",
         "exposure",
+        "environment",
+        "secrets",
         "models",
         "listening",
         "isolated",
@@ -129,7 +131,8 @@ def test_a_server_opened_by_hand_is_found(lab: Lab, stranger: Host, tmp_path: Pa
     validators = lab.groups["validators"]
     neighbour = validators[validators.index(LOOSE) - 1]
     failed = {key for key, row in rows.items() if row["status"] == "FAIL"}
-    assert failed == {("listening", LOOSE), ("isolated", neighbour)}
+    assert failed == {("environment", LOOSE), ("listening", LOOSE), ("isolated", neighbour)}
+    assert "OLLAMA_HOST" in rows["environment", LOOSE]["reason"]
     assert lab.addresses(LOOSE)[1] in rows["isolated", neighbour]["reason"]
 
     status, rows = run(lab, "diagnose", tmp_path, FALLBACK)
