@@ -96,8 +96,8 @@ ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/
   /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall \
   /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
-  /var/cache/gizzi /var/lib/gizzi /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama \
-  /var/lib/gizzi-ollama-pulls
+  /var/cache/gizzi /var/lib/gizzi /var/lib/gizzi-ollama-pulls \
+  /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama
 for folder in /var/lib/ollama /etc/gizzi; do [ ! -e $folder ] || find $folder; done
 (iptables-save; ip6tables-save) | grep GIZZI
 systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*' 'systemd-journald@ollama.service'

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from gguf import GGMLQuantizationType, GGUFReader, GGUFValueType, GGUFWriter, LlamaFileType
@@ -21,10 +20,6 @@ QUANTISED = "SmolLM2-135M-Instruct.Q4_1.gguf"
 WEIGHTS = "smollm2.gguf"
 # As good, in other bytes.
 NEWER = "newer.gguf"
-# It answers alike and needs some three times the work for each token, with any release: behind its thirty blocks come
-# others of zeros, which add nothing to what goes through them.
-SLOW = "slow.gguf"
-IDLE_BLOCKS = 90
 # The first two blocks of thirty: it loads, is fast, and speaks no language.
 GARBAGE = "garbage.gguf"
 # The metadata of thirty blocks, and one tensor: Ollama takes it in, and its runner dies on loading it.
@@ -38,7 +33,6 @@ def make_models(wheels: Path, target: Path) -> dict[str, int]:
         source = target / QUANTISED
         sizes = {
             WEIGHTS: rewrite_as_f16(source, target / WEIGHTS),
-            SLOW: rewrite_as_f16(source, target / SLOW, idle=IDLE_BLOCKS),
             GARBAGE: rewrite_as_f16(source, target / GARBAGE, r"token_embd\.|output_norm\.|blk\.[01]\.", blocks=2),
             BROKEN: rewrite_as_f16(source, target / BROKEN, r"output_norm\."),
         }
@@ -48,28 +42,25 @@ def make_models(wheels: Path, target: Path) -> dict[str, int]:
     return {**sizes, NEWER: sizes[WEIGHTS]}
 
 
-def rewrite_as_f16(source: Path, target: Path, tensors: str = "", blocks: int | None = None, idle: int = 0) -> int:
+def rewrite_as_f16(source: Path, target: Path, tensors: str = "", blocks: int | None = None) -> int:
     """Copy all metadata, and every tensor as F16; those of one dimension (norms) as F32.
 
     Of the tensors only those whose names begin by the pattern; ``blocks`` is written as their number where it is given.
-    ``idle`` is how many blocks of zeros are added behind the model's own. Return how many weights there are.
+    Return how many weights there are.
     """
     reader = GGUFReader(source)
     architecture = str(reader.fields["general.architecture"].contents())
     writer = GGUFWriter(target, arch=architecture)
-    own_blocks = 0
     for field in reader.fields.values():
         if field.name.startswith("GGUF.") or field.name == "general.architecture":
             continue
         value = field.contents()
         if field.name == "general.file_type":
             value = int(LlamaFileType.MOSTLY_F16)
-        if field.name == f"{architecture}.block_count":
-            own_blocks = int(value)
-            value = (own_blocks if blocks is None else blocks) + idle
+        if field.name == f"{architecture}.block_count" and blocks is not None:
+            value = blocks
         item_type = field.types[-1] if field.types[0] is GGUFValueType.ARRAY else None
         writer.add_key_value(field.name, value, field.types[0], sub_type=item_type)
-    first_block: dict[str, np.ndarray[Any, Any]] = {}
     number = 0
     for tensor in reader.tensors:
         if re.match(tensors, tensor.name) is None:
@@ -80,12 +71,6 @@ def rewrite_as_f16(source: Path, target: Path, tensors: str = "", blocks: int | 
         wanted = np.float32 if len(tensor.shape) == 1 else np.float16
         writer.add_tensor(tensor.name, weights.astype(wanted))
         number += weights.size
-        if tensor.name.startswith("blk.0."):
-            first_block[tensor.name.removeprefix("blk.0.")] = np.zeros(weights.shape, wanted)
-    for block in range(own_blocks, own_blocks + idle):
-        for name, zeros in first_block.items():
-            writer.add_tensor(f"blk.{block}.{name}", zeros)
-            number += zeros.size
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lab.artifacts.downloads import sha256_of
-from lab.artifacts.model import BROKEN, GARBAGE, NEWER, SLOW, WEIGHTS
+from lab.artifacts.model import BROKEN, GARBAGE, NEWER, WEIGHTS
 from lab.artifacts.progress import megabytes, step
 
 CHATML = """\
@@ -60,8 +60,7 @@ MODELS = (
     replace(SMOLLM2, tags=("135m-next",), system=f"{SMOLLM2.system}. You answer in one sentence"),
     # other weights,
     replace(SMOLLM2, tags=("135m-newer",), weights=NEWER),
-    # and models that nobody should get to keep.
-    replace(SMOLLM2, tags=("135m-slow",), weights=SLOW),
+    # and models that nobody should get to keep. (One that is too slow is any on a server that is: lab.ollama.slowed.)
     replace(SMOLLM2, tags=("135m-garbage",), weights=GARBAGE),
     replace(SMOLLM2, tags=("135m-broken",), weights=BROKEN),
     # The same weights under names that are easily taken for each other.
