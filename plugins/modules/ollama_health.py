@@ -303,7 +303,8 @@ class Probe:
         except BrokenOffError:
             raise UnhealthyError(f"{name}: {BROKEN_OFF}.") from None
         except BadStatusError as error:
-            raise UnhealthyError(f"{name} is loaded, but refused the prompt: {error}.") from None
+            # Whose fault it is, the status does not say: the server's own text does.
+            raise UnhealthyError(f"{name} is loaded, but does not answer: {error}.") from None
         fault = answer.fault(PROBE_TOKENS)
         if fault:
             raise UnhealthyError(f"{name}: {fault}.")

@@ -118,7 +118,7 @@ class TestHealth:
         )
         result = health()
         assert result["failed_layer"] == "answers"
-        assert "refused the prompt" in result["msg"]
+        assert "is loaded, but does not answer" in result["msg"]
         assert "6399 tokens" in result["msg"]
 
 
