@@ -17,10 +17,10 @@ short_description: Say what is wrong with a list of models
 version_added: 1.0.0
 author: Ëtrid operations (@etrid)
 description:
-  - Names that Ollama stores and never answers under, parameters that it does not know and would ignore, and thread
-    counts where they cost a new load of the weights.
+  - Names that Ollama stores and never answers under, parameters that it does not know and would ignore, thread counts
+    where they cost a new load of the weights, and contexts for which no memory was checked.
   - Asks no server, so that everything that is wrong is said at once, before anything changes.
-positional: version
+positional: version, context_length
 options:
   _input:
     description: The models, as the role C(etrid.gizzi.ollama) takes them in C(ollama_models).
@@ -31,6 +31,10 @@ options:
     description: The release of Ollama that will run. Empty means a current one.
     type: str
     default: ""
+  context_length:
+    description: The server's context in tokens, for which there is memory. No model may have more.
+    type: int
+    default: 4096
 """
 
 EXAMPLES = r"""
@@ -39,7 +43,7 @@ EXAMPLES = r"""
     that: problems | length == 0
     fail_msg: "{{ problems | join(' ') }}"
   vars:
-    problems: "{{ ollama_models | etrid.gizzi.model_problems(ollama_version) }}"
+    problems: "{{ ollama_models | etrid.gizzi.model_problems(ollama_version, ollama_context_length) }}"
 """
 
 RETURN = r"""
@@ -50,10 +54,12 @@ _value:
 """
 
 
-def model_problems(models: t.Iterable[t.Mapping[str, t.Any]], version: str = "") -> list[str]:
+def model_problems(
+    models: t.Iterable[t.Mapping[str, t.Any]], version: str = "", context_length: int = 4096
+) -> list[str]:
     """Return the problems of the list; raise AnsibleFilterError where version is none."""
     try:
-        return _model_problems.model_problems(models, version)
+        return _model_problems.model_problems(models, version, context_length)
     except GizziError as error:
         raise AnsibleFilterError(str(error)) from error
 

@@ -56,6 +56,21 @@ def thread_problems(parameters: Mapping[str, Any], version: tuple[int, int, int]
     ]
 
 
+def room_problems(parameters: Mapping[str, Any], context_length: int) -> list[str]:
+    """Return what is wrong with num_ctx beside the server's context (tokens): the memory of a larger one is unchecked."""
+    try:
+        wanted = int(parameters.get("num_ctx") or 0)
+    except (TypeError, ValueError):
+        # Which values there may be, the module tells that makes the model.
+        return []
+    if wanted <= context_length:
+        return []
+    return [
+        f"num_ctx: {wanted} tokens are more than ollama_context_length, {context_length}, whose memory is checked. "
+        "Raise that, or write less."
+    ]
+
+
 def context_problem(parameters: Mapping[str, Any], trained: int | None, base: str) -> str:
     """Return what is wrong with num_ctx, "" for nothing; trained is the base's context in tokens, None if unknown.
 

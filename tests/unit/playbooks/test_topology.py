@@ -34,6 +34,7 @@ NAMES = [
     "ollama_allowed_sources",
     "ollama_client_endpoints",
     "ollama_client_api_url",
+    "ollama_client_context_length",
     "ollama_client_model",
 ]
 PLAY = {
@@ -78,17 +79,19 @@ def test_centralized(resolve: Resolve) -> None:
     assert told["v1"]["ollama_allowed_sources"] == FLEET
     assert values(told, "ollama_client_api_url") == [f"http://{host}:8080" for host in ("127.0.0.1", GIZZI, GIZZI)]
     assert values(told, "ollama_client_model") == ["llama3.1:8b"] * 3
+    assert values(told, "ollama_client_context_length") == [4096] * 3
 
 
 def test_distributed(resolve: Resolve) -> None:
     models = [{"name": "phi3:mini", "state": "absent", "from": "phi3"}, {"name": "mistral"}]
-    told = resolve(gizzi_topology="distributed", ollama_models=models)
+    told = resolve(gizzi_topology="distributed", ollama_models=models, ollama_context_length=8192)
     assert values(told, "_gizzi_serves") == [True] * 3
     assert values(told, "ollama_client_endpoints") == [[OWN]] * 3
     assert values(told, "ollama_listen") == ["127.0.0.1:11434"] * 3
     assert values(told, "ollama_allowed_sources") == [[]] * 3
     assert values(told, "_gizzi_neighbour") == ["v2", "v3", "v1"]
     assert values(told, "ollama_client_model") == ["mistral"] * 3
+    assert values(told, "ollama_client_context_length") == [8192] * 3
 
 
 def test_distributed_with_a_server_to_fall_back_to(resolve: Resolve) -> None:

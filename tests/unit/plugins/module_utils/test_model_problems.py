@@ -51,6 +51,15 @@ def test_threads_before_the_child() -> None:
     assert len(model_problems(models)) == 1
 
 
+def test_a_context_for_which_no_memory_was_checked() -> None:
+    models = [{"name": "y", "from": "x", "parameters": {"num_ctx": "8192"}}]
+    (problem,) = model_problems(models, "0.34.2", 4096)
+    assert "num_ctx: 8192 tokens are more than ollama_context_length, 4096" in problem
+    assert model_problems(models, "0.34.2", 8192) == []
+    # Not a number: the module that makes the model says so.
+    assert model_problems([{"name": "y", "from": "x", "parameters": {"num_ctx": "many"}}]) == []
+
+
 def test_a_version_that_is_none() -> None:
     with pytest.raises(AnsibleFilterError, match="'newest' is not a version"):
         model_problems(GOOD, "newest")
