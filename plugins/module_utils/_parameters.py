@@ -57,7 +57,7 @@ def thread_problems(parameters: Mapping[str, Any], version: tuple[int, int, int]
 
 
 def room_problems(parameters: Mapping[str, Any], context_length: int) -> list[str]:
-    """Return what is wrong with num_ctx beside the server's context (tokens): the memory of a larger one is unchecked."""
+    """Return what is wrong with num_ctx beside the server's context (tokens): the memory of more is unchecked."""
     try:
         wanted = int(parameters.get("num_ctx") or 0)
     except (TypeError, ValueError):
