@@ -57,7 +57,7 @@ def serves_the_fleet(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
         assert "Paris" in ask(fleet[name], ipv4)
         wait_until(
             lambda client=client, before=before: answered(server).count(client) == before + 1,
-            10,
+            60,
             f"{SERVER} has answered {name}",
         )
         assert digests(fleet[name], ipv6)[MODEL] == registry.digest(lab.outside("internet"))
@@ -97,7 +97,7 @@ def test_the_guard_is_what_shuts_the_stranger_out(lab: Lab, fleet: dict[str, Hos
 
 def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     lab.reboot(lab.groups["validators"])
-    wait_until(lambda: reached(fleet[SERVER], lab.addresses(SERVER)), 30, "Ollama listens")
+    wait_until(lambda: reached(fleet[SERVER], lab.addresses(SERVER)), 120, "Ollama listens")
     serves_the_fleet(lab, fleet, stranger)
     tells_the_fleet_how_the_network_is(lab, fleet, stranger)
 

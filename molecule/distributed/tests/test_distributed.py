@@ -51,7 +51,7 @@ def test_each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Ho
 def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     lab.reboot(lab.groups["validators"])
     for name in lab.groups["validators"]:
-        wait_until(lambda name=name: reached(fleet[name], ["127.0.0.1"]), 30, f"Ollama listens on {name}")
+        wait_until(lambda name=name: reached(fleet[name], ["127.0.0.1"]), 120, f"Ollama listens on {name}")
     each_serves_itself_alone(lab, fleet, stranger)
 
 
@@ -118,7 +118,7 @@ def wide(fleet: dict[str, Host]) -> Iterator[None]:
     dropin = "/etc/systemd/system/ollama.service.d/zz-wide.conf"
     host.check_output("printf '[Service]\\nEnvironment=OLLAMA_HOST=[::]:11434\\n' > %s", dropin)
     host.check_output("systemctl daemon-reload && systemctl restart ollama")
-    wait_until(lambda: reached(host, ["127.0.0.1"]), 30, "Ollama listens")
+    wait_until(lambda: reached(host, ["127.0.0.1"]), 120, "Ollama listens")
     yield
     host.check_output("rm %s && systemctl daemon-reload && systemctl restart ollama", dropin)
 

@@ -132,7 +132,7 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(gizzi: Host, conv
 
 def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     lab.reboot([GIZZI])
-    wait_until(lambda: reached(fleet[GIZZI], lab.addresses(GIZZI), PORT), 30, "the API listens")
+    wait_until(lambda: reached(fleet[GIZZI], lab.addresses(GIZZI), PORT), 120, "the API listens")
     serves_the_fleet(lab, fleet, stranger)
 
 
