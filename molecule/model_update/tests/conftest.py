@@ -96,25 +96,24 @@ class Servers:
     def __init__(self, lab: Lab, fleet: dict[str, Host]) -> None:
         self._hosts = {name: fleet[name] for name in lab.groups["validators"]}
 
-    def bring(self, digest: str) -> None:
-        """Bring them to what the registry has, which is this digest; where it is so already nothing is done."""
+    def begin(self, digest: str, *, alone: bool = True) -> None:
+        """Bring them to what the registry has, which is this digest, and ``alone``: nothing is kept beside it.
 
-        def pull(host: Host) -> None:
-            server = Server(host)
-            if server.digest() != digest:
+        Where it is so already nothing is done.
+        """
+
+        def prepare(host: Host) -> None:
+            server, there = Server(host), digests(host, LOOPBACK)
+            if there.get(MODEL) != digest:
                 server.api("/api/pull", {"model": MODEL, "stream": False})
+                assert server.digest() == digest
             if loaded(host, LOOPBACK).get(MODEL, digest) != digest:
                 server.api("/api/generate", {"model": MODEL, "keep_alive": 0})
+            for model in there.keys() - {MODEL} if alone else ():
+                server.api("/api/delete", {"model": model}, "--request", "DELETE")
 
         with ThreadPoolExecutor(len(self._hosts)) as pool:
-            list(pool.map(pull, self._hosts.values()))
-        assert self.serve(digest) == set(self.names)
-
-    def forget(self) -> None:
-        """Remove what is beside the model, and with it all weights but the model's."""
-        for name, host in self._hosts.items():
-            for model in self.models(name).keys() - {MODEL}:
-                Server(host).api("/api/delete", {"model": model}, "--request", "DELETE")
+            list(pool.map(prepare, self._hosts.values()))
 
     @property
     def names(self) -> list[str]:
@@ -172,6 +171,5 @@ def original(servers: Servers, internet: Host) -> str:
     """Begin with the model that the lab was made with, on every server and alone there; return its digest."""
     registry.move_back(internet)
     digest = registry.digest(internet)
-    servers.bring(digest)
-    servers.forget()
+    servers.begin(digest)
     return digest

@@ -6,20 +6,22 @@ has left it; the lab's versions of the model are in lab.artifacts. What happens 
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Servers, Update
+from conftest import LOOPBACK, SETTINGS, Servers, Update
 from testinfra.host import Host
 
 from lab import network, registry
-from lab.ollama import MODEL, STORE, digests, slowed
+from lab.ollama import MODEL, STORE, ask, digests, slowed
 from lab.registry import Meter
 from lab.testing import Lab, wait_until
 
@@ -131,7 +133,7 @@ def test_killed_in_the_middle_of_a_load_and_before_the_verdict(
 ) -> None:
     """The tag moves back; each run after a killed one goes on from where that was; old weights go when keep says so."""
     digest = registry.move(internet, "newer")
-    servers.bring(digest)
+    servers.begin(digest, alone=False)
     registry.move_back(internet)
     new = registry.digest(internet)
     with update.running(hold="Load the new weights") as run, ExitStack() as speed:
@@ -260,12 +262,56 @@ def small_disk(host: Host) -> Iterator[None]:
     host.check_output("mkdir /run/small && mount -t tmpfs -o size=600M tmpfs /run/small")
     host.check_output("cp --archive %s/. /run/small/ && chown --reference=%s /run/small", STORE, STORE)
     host.check_output("mount --move /run/small %s && systemctl start ollama", STORE)
-    wait_until(lambda: digests(host, "127.0.0.1"), 60, "the server has its models on the small disk")
+    wait_until(lambda: digests(host, LOOPBACK), 60, "the server has its models on the small disk")
     try:
         yield
     finally:
         host.check_output("systemctl stop ollama && umount %s && rmdir /run/small && systemctl start ollama", STORE)
-        wait_until(lambda: digests(host, "127.0.0.1"), 60, "the server has its models on its own disk")
+        wait_until(lambda: digests(host, LOOPBACK), 60, "the server has its models on its own disk")
+
+
+def test_damaged_weights(
+    lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, tmp_path: Path, original: str
+) -> None:
+    """One byte of them is another one on one server's disk: who hashes them tells, and the update pulls them anew."""
+    damaged = servers.names[1]
+    host = fleet[damaged]
+    blob = one_byte_changed(host)
+
+    verified = lab.playbook(
+        "etrid.gizzi.verify",
+        variables=SETTINGS | {"gizzi_verify_blobs": True, "gizzi_report_dir": str(tmp_path / "verify")},
+    )
+    assert verified.returncode != 0
+    (path,) = (tmp_path / "verify").glob("*.json")
+    rows = [row for row in json.loads(path.read_text())["results"] if row["check"] == "blobs"]
+    assert {row["host"]: row["status"] for row in rows} == everywhere(servers, "PASS") | {damaged: "FAIL"}
+    (reason,) = [row["reason"] for row in rows if row["host"] == damaged]
+    assert f"{MODEL}: the blob sha256:{blob}" in reason
+
+    report = update(model_update_verify_blobs=True)
+    assert report.verdicts == everywhere(servers, "current") | {damaged: "updated"}
+    assert f"{MODEL}: the blob sha256:{blob}" in report.row(damaged)["reason"]
+    assert host.file(f"{STORE}/blobs/sha256-{blob}").sha256sum == blob
+    assert servers.models(damaged) == {MODEL: original}
+    assert servers.loaded(damaged) == {MODEL: original}
+    assert "Paris" in ask(host, LOOPBACK)
+
+
+def one_byte_changed(host: Host) -> str:
+    """Change one byte in the middle of a server's weights, by which the model hardly changes; return their digest."""
+    (path,) = host.check_output("find %s/blobs -size +100M", STORE).splitlines()
+    # The lower byte of a number of two.
+    code = """
+import sys
+with open(sys.argv[1], "r+b") as weights:
+    weights.seek(200_000_000)
+    (byte,) = weights.read(1)
+    weights.seek(-1, 1)
+    weights.write(bytes([byte ^ 1]))
+"""
+    host.check_output("python3 -c %s %s", code, path)
+    return path.rpartition("-")[2]
 
 
 def test_server_that_goes_away_in_its_turn(
