@@ -19,7 +19,9 @@ description:
     holds them (C(llama-server), before Ollama 0.30 C(ollama runner)). Models that are made from one another share them,
     and the server lists the one that loaded them. It also lists one whose process was killed. Where O(url) leads to
     another host, or that unit's processes cannot be seen, its list alone decides, and RV(alive) is V(null).
-  - A model whose present weights are in memory is left alone.
+  - A model whose present weights are in memory is left alone, unless the server lists them under this name with an
+    earlier manifest, or under one of O(unload). They are loaded anew then, so that its list names what stays in the
+    store.
 extends_documentation_fragment:
   - etrid.gizzi.server
   - etrid.gizzi.attributes
@@ -42,6 +44,7 @@ options:
     description:
       - Other names to unload first. The weights that were loaded before a pull can be named by a copy of the model
         from before it, and no longer by O(name).
+      - A model that shares its weights and stays in the store need not be named.
       - Names that the server does not have are passed over.
     type: list
     elements: str
@@ -120,9 +123,10 @@ PATIENCE = 30.0
 
 
 class Loader:
-    def __init__(self, server: Ollama, name: ModelName, timeout: float) -> None:
+    def __init__(self, server: Ollama, name: ModelName, others: Sequence[ModelName], timeout: float) -> None:
         self._server = server
         self._name = name
+        self._others = others
         self._timeout = timeout
         self._deadline = time.monotonic() + timeout
         self._memory = Memory(server)
@@ -141,15 +145,24 @@ class Loader:
         return sorted({entry.digest for entry in entries})
 
     def holds(self) -> bool:
-        """Whether the weights are in memory, by the server's list alone where nothing else can be seen."""
-        return self._memory.is_loaded(self.model) is not False
+        """Whether the weights are in memory, by the server's list alone where nothing else can be seen.
+
+        The list must name something that stays: whose manifest is gone from the store has unknown weights.
+        """
+        return self._memory.is_loaded(self.model) is not False and not self._passing()
+
+    def _passing(self) -> bool:
+        """Whether the weights are listed under a name or a manifest that does not stay."""
+        holders = self._memory.holders(self.model)
+        earlier = [entry for entry in named(holders, self._name) if entry.digest != self.model.digest]
+        return bool(earlier) or any(named(holders, other) for other in self._others)
 
     def alive(self) -> bool | None:
         return self._memory.is_loaded(self.model)
 
-    def exchange(self, others: Sequence[ModelName], anew: bool) -> None:
+    def exchange(self, anew: bool) -> None:
         """Unload what can be named, load what is in the store, and do both again until it is in memory."""
-        found = [(name, find_model(self._memory.models, name)) for name in [*others, self._name]]
+        found = [(name, find_model(self._memory.models, name)) for name in [*self._others, self._name]]
         names = [name for name, model in found if model]
         wanted = self._memory.weights(self.model.digest)
         old = {
@@ -172,7 +185,7 @@ class Loader:
                 raise GizziError(self._stays_out())
 
     def _leftover(self, anew: bool) -> bool:
-        """Whether what has to be loaded anew is still listed: what is damaged, or whose process is dead."""
+        """Whether what has to be loaded anew is still listed: damaged, its process dead, or under a passing name."""
         return bool(self._memory.holders(self.model)) and (anew or not self.holds())
 
     def _stays_out(self) -> str:
@@ -229,11 +242,12 @@ def main() -> None:
     started = time.monotonic()
     try:
         name = parse_model_name(params["name"])
-        loader = Loader(Ollama(params["url"], params["request_timeout"]), name, params["timeout"])
+        others = [parse_model_name(other) for other in params["unload"]]
+        loader = Loader(Ollama(params["url"], params["request_timeout"]), name, others, params["timeout"])
         before = loader.listed()
         changed = params["anew"] or not loader.holds()
         if changed and not module.check_mode:
-            loader.exchange([parse_model_name(other) for other in params["unload"]], params["anew"])
+            loader.exchange(params["anew"])
     except GizziError as error:
         module.fail_json(msg=str(error))
     module.exit_json(

@@ -102,7 +102,7 @@ def test_weights_that_another_model_has_loaded_are_loaded(loaded: Run, ollama: F
     base = ollama.have_content("base:1", weights=[W1])
     made = ollama.have_content("made:1", weights=[W1], system="Be brief.")
     ollama.loaded = [{"name": "base:1", "digest": base}]
-    result = loaded(name="made:1", unload=["base:1"])
+    result = loaded(name="made:1")
     assert (result["changed"], result["digest"], result["digests_before"], result["alive"]) == (
         False,
         made,
@@ -120,10 +120,16 @@ def test_other_weights_are_unloaded_under_whatever_name(loaded: Run, ollama: Fak
     assert in_memory(ollama) == {"mistral:latest": new}
 
 
-def test_a_new_manifest_of_the_same_weights_loads_nothing(loaded: Run, ollama: FakeOllama, alive: list[Runner]) -> None:
+@pytest.mark.parametrize("listed_as", ["mistral:latest", PENDING])
+def test_the_list_names_what_stays_in_the_store(
+    loaded: Run, ollama: FakeOllama, alive: list[Runner], listed_as: str
+) -> None:
+    """The weights are the same; once the copy from before the pull is gone, nobody could tell by the list."""
     old = ollama.have_content(PENDING, weights=[W1], system="Older.")
-    ollama.have_content("mistral:latest", weights=[W1], system="Newer.")
-    ollama.loaded = [{"name": "mistral:latest", "digest": old}]
+    new = ollama.have_content("mistral:latest", weights=[W1], system="Newer.")
+    ollama.loaded = [{"name": listed_as, "digest": old}]
+    assert loaded(unload=[PENDING])["changed"] is True
+    assert in_memory(ollama) == {"mistral:latest": new}
     assert loaded(unload=[PENDING])["changed"] is False
 
 
