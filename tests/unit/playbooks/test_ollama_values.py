@@ -64,6 +64,24 @@ def test_no_cache_is_said_to_a_current_release_alone(dropin: Any) -> None:
     assert set(before) == {"OLLAMA_HOST", "OLLAMA_MODELS", "OLLAMA_CONTEXT_LENGTH"}
 
 
+def test_numbers_and_booleans_on_the_command_line_are_texts(dropin: Any) -> None:
+    lines = dropin(ollama_cpu_threads="2", ollama_reserved_memory="1000000000", ollama_prompt_cache="2097152")
+    assert {"CPUQuota=200%", "MemoryMax=15000000000"} <= set(lines)
+    assert environment(lines)["LLAMA_ARG_CACHE_RAM"] == "2"
+
+
+@pytest.mark.parametrize(("keep", "kept"), [("false", False), ("true", True)])
+def test_models_are_kept_by_what_the_text_means(run_play: RunPlay, tmp_path: Path, keep: str, kept: bool) -> None:
+    play = {
+        "hosts": "server",
+        "vars_files": [str(ROLE / "defaults/main.yml"), str(ROLE / "vars/main.yml")],
+        "tasks": [{"ansible.builtin.copy": {"content": "{{ _ollama_traces }}", "dest": str(tmp_path / "traces")}}],
+    }
+    result = run_play(play, HOSTS, ollama_keep_models=keep)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert ("/var/lib/ollama/models" not in (tmp_path / "traces").read_text(encoding="utf-8")) is kept
+
+
 def test_values_that_break_every_answer_are_refused(run_play: RunPlay) -> None:
     role = {"name": str(ROLE), "tasks_from": "preflight"}
     play = {"hosts": "server", "tasks": [{"ansible.builtin.include_role": role}]}
