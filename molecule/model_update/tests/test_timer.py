@@ -275,8 +275,11 @@ def test_a_host_with_another_key_is_refused_and_the_failure_is_seen(gizzi: Host)
         assert show(gizzi, UNIT, "Result") == "exit-code"
         wait_until(lambda: gizzi.file("/run/gizzi-test-failed").exists, 60, "systemd has started OnFailure")
         assert metrics(gizzi)["gizzi_model_update_unit_success"] == 0
-        assert "Host key verification failed" in gizzi.check_output(
-            "journalctl --no-pager --output=cat --unit=%s --lines=200", UNIT
+        journal = "journalctl --no-pager --output=cat --unit=%s --lines=200"
+        wait_until(
+            lambda: "Host key verification failed" in gizzi.check_output(journal, UNIT),
+            60,
+            "the journal has the reason",
         )
     finally:
         gizzi.check_output("mv %s.kept %s", known, known)
