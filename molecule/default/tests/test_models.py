@@ -84,6 +84,23 @@ def test_names(server: Server) -> None:
     assert server.digest() is not None
 
 
+def test_damaged_weights_are_pulled_again(server: Server) -> None:
+    """Ollama itself takes them as they are: it never checks a blob again that is there."""
+    digest, weights = server.digest(), server.host.check_output("find %s/blobs -size +100M", STORE)
+    server.host.check_output(
+        "python3 -c %s %s",
+        "import sys; file = open(sys.argv[1], 'r+b'); file.seek(10**6); byte = file.read(1)[0]; file.seek(10**6); "
+        "file.write(bytes([byte ^ 1]))",
+        weights,
+    )
+    assert not model(server, state="latest")["changed"]
+
+    mended = model(server, state="latest", models_dir=STORE, verify_blobs=True)
+    assert (mended["changed"], mended["pulled"], server.digest()) == (True, True, digest)
+    assert server.host.file(weights).sha256sum == weights.rpartition("-")[2]
+    assert not model(server, state="latest", models_dir=STORE, verify_blobs=True)["changed"]
+
+
 def test_check_mode_does_not_remove(server: Server) -> None:
     assert model(server, check=True, state="absent")["changed"]
     assert server.digest() is not None
@@ -134,14 +151,15 @@ def test_full_disk_is_seen_before_the_first_byte(server: Server, requests: Reque
 def test_failed_pull(server: Server, internet: Host, old_model: str, fault: str, reason: str) -> None:
     """It fails with the reason, the model that was there still answers, and another run recovers."""
     with registry.fault(internet, fault):
-        said = refusal(server, state="latest", stall_timeout=10)
+        said = refusal(server, state="latest", models_dir=STORE, stall_timeout=10)
     assert reason in said
     assert server.digest() == old_model
     assert server.ask()
 
-    recovered = model(server, state="latest")
+    recovered = model(server, state="latest", models_dir=STORE)
     assert recovered["changed"]
     assert server.digest() == registry.digest(internet)
+    assert server.host.run("ls -A /var/lib/gizzi-ollama-pulls").stdout == ""
 
 
 def test_recovered_model_answers_without_the_old_one(server: Server, converge: Callable[..., str]) -> None:

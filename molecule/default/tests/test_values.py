@@ -59,7 +59,7 @@ def test_restart_that_a_run_did_not_reach_is_made_up_for(server: Server, converg
             'Write it as "12G" | Set ollama_listen instead | is not one line of text | Set ollama_cpu_threads | '
             "0 with a version older than 0.30.0 | sets system for a model that is pulled | "
             "makes a model from phi3, which it does not pull itself | makes here/there/own from another model, but | "
-            "no digest and no state latest | Leave num_thread out",
+            "no digest and no state latest | ollama_cpu_threads of the role sets",
         ),
         (
             {
