@@ -21,10 +21,10 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatus
 
 if TYPE_CHECKING:
     from pathlib import Path
-    from typing import BinaryIO
+    from typing import BinaryIO, Union
 
     # One number for all layers, or one for each.
-    _Number = int | list[int]
+    _Number = Union[int, list[int]]
     _Numbers = dict[str, _Number]
 
 # A header is some kilobytes of entries and the words of the tokenizer, up to some 20 MB of them.

@@ -68,7 +68,7 @@ class TestHealth:
     def test_one_that_thinks_all_the_same_has_not_answered(
         self, health: Run, recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(recorded, "_generate_name", lambda body: thoughts(body))
+        monkeypatch.setattr(recorded, "_generate_name", thoughts)
         result = health(THINKER)
         assert (result["failed_layer"], result["answer"]) == ("answers", None)
         assert "only thought" in result["msg"]
@@ -145,7 +145,7 @@ class TestGolden:
     def test_one_that_thinks_all_the_same_has_not_answered(
         self, golden: Run, recorded: RecordedOllama, prompt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(recorded, "_generate_name", lambda body: thoughts(body))
+        monkeypatch.setattr(recorded, "_generate_name", thoughts)
         result = golden({**prompt, "tokens": 60}, THINKER)
         assert result["pass_rate"] == 0
         assert "only thought and answered nothing within 60 tokens" in reason(result)
