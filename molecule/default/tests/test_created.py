@@ -36,7 +36,7 @@ def base(server: Server) -> Iterator[str]:
 def test_role_has_made_it(server: Server) -> None:
     shown = server.api("/api/show", {"model": MADE})
     assert shown["system"] == PIRATE
-    assert {"num_ctx 1024", "num_thread 1"} <= {" ".join(line.split()) for line in shown["parameters"].splitlines()}
+    assert {"num_ctx 512", "num_thread 1"} <= {" ".join(line.split()) for line in shown["parameters"].splitlines()}
     assert shown["template"] == server.api("/api/show", {"model": MODEL})["template"]
 
 
@@ -46,7 +46,7 @@ def test_definition_and_base_change(server: Server) -> None:
     role_made = server.digest(MADE)
     assert "Paris" in server.ask(MADE)
 
-    changed = {"from": BASE, "system": "You know geography.", "parameters": {"num_ctx": 1024, "stop": "Paris"}}
+    changed = {"from": BASE, "system": "You know geography.", "parameters": {"num_ctx": 512, "stop": "Paris"}}
     predicted = make(server, check=True, **changed)
     assert (predicted["changed"], predicted["reasons"]) == (True, ["system", "parameters"])
     assert server.digest(MADE) == role_made
@@ -60,7 +60,7 @@ def test_definition_and_base_change(server: Server) -> None:
     assert (moved["changed"], moved["reasons"]) == (True, ["parameters"])
 
     # The same content is the same model.
-    make(server, system=PIRATE, parameters={"num_ctx": 1024})
+    make(server, system=PIRATE, parameters={"num_ctx": 512})
     assert server.digest(MADE) == role_made
 
 
