@@ -147,7 +147,8 @@ def test_diagnose_looks_at_the_journal_and_the_metrics(host: Any, journalctl: An
     assert "hunter2" not in prompt and "_bucket" not in prompt and "# HELP" not in prompt
     assert "cannot change anything" in ollama.asked[0]["body"]["system"]
     gizzi("diagnose", "--unit", "other@1")
-    assert "--unit=other@1 --lines=100" in asked.read_text()
+    # Ollama has a journal of its own.
+    assert "--namespace=+ollama --unit=other@1 --lines=100" in asked.read_text()
 
 
 def test_diagnose_says_what_it_could_not_see(host: Any, journalctl: Any) -> None:

@@ -100,7 +100,9 @@ class Metrics:
 def journal(node: Node, unit: str, lines: int) -> Journal:
     """Return the last ``lines`` lines of a unit's journal. Errors: NodeError."""
     deadline = Deadline(node.timeout)
-    command = ["journalctl", f"--unit={unit}", f"--lines={lines}", "--no-pager", "--quiet", "--output=short-iso"]
+    # Ollama's unit has a journal of its own beside everybody's.
+    which = ["--namespace=+ollama", f"--unit={unit}", f"--lines={lines}"]
+    command = ["journalctl", *which, "--no-pager", "--quiet", "--output=short-iso"]
     try:
         done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=node.timeout, check=False)
     except (OSError, subprocess.TimeoutExpired) as error:
