@@ -185,7 +185,7 @@ def test_upgrade_has_a_program_and_its_settings_at_every_moment(
         "_ollama_client_source": program("1.0.1"),
         "ollama_client_endpoints": elsewhere,
         "ollama_client_api_token": "",
-        "ollama_client_settings": {"thresholds": {"newest": 2}},
+        "ollama_client_settings": {"prompt": {"answer_tokens": 64}, "thresholds": {"newest": 2}},
     }
     with asking(host):
         converge(**newer)
