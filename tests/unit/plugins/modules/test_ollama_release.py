@@ -117,6 +117,19 @@ def tree(root: Path) -> set[str]:
     return {str(path.relative_to(root)) for path in root.rglob("*") if not path.is_dir() or path.is_symlink()}
 
 
+def test_a_switch_that_was_cut_off_is_still_to_be_judged(run: Run, releases: FakeReleases, root: Path) -> None:
+    releases.publish("0.34.2", SERVER, CHILD)
+    assert run()["answered"] is None
+    (root / "current").symlink_to(root / "0.34.2")
+    (root / ".unproven").write_text('{"previous": "/opt/ollama/0.31.2", "answered": ["a:1", "b:2"]}')
+    again = run()
+    assert (again["changed"], again["current"], again["answered"]) == (False, "/opt/ollama/0.31.2", ["a:1", "b:2"])
+    assert (root / ".unproven").exists()
+
+    (root / ".unproven").write_text("half a li")
+    assert f"{root}/.unproven does not say what answered" in run()["msg"]
+
+
 @pytest.mark.parametrize("name", [ZST, TGZ])
 def test_puts_a_release_beside_the_others_and_then_leaves_it(
     run: Run, releases: FakeReleases, root: Path, name: str
