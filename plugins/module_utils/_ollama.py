@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 # How often a pull may fetch the same bytes again before that is no progress any more.
 MAX_TAKEN_BACK = 3
-# What a pull is answered that joins a download whose last client has just left: Ollama shares one download among all
-# pulls of a layer, and takes some time to end it (server/download.go).
+# How the answer ends of a pull that joins a download whose last client has just left; the request that was under way
+# may stand before it. Ollama shares one download among all pulls of a layer, and takes some time to end it
+# (server/download.go).
 CANCELED = "context canceled"
 CANCELED_PAUSE = 0.5
 
@@ -343,7 +344,7 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
     for line in lines:
         if "error" in line:
             reason = str(line["error"])
-            raise (CanceledError if reason == CANCELED else PullError)(reason)
+            raise (CanceledError if reason.endswith(CANCELED) else PullError)(reason)
         status = str(line.get("status", ""))
         digest = line.get("digest")
         if status not in statuses:

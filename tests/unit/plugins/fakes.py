@@ -372,7 +372,9 @@ class FakeOllama(FakeServer):
         offered = self.registry.manifests.get(f"/v2/{repository}/{model}/manifests/{tag}")
         if self.canceled_pulls:
             self.canceled_pulls -= 1
-            http.send_line({"error": "context canceled"})
+            # It comes alone, or with the request behind it that was under way.
+            request = 'Get "https://blobs.example/sha256-00": ' if self.canceled_pulls % 2 else ""
+            http.send_line({"error": f"{request}context canceled"})
             return http.end_stream()
         if host != f"127.0.0.1:{self.registry.port}" or offered is None:
             http.send_line({"error": "pull model manifest: file does not exist"})
