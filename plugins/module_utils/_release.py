@@ -27,8 +27,6 @@ if TYPE_CHECKING:
 
 CHECKSUMS = "sha256sum.txt"
 # The names of the processors in Ollama's archives, by the kernel's.
-# Bytes of that note that are read: the names of some models.
-MAX_NOTE = 1 << 20
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 CURRENT = "current"
 # Written before a switch, and gone once every model that answered before has answered again, or the switch was undone.
@@ -145,7 +143,7 @@ def unproven_switch(root: Path) -> tuple[str, list[str]] | None:
     """
     note = root / UNPROVEN
     try:
-        told = json.loads(note.read_bytes()[:MAX_NOTE])
+        told = json.loads(note.read_bytes())
         previous, answered = told["previous"], told["answered"]
     except FileNotFoundError:
         return None
