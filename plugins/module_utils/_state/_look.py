@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One look at a host: each section that was asked for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _accounts as accounts
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _paths as files
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _ports as network
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _pythons as programs
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _resources as resources
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _system as basics
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _units as manager
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+# Each section with a list of what to look at; its name is that of the option.
+LISTED: dict[str, Callable[[list[Any]], dict[str, Any]]] = {
+    "calendars": manager.calendars,
+    "commands": basics.commands,
+    "disks": resources.disks,
+    "groups": accounts.groups,
+    "paths": files.paths,
+    "ports": network.ports,
+    "pythons": programs.pythons,
+    "releases": files.releases,
+    "users": accounts.users,
+}
+
+
+def look(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return section system and each section that the options of module host_state name."""
+    host = Host()
+    state: dict[str, Any] = {"system": basics.system()}
+    if options.get("memory"):
+        state["memory"] = resources.memory(host)
+    if options.get("processors"):
+        state["processors"] = resources.processors(host)
+    if options.get("units"):
+        state["units"] = manager.units(options["units"], bool(options.get("exposure")))
+    if options.get("ssh_host_keys"):
+        state["ssh_host_keys"] = accounts.ssh_host_keys()
+    state.update({name: section(options[name]) for name, section in LISTED.items() if options.get(name)})
+    return state

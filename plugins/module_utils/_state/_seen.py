@@ -1,0 +1,84 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the files of module host_state share: an answer that could not be had, bounds, and programs that are asked."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+# Characters of a text, and bytes of a file or of what a program prints: what a host says has an end.
+MAX_TEXT = 1000
+MAX_OUTPUT = 1_000_000
+# Seconds for a program that only looks.
+PATIENCE = 30
+# sbin is in no ordinary user's path.
+SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
+
+
+class UnseenError(Exception):
+    """What was to be looked at could not be seen; the text says why."""
+
+
+def unseen(reason: object) -> dict[str, str]:
+    """Return what stands in the place of something that could not be seen."""
+    return {"unseen": short(str(reason)) or "no reason given"}
+
+
+def seen_or_why(look: Callable[..., Any], *arguments: Any) -> Any:
+    """Return what a look returns, or, where it raises UnseenError or OSError, that and why it could not be seen."""
+    try:
+        return look(*arguments)
+    except (UnseenError, OSError) as error:
+        return unseen(error)
+
+
+def short(text: str) -> str:
+    """Return a text of a host with an end: without blanks around it, and at most MAX_TEXT characters."""
+    return text.strip()[:MAX_TEXT]
+
+
+def read_text(path: Path) -> str:
+    """Return the text of a small file of the system's own; raise UnseenError where it cannot be read or is large."""
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_OUTPUT + 1)
+    except OSError as error:
+        raise UnseenError(f"{path} cannot be read: {error.strerror}") from error
+    if len(data) > MAX_OUTPUT:
+        raise UnseenError(f"{path} has more than {MAX_OUTPUT} bytes")
+    return data.decode("utf-8", "replace")
+
+
+def ask(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
+    """Run a program in the language C and return its code, output and errors; raise UnseenError where it cannot run.
+
+    argv: the program, found in SEARCH, and its arguments. No shell reads them.
+    """
+    variables = {"PATH": ":".join(SEARCH), "LC_ALL": "C", "SYSTEMD_COLORS": "0", **(environment or {})}
+    try:
+        done = subprocess.run(
+            list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False, env=variables
+        )
+    except subprocess.TimeoutExpired as error:
+        raise UnseenError(f"{argv[0]} did not end within {PATIENCE} s") from error
+    except OSError as error:
+        raise UnseenError(f"{argv[0]} cannot be run: {os.strerror(error.errno or 0)}") from error
+    output, errors = (text[:MAX_OUTPUT].decode("utf-8", "replace") for text in (done.stdout, done.stderr))
+    return done.returncode, output, errors
+
+
+def answer_of(argv: Sequence[str]) -> str:
+    """Return what a program prints; raise UnseenError with its last words where it fails."""
+    code, output, errors = ask(argv)
+    if code != 0:
+        lines = (errors.strip() or output.strip() or f"it ended with {code}").splitlines()
+        raise UnseenError(f"{argv[0]}: {short(lines[-1])}")
+    return output

@@ -1,0 +1,258 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: host_state
+short_description: See in one call what is on a host
+version_added: 1.0.0
+author:
+  - Ëtrid operations (@etrid)
+description:
+  - Each option names what to look at, and the result has a section of the same name. Without options there is only
+    section RV(system).
+  - What could not be seen says so. In its place stands a dictionary with the only key C(unseen), the reason. What is
+    not there is V(null), V([]) or has C(load) V(not-found), as the section says.
+  - What the host says is cut at sizes that no honest answer reaches.
+extends_documentation_fragment:
+  - etrid.gizzi.attributes
+  - etrid.gizzi.attributes.info_module
+options:
+  calendars:
+    description: Calendar expressions, as a timer of systemd takes them.
+    type: list
+    elements: str
+    default: []
+  commands:
+    description: Names of programs.
+    type: list
+    elements: str
+    default: []
+  disks:
+    description: Absolute paths. Where one does not exist yet, its nearest existing parent is measured.
+    type: list
+    elements: str
+    default: []
+  exposure:
+    description: Whether to ask C(systemd-analyze security) about each of O(units). It needs systemd 250 or newer.
+    type: bool
+    default: false
+  groups:
+    description: Names of groups.
+    type: list
+    elements: str
+    default: []
+  memory:
+    description: Whether to look at the memory.
+    type: bool
+    default: false
+  paths:
+    description: Absolute paths. A link is not followed.
+    type: list
+    elements: str
+    default: []
+  ports:
+    description: TCP ports.
+    type: list
+    elements: int
+    default: []
+  processors:
+    description: Whether to look at the processors.
+    type: bool
+    default: false
+  pythons:
+    description: Absolute paths of Pythons.
+    type: list
+    elements: str
+    default: []
+  releases:
+    description: Folders of a program's releases.
+    type: list
+    elements: str
+    default: []
+  ssh_host_keys:
+    description: Whether to read the public keys of the host's SSH server.
+    type: bool
+    default: false
+  units:
+    description: Names of systemd's units, with their suffix.
+    type: list
+    elements: str
+    default: []
+  users:
+    description: Names of users.
+    type: list
+    elements: str
+    default: []
+notes:
+  - The holder of a port and the paths in folders of others are seen by root alone.
+seealso:
+  - module: etrid.gizzi.host_capacity
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  etrid.gizzi.host_state:
+    units:
+      - ollama.service
+    ports:
+      - 11434
+    releases:
+      - /opt/ollama
+  register: host
+
+- name: The service runs
+  ansible.builtin.assert:
+    that: host.units['ollama.service'].active == 'active'
+"""
+
+RETURN = r"""
+system:
+  description: The host itself. A value that cannot be seen is empty or V(null).
+  returned: success
+  type: dict
+  contains:
+    service_manager:
+      description: V(systemd), or the name of process 1.
+      type: str
+    systemd:
+      description: The manager's version.
+      type: int
+    architecture:
+      description: As C(uname -m) names it.
+      type: str
+      sample: x86_64
+    kernel:
+      description: Its release.
+      type: str
+    distribution:
+      description: C(ID) of os-release(5).
+      type: str
+      sample: debian
+    distribution_version:
+      description: C(VERSION_ID) of os-release(5).
+      type: str
+      sample: "12"
+    machine_id:
+      description: 32 hex digits, by which systemd names the folders of the journal.
+      type: str
+    boot_id:
+      description: Another one after each boot.
+      type: str
+    hostname:
+      description: The host's own name for itself.
+      type: str
+    time:
+      description: Seconds since 1970, by the host's clock.
+      type: float
+    root:
+      description: Whether this module ran as root.
+      type: bool
+calendars:
+  description: By expression, C(valid) and systemd's C(message) where it is not.
+  returned: when O(calendars) names some
+  type: dict
+commands:
+  description: By name, the path. V(null) where there is no such program.
+  returned: when O(commands) names some
+  type: dict
+disks:
+  description: >-
+    By path, C(free) and C(total) bytes of its filesystem, the C(mount) point, and C(path), the nearest that exists.
+  returned: when O(disks) names some
+  type: dict
+groups:
+  description: By name, C(gid) and C(members). V(null) where there is no such group.
+  returned: when O(groups) names some
+  type: dict
+memory:
+  description: Bytes, C(total) and C(available), as M(etrid.gizzi.host_capacity) counts them.
+  returned: when O(memory)
+  type: dict
+paths:
+  description: >-
+    By path, C(kind) (V(file), V(folder), V(link) or V(other)), C(owner), C(group), C(mode) as V("0644"), C(size) in
+    bytes, and C(target) of a link. V(null) where there is nothing.
+  returned: when O(paths) names some
+  type: dict
+ports:
+  description: >-
+    By port, as a text, the listeners, each with C(address), C(pid), C(process) and C(unit). V([]) where nobody listens.
+    C(pid) is V(null), C(process) and C(unit) are empty where that cannot be seen.
+  returned: when O(ports) names some
+  type: dict
+  sample:
+    "11434":
+      - address: 127.0.0.1
+        pid: 812
+        process: ollama
+        unit: ollama.service
+processors:
+  description: C(count) of the host's, and how many of them are C(usable), under the limits that apply to this module.
+  returned: when O(processors)
+  type: dict
+pythons:
+  description: >-
+    By path, C(version), C(minor_version) as V("3.11"), whether it makes virtual environments (C(venv)), and whether it
+    is the distribution's own (C(of_distribution)). V(null) where there is nothing.
+  returned: when O(pythons) names some
+  type: dict
+releases:
+  description: >-
+    By root, the name of the C(current) release, empty where there is no such link, and the names of those that are
+    C(finished) and C(unfinished). A finished one has a file C(.finished) or the program C(bin/ollama).
+  returned: when O(releases) names some
+  type: dict
+ssh_host_keys:
+  description: The public keys, each with C(type) and C(key) in base64.
+  returned: when O(ssh_host_keys)
+  type: raw
+units:
+  description: >-
+    By name, the states C(load), C(active), C(sub) and C(enabled), C(result) and C(exit_status) of the last run,
+    C(restarts), C(main_pid), the C(user), the program (C(exec)), the unit's file (C(path)) and its C(drop_ins),
+    C(unset_environment), bytes of C(memory) in use and C(memory_max), V(null) where there is no limit, and with
+    O(exposure) the level C(exposure), 0 to 10.
+  returned: when O(units) names some
+  type: dict
+users:
+  description: By name, C(uid), C(gid), C(home) and C(shell). V(null) where there is no such user.
+  returned: when O(users) names some
+  type: dict
+"""
+
+from ansible.module_utils.basic import AnsibleModule
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._state._look import look
+
+TEXTS = {"type": "list", "elements": "str", "default": []}
+SWITCH = {"type": "bool", "default": False}
+
+
+def main() -> None:
+    module = AnsibleModule(
+        argument_spec={
+            "calendars": TEXTS,
+            "commands": TEXTS,
+            "disks": TEXTS,
+            "exposure": SWITCH,
+            "groups": TEXTS,
+            "memory": SWITCH,
+            "paths": TEXTS,
+            "ports": {"type": "list", "elements": "int", "default": []},
+            "processors": SWITCH,
+            "pythons": TEXTS,
+            "releases": TEXTS,
+            "ssh_host_keys": SWITCH,
+            "units": TEXTS,
+            "users": TEXTS,
+        },
+        supports_check_mode=True,
+    )
+    module.exit_json(changed=False, **look(module.params))
+
+
+if __name__ == "__main__":
+    main()
