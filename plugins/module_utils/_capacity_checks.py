@@ -75,6 +75,18 @@ def survey(host: Host, store: Store, demand: Demand, terms: Terms) -> dict[str, 
     }
 
 
+def refusal(result: dict[str, Any], demand: Demand) -> str:
+    """Say why a host is refused, by what survey() has returned: first why a need is unknown, such as a wrong name."""
+    causes = list(dict.fromkeys((*demand.unknown_disk, *demand.unknown_memory)))
+    # Where the need is unknown, the check says nothing of the host.
+    short = [check for check in result["checks"] if not check["ok"] and (not causes or check["required"] is not None)]
+    reasons = [f"What a model needs cannot be found out: {' '.join(causes)}"] if causes else []
+    if short:
+        told = " ".join(f"{check['name']}: {check['message']}" for check in short)
+        reasons.append(f"This host does not suffice. {told}")
+    return " ".join(reasons)
+
+
 def check_memory(demand: Demand, total: int | None, available: int | None, terms: Terms) -> list[Check]:
     """Whether the largest model fits into what Ollama may take, and into what is unused now; in bytes."""
     memory, limit, reserved = demand.memory, terms.limit, terms.reserved_memory

@@ -10,6 +10,7 @@ answer there, while the server answers and the model loads.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import shlex
 from dataclasses import dataclass
@@ -30,7 +31,6 @@ OUR_FILES = (UNIT_FILE, DROPIN, ENVIRONMENT_FILE)
 
 MANAGER = "the service manager's environment"
 DEFAULT_LISTEN = "127.0.0.1:11434"
-EVERYWHERE = ("0.0.0.0", "[::]")
 MAX_FILE = 1 << 20
 
 # Where systemd looks for drop-ins, the first before the others (systemd.unit(5), System Unit Search Path).
@@ -83,8 +83,9 @@ class Variable:
 
 @dataclass(frozen=True)
 class Listen:
-    """Where the server that the role's drop-in describes is: its URL on the host itself, port, whether on loopback."""
+    """Where a server listens: host (IPv6 in brackets), port, its URL on its own host, on loopback or not."""
 
+    host: str
     url: str
     port: int
     on_loopback: bool
@@ -144,8 +145,20 @@ def holds_password(url: str) -> bool:
 def parse_listen(listen: str) -> Listen:
     """Return where a server with this OLLAMA_HOST is; one on all addresses is reached on loopback."""
     host, _colon, port = listen.rpartition(":")
-    on_loopback = host == "localhost" or host.startswith("127.") or host == "[::1]"
-    return Listen(f"http://{'127.0.0.1' if host in EVERYWHERE else host}:{port}", int(port), on_loopback)
+    address = ipaddress.ip_address(host.strip("[]")) if is_address(host) else None
+    on_loopback = host == "localhost" or (address is not None and address.is_loopback)
+    reached = "127.0.0.1" if address is not None and address.is_unspecified else host
+    return Listen(host, f"http://{reached}:{port}", int(port), on_loopback)
+
+
+def is_address(host: str) -> bool:
+    """Tell whether a text is an IPv4 address, or an IPv6 address in brackets, as OLLAMA_HOST wants it; no zone."""
+    try:
+        if host.startswith("[") and host.endswith("]"):
+            return "%" not in host and bool(ipaddress.IPv6Address(host[1:-1]))
+        return bool(ipaddress.IPv4Address(host))
+    except ValueError:
+        return False
 
 
 class Host:

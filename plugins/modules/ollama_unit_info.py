@@ -100,6 +100,9 @@ server:
   returned: success
   type: dict
   contains:
+    host:
+      description: Where it listens, an IPv6 address in brackets.
+      type: str
     url:
       description: Its address, as its own host reaches it.
       type: str

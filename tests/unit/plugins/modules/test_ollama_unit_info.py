@@ -74,7 +74,8 @@ def test_nothing_foreign(look: Any, host: FakeHost) -> None:
     result = look()
     assert (result["changed"], result["foreign"], result["problems"]) == (False, [], [])
     assert (result["unexpected"], result["secrets"], result["unseen"]) == ([], [], "")
-    assert result["server"] == {"url": "http://127.0.0.1:11500", "port": 11500, "on_loopback": False}
+    here = {"host": "[::]", "url": "http://127.0.0.1:11500", "port": 11500, "on_loopback": False}
+    assert result["server"] == here
 
 
 def test_what_the_manager_and_others_hold(look: Any, host: FakeHost) -> None:
