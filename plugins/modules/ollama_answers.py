@@ -15,6 +15,7 @@ description:
     processor at the first token, while its version, its list of models and the loading of a model are as they should
     be.
   - Loads each model, one after the other, as any question would.
+  - With O(version) it first waits until the server answers with that version, which after a start takes a moment.
 extends_documentation_fragment:
   - etrid.gizzi.server
   - etrid.gizzi.attributes
@@ -27,6 +28,14 @@ options:
       - Without it all of the server's are asked.
     type: list
     elements: str
+  version:
+    description: The release that must answer. Empty waits for none.
+    type: str
+    default: ""
+  start_timeout:
+    description: Seconds within which O(version) must answer.
+    type: float
+    default: 60
   timeout:
     description: Seconds in which a model must have answered, with its loading.
     type: float
@@ -51,6 +60,7 @@ EXAMPLES = r"""
 
 - name: Do they still answer after the upgrade?
   etrid.gizzi.ollama_answers:
+    version: 0.34.2
     models: "{{ before.answered }}"
 """
 
@@ -87,13 +97,14 @@ skipped:
       description: Why it was not asked.
       type: str
 unreachable:
-  description: Why the server could not be asked at all, empty when it could.
+  description: Why the server could not be asked at all, or did not come up with the wanted version. Empty otherwise.
   returned: always
   type: str
 """
 
+import time
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
@@ -103,9 +114,13 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import par
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
 COMPLETION = "completion"
+# Between two looks at a server that starts, in seconds.
+PAUSE = 0.25
 
 
 @dataclass
@@ -121,6 +136,22 @@ class Answers:
     def failure(self) -> str:
         """What is wrong, "" when nothing is."""
         return self.unreachable or " ".join(f"{one['model']} does not answer: {one['reason']}" for one in self.silent)
+
+
+def wait_for(server: Ollama, version: str, timeout: float) -> str:
+    """Wait until the server answers with a version. Returns why it did not within timeout seconds, "" when it did."""
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            found = server.version()
+            reason = f"{server.url} answers with version {found}, not with {version}."
+        except GizziError as error:
+            found, reason = "", str(error)
+        if found == version:
+            return ""
+        if time.monotonic() >= deadline:
+            return f"Ollama {version} does not answer within {timeout:g} s: {reason}"
+        time.sleep(PAUSE)
 
 
 def ask(server: Ollama, name: ModelName, timeout: float) -> str:
@@ -177,24 +208,31 @@ def _stored(server: Ollama) -> list[str]:
     return [model.name for model in server.models()]
 
 
+def judge(params: Mapping[str, Any]) -> Answers:
+    """Do what the module does; raise GizziError for a url that is none."""
+    server = Ollama(params["url"], params["request_timeout"])
+    reason = wait_for(server, params["version"], params["start_timeout"]) if params["version"] else ""
+    return Answers(unreachable=reason) if reason else ask_all(server, params["models"], params["timeout"])
+
+
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
             "url": {"type": "str", "default": "http://127.0.0.1:11434"},
             "request_timeout": {"type": "float", "default": 10},
             "models": {"type": "list", "elements": "str"},
+            "version": {"type": "str", "default": ""},
+            "start_timeout": {"type": "float", "default": 60},
             "timeout": {"type": "float", "default": 300},
             "fail_on": {"type": "str", "choices": ["silent", "never"], "default": "silent"},
         },
         supports_check_mode=True,
     )
-    params = module.params
     try:
-        server = Ollama(params["url"], params["request_timeout"])
+        answers = judge(module.params)
     except GizziError as error:
         module.fail_json(msg=str(error))
-    answers = ask_all(server, params["models"], params["timeout"])
-    if answers.failure and params["fail_on"] == "silent":
+    if answers.failure and module.params["fail_on"] == "silent":
         module.fail_json(msg=answers.failure, **asdict(answers))
     module.exit_json(changed=False, **asdict(answers))
 

@@ -29,10 +29,14 @@ class FakeModels(FakeServer):
         super().__init__()
         self.models: dict[str, tuple[int, Any] | None] = {}
         self.capabilities: dict[str, list[str]] = {}
+        # One for each look, the last one for all after it.
+        self.versions = ["0.34.2"]
 
     def answer(self, http: Any, body: Any) -> None:
         if http.path == "/api/tags":
             http.send_json(200, {"models": [{"name": name, "digest": "0" * 64} for name in self.models]})
+        elif http.path == "/api/version":
+            http.send_json(200, {"version": self.versions.pop(0) if len(self.versions) > 1 else self.versions[0]})
         elif http.path == "/api/show":
             known = {"capabilities": self.capabilities[body["model"]]} if body["model"] in self.capabilities else {}
             http.send_json(200, {"details": {}, **known})
@@ -120,3 +124,34 @@ def test_against_what_a_current_server_answers(run_module: Callable[..., dict[st
         assert "ollama cloud is disabled" in result["msg"]
         recorded.state = "gone"
         assert "not found" in run_module(ollama_answers.main, url=recorded.url, models=[MODEL])["msg"]
+
+
+def test_the_wanted_version_is_waited_for(run: Run, server: FakeModels) -> None:
+    server.versions = ["0.31.2", "0.31.2", "0.34.2"]
+    server.models = {"phi3:latest": (200, DONE)}
+    result = run(version="0.34.2", start_timeout=5)
+    assert (result["changed"], result["answered"], result["unreachable"]) == (False, ["phi3:latest"], "")
+    assert server.versions == ["0.34.2"]
+
+
+def test_another_version_is_not_asked_for_its_models(run: Run, server: FakeModels) -> None:
+    server.versions = ["0.31.2"]
+    server.models = {"phi3:latest": (200, DONE)}
+    result = run(version="0.34.2", start_timeout=0.3)
+    assert result["failed"] is True
+    assert "Ollama 0.34.2 does not answer within 0.3 s" in result["msg"]
+    assert "answers with version 0.31.2, not with 0.34.2" in result["msg"]
+    assert server.asked() == []
+
+
+def test_no_models_are_asked_where_none_are_named(run: Run, server: FakeModels) -> None:
+    server.models = {"phi3:latest": (200, DONE)}
+    assert run(version="0.34.2", models=[])["answered"] == []
+    assert server.asked() == []
+
+
+def test_no_proxy_of_the_environment_is_asked(run: Run, server: FakeModels, monkeypatch: pytest.MonkeyPatch) -> None:
+    """http_proxy in the host's environment made the wait for a local server fail."""
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    assert run(version="0.34.2", models=[], start_timeout=1)["unreachable"] == ""
