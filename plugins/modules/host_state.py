@@ -30,6 +30,20 @@ options:
     type: list
     elements: str
     default: []
+  connections:
+    description: Addresses of others at which to try a connection, for 2 seconds each.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      address:
+        description: The address.
+        type: str
+        required: true
+      port:
+        description: The TCP port.
+        type: int
+        required: true
   disks:
     description: Absolute paths. Where one does not exist yet, its nearest existing parent is measured.
     type: list
@@ -41,6 +55,11 @@ options:
     default: false
   groups:
     description: Names of groups.
+    type: list
+    elements: str
+    default: []
+  journals:
+    description: Names of units whose journal to look at, in the namespace C(ollama) too.
     type: list
     elements: str
     default: []
@@ -78,6 +97,11 @@ options:
     default: false
   units:
     description: Names of systemd's units, with their suffix.
+    type: list
+    elements: str
+    default: []
+  urls:
+    description: Addresses that answer GET with JSON. They are asked for 10 seconds each, and never through a proxy.
     type: list
     elements: str
     default: []
@@ -158,6 +182,13 @@ commands:
   description: By name, the path. V(null) where there is no such program.
   returned: when O(commands) names some
   type: dict
+connections:
+  description: >-
+    Each of O(connections) with C(address), C(port), whether somebody took the connection (C(open)), and the C(reason)
+    why not.
+  returned: when O(connections) names some
+  type: list
+  elements: dict
 disks:
   description: >-
     By path, C(free) and C(total) bytes of its filesystem, the C(mount) point, and C(path), the nearest that exists.
@@ -166,6 +197,13 @@ disks:
 groups:
   description: By name, C(gid) and C(members). V(null) where there is no such group.
   returned: when O(groups) names some
+  type: dict
+journals:
+  description: >-
+    By unit, the last 15 C(lines), without what may be secret, and the last C(death) of a process since the unit was
+    started by hand or at boot, with the C(line) that tells of it and whether it was C(killed). C(death) is V(null)
+    where the last 2000 lines tell of none.
+  returned: when O(journals) names some
   type: dict
 memory:
   description: Bytes, C(total) and C(available), as M(etrid.gizzi.host_capacity) counts them.
@@ -217,6 +255,10 @@ units:
     O(exposure) the level C(exposure), 0 to 10.
   returned: when O(units) names some
   type: dict
+urls:
+  description: By address, the C(status) and the document (C(json)).
+  returned: when O(urls) names some
+  type: dict
 users:
   description: By name, C(uid), C(gid), C(home) and C(shell). V(null) where there is no such user.
   returned: when O(users) names some
@@ -228,29 +270,31 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etrid.gizzi.plugins.module_utils._state._look import look
 
 TEXTS = {"type": "list", "elements": "str", "default": []}
+CONNECTION = {"address": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
 SWITCH = {"type": "bool", "default": False}
+SPEC = {
+    "calendars": TEXTS,
+    "commands": TEXTS,
+    "connections": {"type": "list", "elements": "dict", "default": [], "options": CONNECTION},
+    "disks": TEXTS,
+    "exposure": SWITCH,
+    "groups": TEXTS,
+    "journals": TEXTS,
+    "memory": SWITCH,
+    "paths": TEXTS,
+    "ports": {"type": "list", "elements": "int", "default": []},
+    "processors": SWITCH,
+    "pythons": TEXTS,
+    "releases": TEXTS,
+    "ssh_host_keys": SWITCH,
+    "units": TEXTS,
+    "urls": TEXTS,
+    "users": TEXTS,
+}
 
 
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "calendars": TEXTS,
-            "commands": TEXTS,
-            "disks": TEXTS,
-            "exposure": SWITCH,
-            "groups": TEXTS,
-            "memory": SWITCH,
-            "paths": TEXTS,
-            "ports": {"type": "list", "elements": "int", "default": []},
-            "processors": SWITCH,
-            "pythons": TEXTS,
-            "releases": TEXTS,
-            "ssh_host_keys": SWITCH,
-            "units": TEXTS,
-            "users": TEXTS,
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=SPEC, supports_check_mode=True)
     module.exit_json(changed=False, **look(module.params))
 
 

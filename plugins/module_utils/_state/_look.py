@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _accounts as accounts
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _asked as asked
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _journal as journal
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _paths as files
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _ports as network
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _pythons as programs
@@ -21,15 +23,18 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
 # Each section with a list of what to look at; its name is that of the option.
-LISTED: dict[str, Callable[[list[Any]], dict[str, Any]]] = {
+LISTED: dict[str, Callable[[list[Any]], Any]] = {
     "calendars": manager.calendars,
     "commands": basics.commands,
+    "connections": asked.connections,
     "disks": resources.disks,
     "groups": accounts.groups,
+    "journals": journal.journals,
     "paths": files.paths,
     "ports": network.ports,
     "pythons": programs.pythons,
     "releases": files.releases,
+    "urls": asked.urls,
     "users": accounts.users,
 }
 

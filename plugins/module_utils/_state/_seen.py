@@ -10,6 +10,8 @@ import os
 import subprocess
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
@@ -23,7 +25,7 @@ PATIENCE = 30
 SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
-class UnseenError(Exception):
+class UnseenError(GizziError):
     """What was to be looked at could not be seen; the text says why."""
 
 
@@ -33,10 +35,10 @@ def unseen(reason: object) -> dict[str, str]:
 
 
 def seen_or_why(look: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a look returns, or, where it raises UnseenError or OSError, that and why it could not be seen."""
+    """Return what a look returns, or, where it fails, that it is unseen and why it could not be seen."""
     try:
         return look(*arguments)
-    except (UnseenError, OSError) as error:
+    except (GizziError, OSError) as error:
         return unseen(error)
 
 

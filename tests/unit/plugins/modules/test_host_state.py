@@ -17,11 +17,22 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
-from ansible_collections.etrid.gizzi.plugins.module_utils._state import _accounts, _ports, _seen, _system, _units
+from ansible_collections.etrid.gizzi.plugins.module_utils._http import Response
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import (
+    _accounts,
+    _asked,
+    _journal,
+    _ports,
+    _seen,
+    _system,
+    _units,
+)
 from ansible_collections.etrid.gizzi.plugins.modules import host_state
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeOllama
 
 SERVICE = """Id=ollama.service
 ExecStart={ path=/opt/ollama/current/bin/ollama ; argv[]=/opt/ollama/current/bin/ollama serve ; ignore_errors=no }
@@ -336,3 +347,135 @@ def test_a_program_that_does_not_end_is_not_waited_for(
     (tmp_path / "bin/systemctl").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "bin/systemctl").chmod(0o755)
     assert "did not end" in _units.units(["x.service"])["x.service"]["unseen"]
+
+
+STARTED = {"MESSAGE": "Started ollama.service - Ollama.", "MESSAGE_ID": "39f53479d3a045ac8e11786248231fbf", "_PID": "1"}
+STOPPED = {"MESSAGE": "Stopped ollama.service - Ollama.", "MESSAGE_ID": "9d1aaa27d60140bd96365438aad20286", "_PID": "1"}
+STOPPING = {"MESSAGE": "Stopping ollama.service - Ollama...", "MESSAGE_ID": _journal.STOPPING, "_PID": "1"}
+OOM = {
+    "MESSAGE": "ollama.service: A process of this unit has been killed by the OOM killer.",
+    "MESSAGE_ID": _journal.OUT_OF_MEMORY,
+    "_PID": "1",
+}
+# The words of 0.33.0-rc2, and of 0.9.3.
+KILLED = {
+    "MESSAGE": 'level=WARN source=llama_server.go:699 msg="llama-server process no longer running" sys=9 '
+    'string="signal: killed"'
+}
+RUNNER_KILLED = {"MESSAGE": KILLED["MESSAGE"].replace("llama-server", "llama runner")}
+UNLOADED = {"MESSAGE": KILLED["MESSAGE"].replace("process no longer running", "terminated")}
+CRASHED = {"MESSAGE": KILLED["MESSAGE"].replace("signal: killed", "signal: illegal instruction (core dumped)")}
+
+
+def entries(*lines: dict[str, Any]) -> str:
+    """What journalctl prints of lines, the oldest first; systemd's own are about the unit."""
+    base = {"__REALTIME_TIMESTAMP": "1795724121116810", "SYSLOG_IDENTIFIER": "ollama", "_PID": "812"}
+    whole = (
+        {**base, "UNIT": "ollama.service", **line} if line.get("_PID") == "1" else {**base, **line} for line in lines
+    )
+    return "".join(json.dumps(line) + "\n" for line in whole)
+
+
+@pytest.mark.parametrize(
+    ("lines", "death", "killed"),
+    [
+        ([STARTED], "", False),
+        # Somebody has stopped and started it since; and a process that is unloaded is killed too, but not missed.
+        ([STARTED, OOM, KILLED, STOPPING, STARTED], "", False),
+        ([STARTED, UNLOADED], "", False),
+        ([STARTED, OOM], "the OOM killer", True),
+        ([STARTED, KILLED], "llama-server process no longer running", True),
+        ([STARTED, RUNNER_KILLED], "llama runner process no longer running", True),
+        ([STARTED, CRASHED], "illegal instruction", False),
+        # After a restart of systemd's own.
+        ([KILLED, STOPPED, STARTED], "no longer running", True),
+        # What somebody else writes hides no death.
+        ([KILLED, {**STOPPING, "_PID": "812"}], "no longer running", True),
+        ([KILLED, {**STOPPING, "UNIT": "other.service"}], "no longer running", True),
+    ],
+)
+def test_the_last_death_is_found(
+    state: Callable[..., dict[str, Any]],
+    program: Callable[..., None],
+    lines: list[dict[str, Any]],
+    death: str,
+    killed: bool,
+) -> None:
+    program("journalctl", entries(*lines))
+    found = state(journals=["ollama.service"])["journals"]["ollama.service"]["death"]
+    assert (found is not None) == bool(death)
+    if found is not None:
+        assert death in found["line"]
+        assert found["killed"] is killed
+
+
+def test_the_end_of_the_journal_is_returned(state: Callable[..., dict[str, Any]], program: Callable[..., None]) -> None:
+    program("journalctl", entries(*({"MESSAGE": f"line {number}"} for number in range(100))))
+    lines = state(journals=["ollama.service"])["journals"]["ollama.service"]["lines"]
+    assert lines == [f"2026-11-26T20:15:21Z ollama[812]: line {number}" for number in range(85, 100)]
+
+
+def test_a_message_that_is_no_text_is_shown(program: Callable[..., None]) -> None:
+    program("journalctl", entries({"MESSAGE": [104, 105, 255]}, {"MESSAGE": None}))
+    lines = _journal.journals(["ollama.service"])["ollama.service"]["lines"]
+    assert [line.partition("]: ")[2] for line in lines] == ["hi\ufffd", ""]
+
+
+def test_a_journal_that_cannot_be_seen_says_why(program: Callable[..., None]) -> None:
+    program("journalctl", errors="Permission denied", code=1)
+    assert "Permission denied" in _journal.journals(["ollama.service"])["ollama.service"]["unseen"]
+    program("journalctl", '{"MESSAGE": \n')
+    assert "JSON" in _journal.journals(["ollama.service"])["ollama.service"]["unseen"]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'msg="server config" env="map[HTTPS_PROXY:http://u:hunter2@proxy OLLAMA_HOST:http://[::]:11434]"',
+        "proxyconnect tcp: dial http://u:hunter2@proxy:3128",
+        "header Authorization: Bearer hunter2",
+        "OLLAMA_API_KEY=hunter2",
+        "ANTHROPIC_AUTH_TOKEN=hunter2 accepted",
+    ],
+)
+def test_secrets_do_not_leave_the_host(
+    state: Callable[..., dict[str, Any]], program: Callable[..., None], line: str
+) -> None:
+    program("journalctl", entries({"MESSAGE": line}, {"MESSAGE": f"{line} llama-server process no longer running"}))
+    assert "hunter2" not in json.dumps(state(journals=["ollama.service"])["journals"])
+
+
+def test_an_ordinary_line_is_shown_as_it_is() -> None:
+    line = '[GIN] 2026/11/22 - 23:16:01 | 200 | 61.0ms | 127.0.0.1 | POST "/api/generate" load_duration=12 tokens=16'
+    assert _journal.redact(line) == line
+
+
+def test_pages_are_asked_without_a_proxy(
+    state: Callable[..., dict[str, Any]], ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    page, none = f"{ollama.url}/api/version", f"{ollama.url}/api/nothing"
+    found = state(urls=[page, none])["urls"]
+    assert found[page]["status"] == 200
+    assert "version" in found[page]["json"]
+    assert "404" in found[none]["unseen"]
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"), [(b"<html>", "no JSON"), (b'"' + b"x" * _asked.MAX_PAGE + b'"', "more than 1000000 bytes")]
+)
+def test_a_page_has_an_end_and_is_json(monkeypatch: pytest.MonkeyPatch, body: bytes, reason: str) -> None:
+    monkeypatch.setattr(_asked, "request", lambda *_arguments: Response(200, {}, body))
+    assert reason in _asked.urls(["http://192.0.2.1"])["http://192.0.2.1"]["unseen"]
+
+
+def test_a_connection_is_taken_or_not(state: Callable[..., dict[str, Any]]) -> None:
+    with socket.socket() as server, socket.socket() as silent:
+        server.bind(("127.0.0.1", 0))
+        server.listen()
+        silent.bind(("127.0.0.1", 0))
+        wanted = [{"address": "127.0.0.1", "port": one.getsockname()[1]} for one in (server, silent)]
+        taken, refused = state(connections=wanted)["connections"]
+    assert taken == {**wanted[0], "open": True, "reason": ""}
+    assert refused["open"] is False
+    assert "refused" in refused["reason"]
