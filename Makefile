@@ -23,16 +23,16 @@ help: ## Show the targets
 
 .PHONY: setup
 setup: ## Make this machine ready: packages, Docker engine, virtual environment
-	@molecule/shared/bootstrap.sh
+	@lab/bootstrap.sh
 
 # A release that was given is looked at before anything starts with it.
 .PHONY: release
 release: setup
-	@[ -z "$(OLLAMA_ARCHIVE)$(OLLAMA_VERSION)" ] || PYTHONPATH=molecule/shared python -m lab.artifacts >/dev/null
+	@[ -z "$(OLLAMA_ARCHIVE)$(OLLAMA_VERSION)" ] || PYTHONPATH=. python -m lab.artifacts >/dev/null
 
 .PHONY: demo
 demo: release ## A real Ollama on a local fleet, and its answer; TOPOLOGY=distributed, VALIDATORS=21, OLLAMA_VERSION=0.34.2
-	@molecule/shared/demo.sh $(TOPOLOGY)
+	@lab/demo.sh $(TOPOLOGY)
 
 .PHONY: demo-clean
 demo-clean: ## Remove the demo's hosts and network
@@ -84,7 +84,7 @@ benchmark-client: setup ## The figures of benchmarks/ollama_client.md, measured 
 
 .PHONY: benchmark-update
 benchmark-update: setup ## The figures of benchmarks/model_update.md, measured in one run
-	PYTHONPATH=molecule/shared python benchmarks/model_update.py
+	PYTHONPATH=. python benchmarks/model_update.py
 
 PIP_COMPILE := $(CURDIR)/.ansible/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
   --no-header --no-emit-index-url --no-emit-find-links --no-emit-options

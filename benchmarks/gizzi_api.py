@@ -3,7 +3,7 @@
 All three face the same real Prometheus with 21 validators, or stand where it would; each is loaded by the same program
 for the same time, in turn, several times over. Needs ``prometheus`` and ``wrk`` (Debian packages of these names).
 
-    PYTHONPATH=molecule/shared python benchmarks/gizzi_api.py
+    PYTHONPATH=. python benchmarks/gizzi_api.py
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from validator.fleet import Fleet, free_port
+from lab.validator.fleet import Fleet, free_port
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "roles" / "gizzi_api" / "files" / "gizzi-api"

@@ -50,7 +50,7 @@ class Ollama:
 def ollama(scratch: Path) -> Iterator[Ollama]:
     """Run the lab's release of Ollama with the models of the lab's registry."""
     parts = [sys.executable, "-m", "lab.artifacts"]
-    variables = os.environ | {"PYTHONPATH": str(PROJECT / "molecule" / "shared")}
+    variables = os.environ | {"PYTHONPATH": str(PROJECT)}
     tree = Path(subprocess.run(parts, env=variables, check=True, capture_output=True, text=True).stdout.strip())
     release = tree / "www/ollama/ollama/releases/download/v0.9.3/ollama-linux-amd64.tgz"
     subprocess.run(["tar", "--extract", "--file", release, "--directory", scratch], check=True)

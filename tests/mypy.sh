@@ -7,8 +7,7 @@ link=.ansible/mypy/ansible_collections/etrid
 mkdir -p "$link"
 ln -sfn "$PWD" "$link/gizzi"
 MYPYPATH=.ansible/mypy mypy --package ansible_collections.etrid.gizzi.plugins
-MYPYPATH=molecule/shared mypy molecule/shared/lab
-MYPYPATH=molecule/shared mypy molecule/shared/validator
+MYPYPATH=. mypy --package lab
 MYPYPATH=roles/gizzi_api/files/gizzi-api/src mypy --package gizzi_api
 MYPYPATH=roles/ollama_client/files/ollama-client/src mypy --package ollama_client
 mypy roles/ollama/files/ollama_metrics.py

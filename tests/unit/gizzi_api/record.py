@@ -1,7 +1,7 @@
 """Record answers of a real Prometheus that scrapes 21 stand-in validators, for the unit tests.
 
 Run it where ``prometheus`` and ``promtool`` are on the PATH:
-    PYTHONPATH=molecule/shared:roles/gizzi_api/files/gizzi-api/src python tests/unit/gizzi_api/record.py
+    PYTHONPATH=.:roles/gizzi_api/files/gizzi-api/src python tests/unit/gizzi_api/record.py
 """
 
 from __future__ import annotations
@@ -15,7 +15,8 @@ from typing import Any
 import httpx
 from gizzi_api.app import create_app
 from gizzi_api.settings import Settings
-from validator.fleet import Fleet
+
+from lab.validator.fleet import Fleet
 
 RECORDED = Path(__file__).with_name("recorded")
 # What callers ask for in the tests of /api/prometheus/query.

@@ -15,7 +15,8 @@ import pytest
 from gizzi_api.settings import Settings
 from recorded_prometheus import AUTHORIZATION
 from served import served
-from validator.fleet import Fleet
+
+from lab.validator.fleet import Fleet
 
 pytestmark = pytest.mark.live
 # Four blocks a scrape: scrapes at different moments make a sound fleet differ by no more, two scrapes show a stall. On

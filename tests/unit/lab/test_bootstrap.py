@@ -1,4 +1,4 @@
-"""molecule/shared/bootstrap.sh on machines that cannot run the lab: it names what is missing, and stops."""
+"""lab/bootstrap.sh on machines that cannot run the lab: it names what is missing, and stops."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-BOOTSTRAP = Path(__file__).resolve().parents[3] / "molecule" / "shared" / "bootstrap.sh"
+BOOTSTRAP = Path(__file__).resolve().parents[3] / "lab" / "bootstrap.sh"
 DEBIAN = 'ID=debian\nVERSION_ID="12"\n'
 
 
@@ -92,5 +92,5 @@ def test_make_hands_a_release_on_by_its_whole_path() -> None:
         "OLLAMA_ARCHIVE=a b.tar.zst",
         "OLLAMA_VERSION=0.34.2",
     ]
-    result = subprocess.run(command, cwd=BOOTSTRAP.parents[2], check=True, capture_output=True, text=True)
-    assert result.stdout == f"{BOOTSTRAP.parents[2] / 'a b.tar.zst'} 0.34.2\n"
+    result = subprocess.run(command, cwd=BOOTSTRAP.parents[1], check=True, capture_output=True, text=True)
+    assert result.stdout == f"{BOOTSTRAP.parents[1] / 'a b.tar.zst'} 0.34.2\n"

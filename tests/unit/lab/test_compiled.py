@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-HOST = Path(__file__).parents[3] / "molecule" / "shared" / "images" / "host"
+HOST = Path(__file__).parents[3] / "lab" / "images" / "host"
 RUN = """
 import sys, zipimport
 sys.path[:0] = sys.argv[1:3]

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from validator.flare_node import Faults, Journal, Node
+
+from lab.validator.flare_node import Faults, Journal, Node
 
 NOW = 1_795_345_200.0
 

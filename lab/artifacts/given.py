@@ -31,7 +31,7 @@ ZST, TGZ = "ollama-linux-amd64.tar.zst", "ollama-linux-amd64.tgz"
 FORMATS = {b"\x28\xb5\x2f\xfd": ZST, b"\x1f\x8b": TGZ}
 # Folders of libraries for devices that no host of the lab has; together some gigabytes.
 DEVICES = re.compile(r"(\./)?lib/ollama/(\w+_)?(cuda|rocm|hip|vulkan|mlx|jetpack)")
-ROLE = Path(__file__).resolve().parents[4] / "roles/ollama/defaults/main.yml"
+ROLE = Path(__file__).resolve().parents[2] / "roles/ollama/defaults/main.yml"
 SECONDS = 60
 
 

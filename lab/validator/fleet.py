@@ -19,7 +19,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from validator.flare_node import Node, Server
+from lab.validator.flare_node import Node, Server
 
 START_SECONDS = 30
 LOOKBACK_SECONDS = 301

@@ -2,7 +2,7 @@
 # The demo: scenario `centralized` or `distributed`, created and converged by molecule, and a summary at the end.
 # A demo that is there already is used again, also after its engine was stopped.
 set -euo pipefail
-cd "$(dirname "$0")/../.."
+cd "$(dirname "$0")/.."
 
 topology=$1
 export VALIDATORS=${VALIDATORS:-4}
@@ -37,7 +37,7 @@ step() {
 # Molecule skips what it created before. What it created may be stopped, be another number of hosts, or run another release.
 start_again() {
     local prefix containers tree
-    tree=$(PYTHONPATH=molecule/shared python -m lab.artifacts)
+    tree=$(PYTHONPATH=. python -m lab.artifacts)
     prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml" 2>/dev/null || true)
     mapfile -t containers < <([ -z "$prefix" ] || docker ps --all --quiet --filter "label=org.etrid.gizzi.lab=$prefix")
     if [ "${#containers[@]}" -eq $((VALIDATORS + 2)) ] && grep -qF "lab_tree: $tree" "$lab/inventory/hosts.yml"; then
@@ -60,10 +60,10 @@ mkdir -p .ansible
 echo "Ollama on a fleet of $VALIDATORS validators, $topology. Each step's output: $log"
 step 'Looking for an earlier demo' start_again
 step 'Starting the hosts and the stand-in internet' molecule create --scenario-name "$topology"
-step 'Waiting for the hosts' ansible-playbook --inventory "$lab/inventory" molecule/shared/wait.yml
+step 'Waiting for the hosts' ansible-playbook --inventory "$lab/inventory" lab/playbooks/wait.yml
 step 'Deploying: etrid.gizzi.site' molecule converge --scenario-name "$topology"
 step 'Looking at the result' ansible-playbook --inventory "$lab/inventory" \
-    --extra-vars "gizzi_topology=$topology" molecule/shared/demo.yml
+    --extra-vars "gizzi_topology=$topology" lab/playbooks/demo.yml
 cat "$lab/summary.txt"
 
 last=$(printf 'validator%02d' "$((10#$VALIDATORS))")

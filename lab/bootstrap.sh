@@ -4,7 +4,7 @@
 # it may not do a thing itself, it names the command that does.
 set -euo pipefail
 
-project=$(cd "$(dirname "$0")/../.." && pwd)
+project=$(cd "$(dirname "$0")/.." && pwd)
 venv=$project/.venv
 # make puts the environment first on the path; the one to make it anew with is another.
 PATH=${PATH//$venv\/bin:/}
@@ -132,7 +132,7 @@ make_venv() {
 
 # A task on localhost takes as long to compile as one on a lab's host.
 keep_compiled() {
-    local packages source=$project/molecule/shared/images/host/lab_compiled.py
+    local packages source=$project/lab/images/host/lab_compiled.py
     packages=$(echo "$venv"/lib/python3.*/site-packages)
     cmp --silent "$source" "$packages/lab_compiled.py" || cp "$source" "$packages/"
     echo "import lab_compiled; lab_compiled.install('$project/.ansible/compiled')" >"$packages/lab_compiled.pth"

