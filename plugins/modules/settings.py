@@ -1,0 +1,58 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: settings
+short_description: Check the variables of a role, and give them the types of its argument specification
+version_added: 1.0.0
+author:
+  - Ëtrid operations (@etrid)
+description:
+  - Reads the variables that a role of this collection takes, on the control host and without a connection. Types and
+    defaults are those of the role's argument specification, also for text that C(-e name=value) gave.
+  - Names every problem at once, each with value and remedy, those of the rules between values included.
+  - What a host called a fact is no variable here, also where C(inject_facts_as_vars) is on. Ansible's own facts, with
+    names of C(ansible_), can be used in templates.
+extends_documentation_fragment:
+  - etrid.gizzi.attributes
+  - etrid.gizzi.attributes.info_module
+attributes:
+  check_mode:
+    support: full
+  diff_mode:
+    support: N/A
+  idempotent:
+    support: full
+options:
+  role:
+    description: The role, or V(fleet) for what the playbooks make of the inventory.
+    type: str
+    required: true
+  host:
+    description: What M(etrid.gizzi.host_state) has seen of the host. With it, the rules between values and host count.
+    type: dict
+notes:
+  - The result is hidden in the output, since some of the values are secret.
+"""
+
+EXAMPLES = r"""
+- name: Check the variables
+  etrid.gizzi.settings:
+    role: ollama
+  register: __ollama
+
+- name: Use them
+  ansible.builtin.debug:
+    msg: "{{ __ollama.version }} listens on {{ __ollama.listen }}"
+"""
+
+RETURN = r"""
+_value:
+  description:
+    - Each variable by its name without the role's prefix (C(ollama_listen) is C(listen)), and what follows from them.
+  returned: success
+  type: raw
+"""

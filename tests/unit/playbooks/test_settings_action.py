@@ -1,0 +1,170 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The action settings, run by Ansible: whose variables it reads, and what it prints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from plays import RunPlay
+
+HOSTS: dict[str, Any] = {"servers": {"hosts": {"server": {}}}}
+SETTINGS = {"etrid.gizzi.settings": {"role": "ollama"}, "register": "__ollama"}
+
+
+def note(folder: Path, value: str = "{{ __ollama | to_json }}") -> dict[str, Any]:
+    return {"ansible.builtin.copy": {"content": value, "dest": str(folder / "values.json")}, "delegate_to": "localhost"}
+
+
+def values(folder: Path) -> Any:
+    return json.loads((folder / "values.json").read_text(encoding="utf-8"))
+
+
+def test_text_of_the_command_line_is_typed(run_play: RunPlay, tmp_path: Path) -> None:
+    result = run_play(
+        {"hosts": "server", "tasks": [SETTINGS, note(tmp_path)]},
+        HOSTS,
+        *("-e", "ollama_cpu_threads=4", "-e", "ollama_reserved_memory=4000000000", "-e", "ollama_keep_models=false"),
+        *("-e", "ollama_allowed_sources=192.0.2.1,192.0.2.2"),
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = values(tmp_path)
+    assert (found["cpu_threads"], found["reserved_memory"], found["keep_models"]) == (4, 4000000000, False)
+    assert found["allowed_sources"] == ["192.0.2.1", "192.0.2.2"]
+
+
+def test_unsafe_text_is_not_evaluated_and_other_text_is(run_play: RunPlay, tmp_path: Path) -> None:
+    (tmp_path / "vars.yml").write_text(
+        "ollama_models:\n- name: a\n- name: '{{ other }}'\n  from: a\n  template: !unsafe '{{ .Prompt }}'\nother: b\n"
+    )
+    result = run_play(
+        {"hosts": "server", "vars_files": [str(tmp_path / "vars.yml")], "tasks": [SETTINGS, note(tmp_path)]}, HOSTS
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert [(one["name"], one["template"]) for one in values(tmp_path)["models"]] == [
+        ("a", None),
+        ("b", "{{ .Prompt }}"),
+    ]
+
+
+def test_values_are_in_no_output_and_problems_are(run_play: RunPlay) -> None:
+    variables = {"ollama_environment": {"HTTPS_PROXY": "http://ops:hunter2@p:1"}}
+    result = run_play({"hosts": "server", "tasks": [SETTINGS]}, HOSTS, "-vvv", **variables)
+    assert result.returncode == 0, result.stdout
+    shown = result.stdout.partition("TASK [")[2]
+    assert "hunter2" not in shown
+    wrong = variables | {"ollama_cpu_threads": "four", "ollama_state": "gone"}
+    result = run_play({"hosts": "server", "tasks": [SETTINGS]}, HOSTS, "-vvv", **wrong)
+    assert result.returncode != 0
+    assert "ollama_cpu_threads is 'four'. It must be a whole number." in result.stdout
+    assert "ollama_state is 'gone'. It must be present or absent." in result.stdout
+    assert "hunter2" not in result.stdout.partition("TASK [")[2]
+
+
+def test_a_null_is_named_and_never_the_text_none(run_play: RunPlay) -> None:
+    result = run_play({"hosts": "server", "tasks": [SETTINGS]}, HOSTS, ollama_environment={"HTTPS_PROXY": None})
+    assert result.returncode != 0
+    assert "ollama_environment.HTTPS_PROXY has no value" in result.stdout
+
+
+def test_what_cannot_be_evaluated_is_named_with_the_rest(run_play: RunPlay) -> None:
+    """The values around a fault may be secret."""
+    play = {
+        "hosts": "server",
+        "vars": {
+            "ollama_listen": "{{ nowhere }}:11434",
+            "ollama_environment": {"HTTPS_PROXY": "http://hunter2@{{ elsewhere }}"},
+            "ollama_registry": "{{ 'hunter2' | nofilter }}",
+            "ollama_cpu_threads": "four",
+        },
+        "tasks": [SETTINGS],
+    }
+    result = run_play(play, HOSTS)
+    printed = " ".join((result.stdout + result.stderr).split())
+    assert result.returncode != 0
+    for said in (
+        "ollama_listen cannot be read: 'nowhere' is undefined. Mend its value, or define what it uses.",
+        "ollama_environment cannot be read: 'elsewhere' is undefined.",
+        "ollama_registry cannot be read: ",
+        "ollama_cpu_threads is 'four'.",
+    ):
+        assert said in printed
+    assert "hunter2" not in printed
+
+
+@pytest.mark.parametrize("role", ["../roles/ollama", "nothing"])
+def test_a_role_that_is_none(run_play: RunPlay, role: str) -> None:
+    result = run_play({"hosts": "server", "tasks": [{"etrid.gizzi.settings": {"role": role}}]}, HOSTS)
+    assert result.returncode != 0
+    assert f"role is '{role}'" in result.stdout
+
+
+@pytest.fixture
+def liar(tmp_path: Path) -> str:
+    """A Python that answers every module with facts of its own making."""
+    lies = {
+        "ollama_listen": "[::]:11434",
+        "ollama_allowed_sources": ["1.0.0.0/8"],
+        "ollama_models_dir": "/srv/lie",
+        "helper": "/srv/lie",
+        "ansible_distribution": "Debian",
+        "__ollama": {"listen": "[::]:11434"},
+        "gizzi_addresses": ["1.0.0.0/8"],
+    }
+    program = tmp_path / "python3"
+    program.write_text(f"#!/bin/sh\ncat >/dev/null\necho '{json.dumps({'changed': False, 'ansible_facts': lies})}'\n")
+    program.chmod(0o755)
+    return str(program)
+
+
+def test_a_host_does_not_decide_by_facts_what_its_settings_are(
+    run_play: RunPlay, tmp_path: Path, liar: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSIBLE_INJECT_FACT_VARS", "True")
+    inventory = {
+        "servers": {
+            "hosts": {
+                "honest": {"ollama_allowed_sources": ["{{ hostvars['server'].gizzi_addresses[0] }}"]},
+                "server": {
+                    "ansible_python_interpreter": liar,
+                    "ollama_listen": "127.0.0.1:11434",
+                    "ollama_models_dir": "{{ helper }}",
+                    "ollama_registry": "https://{{ ansible_distribution | lower }}.example.org",
+                    "gizzi_addresses": ["192.0.2.1"],
+                    "helper": "/srv/truth",
+                },
+            }
+        }
+    }
+    plays = [
+        {"hosts": "server", "tasks": [{"ansible.builtin.setup": {}}]},
+        {
+            "hosts": "honest:server",
+            "tasks": [
+                SETTINGS,
+                {
+                    "ansible.builtin.copy": {
+                        "content": "{{ [hostvars['honest'].__ollama, hostvars['server'].__ollama] | to_json }}",
+                        "dest": str(tmp_path / "values.json"),
+                    },
+                    "delegate_to": "localhost",
+                    "run_once": True,
+                },
+                # The facts are injected: what did not go through the action is the host's.
+                {
+                    "ansible.builtin.assert": {"that": "ollama_models_dir == '/srv/lie'"},
+                    "when": "inventory_hostname == 'server'",
+                },
+            ],
+        },
+    ]
+    result = run_play(plays, inventory)
+    assert result.returncode == 0, result.stdout + result.stderr
+    honest, server = values(tmp_path)
+    assert (server["listen"], server["allowed_sources"]) == ("127.0.0.1:11434", [])
+    assert server["models_dir"] == "/srv/truth"
+    assert server["registry"] == "https://debian.example.org", "Ansible's own facts can be used"
+    assert honest["allowed_sources"] == ["192.0.2.1"]
