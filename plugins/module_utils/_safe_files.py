@@ -10,14 +10,15 @@ import errno
 import os
 import stat
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 # As many as the kernel follows.
 MAX_LINKS = 40
+REFUSED = "a link, and not followed: others can write the folder that holds it, or it leads round in a circle"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
 
@@ -64,19 +65,22 @@ def is_ours_alone(folder: int) -> bool:
 
 def _open_folder(path: Path) -> int:
     todo = list(path.absolute().parts[1:])
+    walked = Path("/")
     folder = os.open("/", _FOLDER)
     links = 0
     try:
         while todo:
             part = todo.pop(0)
-            if links <= MAX_LINKS and is_ours_alone(folder) and _is_link(folder, part):
+            if _is_link(folder, part):
                 links += 1
+                if links > MAX_LINKS or not is_ours_alone(folder):
+                    raise OSError(errno.ELOOP, REFUSED, str(walked / part))
                 target = os.readlink(part, dir_fd=folder)
                 todo[:0] = [step for step in target.split("/") if step]
                 if target.startswith("/"):
-                    folder = _instead(folder, os.open("/", _FOLDER))
+                    folder, walked = _instead(folder, os.open("/", _FOLDER)), Path("/")
                 continue
-            folder = _instead(folder, os.open(part, _FOLDER, dir_fd=folder))
+            folder, walked = _instead(folder, os.open(part, _FOLDER, dir_fd=folder)), walked / part
     except BaseException:
         os.close(folder)
         raise

@@ -1,0 +1,239 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Look at files and change them as root, in folders that somebody else may write: by descriptors, no link followed."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import (
+    is_ours_alone,
+    opened_folder,
+    read_file,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+# Bytes of a file that is there: far more than any of ours has.
+LARGEST = 16_000_000
+_NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True)
+class Seen:
+    """What is at a path."""
+
+    kind: str = "absent"
+    mode: int = 0
+    uid: int = 0
+    gid: int = 0
+    content: bytes = b""
+    target: str = ""
+
+
+ABSENT = Seen()
+
+
+@contextmanager
+def parent(path: str) -> Iterator[tuple[int, str]]:
+    """Open the folder that holds a path; yield its descriptor and the name in it. Raise OSError where it cannot be."""
+    whole = Path(path)
+    with opened_folder(whole.parent) as folder:
+        yield folder, whole.name
+
+
+def look(path: str, folder_wanted: bool = False) -> Seen:
+    """Return what is at a path. Where a folder is wanted, a link to one is one, if nobody else could have made it."""
+    try:
+        with parent(path) as (folder, name):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            if stat.S_ISLNK(status.st_mode):
+                if folder_wanted and is_ours_alone(folder) and Path(path).is_dir():
+                    return _look_at_folder(path)
+                return Seen("link", 0o777, status.st_uid, status.st_gid, target=os.readlink(name, dir_fd=folder))
+            mode = stat.S_IMODE(status.st_mode)
+            if stat.S_ISDIR(status.st_mode):
+                return Seen("folder", mode, status.st_uid, status.st_gid)
+            if not stat.S_ISREG(status.st_mode):
+                return Seen("other", mode, status.st_uid, status.st_gid)
+            content = read_file(folder, name, LARGEST)
+            return Seen("file", mode, status.st_uid, status.st_gid, content)
+    except FileNotFoundError:
+        return ABSENT
+
+
+def _look_at_folder(path: str) -> Seen:
+    with opened_folder(Path(path)) as folder:
+        status = os.fstat(folder)
+        return Seen("folder", stat.S_IMODE(status.st_mode), status.st_uid, status.st_gid)
+
+
+def put_file(path: str, content: bytes, uid: int, gid: int, mode: int) -> None:
+    """Replace a file in one moment: nobody sees a half of it, or the whole with the wrong owner or mode."""
+    with parent(path) as (folder, name):
+        new = temporary(name)
+        _forget(folder, new)
+        file = os.open(new, _NEW, 0o600, dir_fd=folder)
+        try:
+            with os.fdopen(file, "wb", closefd=False) as stream:
+                stream.write(content)
+            os.fchown(file, uid, gid)
+            os.fchmod(file, mode)
+            os.fsync(file)
+            os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+        except BaseException:
+            _forget(folder, new)
+            raise
+        finally:
+            os.close(file)
+        os.fsync(folder)
+
+
+def put_link(path: str, target: str) -> None:
+    """Replace a link in one moment."""
+    with parent(path) as (folder, name):
+        new = temporary(name)
+        _forget(folder, new)
+        os.symlink(target, new, dir_fd=folder)
+        os.rename(new, name, src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+
+
+def put_folder(path: str, uid: int, gid: int, mode: int) -> None:
+    """Have a folder with this owner and mode. One that is there keeps what is in it."""
+    with parent(path) as (folder, name), suppress(FileExistsError):
+        os.mkdir(name, 0o700, dir_fd=folder)
+    with opened_folder(Path(path)) as folder:
+        os.fchown(folder, uid, gid)
+        os.fchmod(folder, mode)
+
+
+def remove(path: str) -> bool:
+    """Remove a file, a link or an empty folder, and what a run that was cut off left beside it; tell if it is gone."""
+    with suppress(FileNotFoundError), parent(path) as (folder, name):
+        _forget(folder, temporary(name))
+        try:
+            if _is_folder(folder, name):
+                os.rmdir(name, dir_fd=folder)
+            else:
+                os.unlink(name, dir_fd=folder)
+        except OSError as error:
+            if error.errno in (errno.ENOTEMPTY, errno.EEXIST):
+                return False
+            raise
+    return True
+
+
+def remove_tree(path: str, kept: Collection[str] = ()) -> bool:
+    """Remove a folder and all in it but the kept paths and the folders that hold them; tell whether it is gone."""
+    with suppress(FileNotFoundError), parent(path) as (folder, name):
+        return _remove_tree(folder, name, path, kept)
+    return True
+
+
+def _remove_tree(folder: int, name: str, path: str, kept: Collection[str]) -> bool:
+    if path in kept:
+        return False
+    if not _is_folder(folder, name):
+        os.unlink(name, dir_fd=folder)
+        return True
+    with _entered(folder, name) as inner:
+        gone = [_remove_tree(inner, one, f"{path}/{one}", kept) for one in _names(inner)]
+    if all(gone):
+        os.rmdir(name, dir_fd=folder)
+    return all(gone)
+
+
+def holds_only(path: str, kept: Collection[str]) -> bool:
+    """Return whether a folder holds the kept paths, the folders that lead to them, and nothing else."""
+    if not any(one.startswith(f"{path}/") for one in kept):
+        return False
+    with opened_folder(Path(path)) as folder:
+        names = _names(folder)
+        inner = [(f"{path}/{name}", _is_folder(folder, name)) for name in names]
+    return bool(inner) and all(one in kept or (leads and holds_only(one, kept)) for one, leads in inner)
+
+
+def children(path: str) -> list[str]:
+    """Return the paths of all that a folder holds."""
+    with opened_folder(Path(path)) as folder:
+        return [f"{path}/{name}" for name in _names(folder)]
+
+
+def matching(path: str, patterns: Sequence[str]) -> list[str]:
+    """Return the paths of what a folder holds under names that match one of the patterns, folders left out."""
+    try:
+        with opened_folder(Path(path)) as folder:
+            found = [name for name in _names(folder) if any(fnmatchcase(name, one) for one in patterns)]
+            return [f"{path}/{name}" for name in found if not _is_folder(folder, name)]
+    except FileNotFoundError:
+        return []
+
+
+def folders_in(path: str) -> list[str]:
+    """Return the names of the folders in a folder, links left out."""
+    with opened_folder(Path(path)) as folder:
+        return [name for name in _names(folder) if _is_folder(folder, name)]
+
+
+def own_tree(path: str, uid: int, gid: int) -> None:
+    """Give all that is in a folder to an owner, and at last the folder itself; links are given, not followed.
+
+    A file with a second name could be one of the system: it is refused with its path, unless it is the owner's already.
+    """
+    with opened_folder(Path(path)) as folder:
+        _own_all(folder, path, uid, gid)
+        os.fchown(folder, uid, gid)
+
+
+def _own_all(folder: int, path: str, uid: int, gid: int) -> None:
+    for name in _names(folder):
+        status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if stat.S_ISDIR(status.st_mode):
+            with _entered(folder, name) as inner:
+                _own_all(inner, f"{path}/{name}", uid, gid)
+                os.fchown(inner, uid, gid)
+        elif (status.st_uid, status.st_gid) != (uid, gid):
+            if status.st_nlink > 1:
+                raise OSError(
+                    errno.EPERM, "a file with a second name elsewhere: whose it is, is unknown", f"{path}/{name}"
+                )
+            os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
+
+
+@contextmanager
+def _entered(folder: int, name: str) -> Iterator[int]:
+    inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=folder)
+    try:
+        yield inner
+    finally:
+        os.close(inner)
+
+
+def _names(folder: int) -> list[str]:
+    with os.scandir(folder) as inside:
+        return sorted(one.name for one in inside)
+
+
+def _is_folder(folder: int, name: str) -> bool:
+    return stat.S_ISDIR(os.stat(name, dir_fd=folder, follow_symlinks=False).st_mode)
+
+
+def temporary(name: str) -> str:
+    """Return the name under which the next content of a file is written beside it."""
+    return f".{name}.gizzi-new"
+
+
+def _forget(folder: int, name: str) -> None:
+    with suppress(FileNotFoundError):
+        os.unlink(name, dir_fd=folder)

@@ -1,0 +1,306 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Bring a list of files to a host, take it away, put back what the last change replaced, or forget that."""
+
+from __future__ import annotations
+
+import os
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._files import _accounts, _disk, _undo
+from ansible_collections.etrid.gizzi.plugins.module_utils._files._accounts import Declared, declared_by
+from ansible_collections.etrid.gizzi.plugins.module_utils._files._disk import ABSENT, Seen
+from ansible_collections.etrid.gizzi.plugins.module_utils._files._entry import SYSTEMD_FOLDER, Entry
+from ansible_collections.etrid.gizzi.plugins.module_utils._files._plan import Step, plan_present, wanted_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._files._accounts import Run
+    from ansible_collections.etrid.gizzi.plugins.module_utils._files._undo import Kept
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a call of the module wants; note is kept with the copies of what is replaced."""
+
+    name: str
+    entries: Sequence[Entry]
+    run: Run
+    note: dict[str, Any] = field(default_factory=dict)
+    check: bool = False
+
+
+@dataclass
+class Outcome:
+    """What a call has done, or would do: links has where the list's links led before, "" for nowhere."""
+
+    changed: bool
+    steps: list[Step] = field(default_factory=list)
+    paths: list[str] = field(default_factory=list)
+    links: dict[str, str] = field(default_factory=dict)
+    note: dict[str, Any] = field(default_factory=dict)
+    resumed: bool = False
+
+
+def present(request: Request) -> Outcome:
+    """Bring the list to the host; raise GizziError before the first change where one cannot be made."""
+    earlier = _undo.read(request.name)
+    entries = [*request.entries, *_stale(request.entries)]
+    seen = _look(entries)
+    declared = declared_by(entry.content.decode() for entry in entries if entry.sysusers and entry.wanted)
+    _check_owners(entries, declared)
+    unwanted = {entry.path: entry for entry in entries if not entry.wanted}
+    staying = [path for path, entry in unwanted.items() if not _goes(entry, unwanted, seen, ())]
+    listed = [entry for entry in entries if entry.path not in staying]
+    steps = plan_present(listed, seen, _accounts.uid_of, _accounts.gid_of)
+    accounts = _accounts.is_missing(declared) or bool(_accounts.other_members(declared))
+    links = _links(entries, seen, earlier)
+    note = earlier.note if earlier else request.note
+    outcome = Outcome(
+        bool(steps or accounts or earlier), steps, [step.path for step in steps], links, note, bool(earlier)
+    )
+    if request.check or not outcome.changed:
+        return outcome
+    _check_parents(steps)
+    _validate(request, steps)
+    if steps:
+        earlier = _undo.keep(request.name, earlier, steps, request.note)
+    _apply(request, steps, declared, accounts)
+    _reload(request.run, [*outcome.paths, *(earlier.was if earlier else ())])
+    return outcome
+
+
+def absent(request: Request) -> Outcome:
+    """Take away what the list has, in reverse, and the users that it brought; what is kept goes to root."""
+    earlier = _undo.read(request.name)
+    entries = [*request.entries, *_stale(request.entries)]
+    seen = _look(entries)
+    kept = [entry.path for entry in entries if entry.keep and seen[entry.path] != ABSENT]
+    unwanted = {entry.path: entry for entry in entries if not entry.keep}
+    going = [entry for entry in reversed(entries) if not entry.keep and _goes(entry, unwanted, seen, kept)]
+    steps = [Step(entry, seen[entry.path], ABSENT) for entry in going]
+    given = _given_to_root(entries, [step.path for step in steps], seen, kept)
+    paths = [step.path for step in steps] + given
+    outcome = Outcome(bool(paths or earlier), steps, paths, resumed=bool(earlier))
+    if request.check or not outcome.changed:
+        return outcome
+    for path in given:
+        with _named(path):
+            _disk.own_tree(path, os.geteuid(), os.getegid())
+    for step in steps:
+        _take_away(request.run, step, kept)
+    _undo.forget(request.name)
+    _reload(request.run, paths)
+    return outcome
+
+
+def restored(request: Request) -> Outcome:
+    """Put back what the last change replaced, the last first. The users that it brought stay: files may be theirs."""
+    earlier = _undo.read(request.name)
+    if earlier is None:
+        return Outcome(False)
+    back = {path: was for path, was in reversed(list(earlier.was.items())) if not _brought_users(path, was)}
+    links = {path: was.target for path, was in earlier.was.items() if was.kind == "link"}
+    outcome = Outcome(True, [], list(back), links, earlier.note)
+    if request.check:
+        return outcome
+    for path, was in back.items():
+        with _named(path):
+            _put(path, was)
+    told = {path: was for path, was in back.items() if Entry(path).sysusers}
+    if told:
+        _accounts.create(told, declared_by(was.content.decode() for was in told.values()), request.run)
+    _reload(request.run, back)
+    _undo.forget(request.name)
+    return outcome
+
+
+def settled(request: Request) -> Outcome:
+    """Forget what the last change replaced; of releases keep the one in use and the one before it."""
+    earlier = _undo.read(request.name)
+    if earlier is None:
+        return Outcome(False)
+    old = [path for entry in request.entries if entry.releases for path in _old_releases(entry.path, earlier)]
+    if not request.check:
+        for path in old:
+            with _named(path):
+                _disk.remove_tree(path)
+        _undo.forget(request.name)
+    return Outcome(True, paths=old, note=earlier.note)
+
+
+def _look(entries: Iterable[Entry]) -> dict[str, Seen]:
+    seen = {}
+    for entry in entries:
+        with _named(entry.path):
+            seen[entry.path] = _disk.look(entry.path, folder_wanted=entry.kind == "folder")
+    return seen
+
+
+def _stale(entries: Sequence[Entry]) -> list[Entry]:
+    """Return entries for what a folder of the list holds by a pattern of ours, and the list has no more."""
+    listed, found = {entry.path for entry in entries}, []
+    for entry in entries:
+        if entry.stale:
+            with _named(entry.path):
+                found += [path for path in _disk.matching(entry.path, entry.stale) if path not in listed]
+    return [Entry(path, secret=True, wanted=False) for path in found]
+
+
+def _check_owners(entries: Iterable[Entry], declared: Declared) -> None:
+    owned = [entry for entry in entries if entry.wanted and not entry.trace and entry.kind != "link"]
+    problems = [
+        f"{entry.path} is to be of user {entry.owner}, and there is no such user."
+        for entry in owned
+        if entry.owner not in declared.users and _accounts.uid_of(entry.owner) is None
+    ] + [
+        f"{entry.path} is to be of group {entry.group}, and there is no such group."
+        for entry in owned
+        if entry.group not in declared.groups and _accounts.gid_of(entry.group) is None
+    ]
+    if problems:
+        raise GizziError(" ".join(problems))
+
+
+def _check_parents(steps: Iterable[Step]) -> None:
+    coming = {step.path for step in steps if step.after.kind == "folder"}
+    folders = {str(Path(step.path).parent) for step in steps if step.after != ABSENT} - coming
+    missing = [folder for folder in sorted(folders) if not Path(folder).is_dir()]
+    if missing:
+        raise GizziError(f"There is no folder {' and no folder '.join(missing)}. Nothing was changed.")
+
+
+def _goes(entry: Entry, unwanted: dict[str, Entry], seen: dict[str, Seen], kept: Sequence[str]) -> bool:
+    """Return whether what is at a path is ours, and can go with the others: a folder only when nothing stays in it."""
+    there = seen[entry.path]
+    if entry.kind != "folder" or there.kind != "folder":
+        return there.kind == entry.kind or (entry.kind, there.kind) == ("file", "link")
+    if entry.tree:
+        return not _disk.holds_only(entry.path, kept)
+    return all(path in unwanted and _goes(unwanted[path], unwanted, seen, kept) for path in _disk.children(entry.path))
+
+
+def _given_to_root(
+    entries: Sequence[Entry], going: Sequence[str], seen: dict[str, Seen], kept: Sequence[str]
+) -> list[str]:
+    """Return the folders that stay and belong to a user who goes: the next user with that number would own them."""
+    declared = declared_by(seen[entry.path].content.decode() for entry in entries if entry.sysusers)
+    uids = {_accounts.uid_of(name) for name in declared.users}
+    gids = {_accounts.gid_of(name) for name in declared.groups}
+    folders = [entry.path for entry in entries if seen[entry.path].kind == "folder"]
+    stay = [path for path in folders if path not in going or any(one.startswith(f"{path}/") for one in kept)]
+    return [path for path in stay if seen[path].uid in uids or seen[path].gid in gids]
+
+
+def _links(entries: Iterable[Entry], seen: dict[str, Seen], earlier: Kept | None) -> dict[str, str]:
+    was = earlier.was if earlier else {}
+    targets = {entry.path: was.get(entry.path, seen[entry.path]).target for entry in entries if entry.kind == "link"}
+    # A link that leads nowhere is no release to go back to.
+    return {
+        path: target if target and (Path(path).parent / target).exists() else "" for path, target in targets.items()
+    }
+
+
+def _validate(request: Request, steps: Iterable[Step]) -> None:
+    """Have each new file judged by its own program, in a folder of root's alone, before anything is replaced."""
+    folder, uid, gid = _undo.FOLDER / f"{request.name}.check", os.geteuid(), os.getegid()
+    judged = [step for step in steps if step.entry.validate and step.after.kind == "file"]
+    try:
+        for step in judged:
+            for one in (_undo.FOLDER, folder):
+                _disk.put_folder(str(one), uid, gid, 0o700)
+            file = str(folder / Path(step.path).name)
+            _disk.put_file(file, step.after.content, uid, gid, 0o600)
+            code, output, errors = request.run([part.replace("%s", file) for part in step.entry.validate])
+            if code != 0:
+                told = "" if step.entry.secret else (errors or output).strip().replace(file, step.path)
+                raise GizziError(f"{step.path} is refused, and nothing was replaced. {told or f'Exit code {code}.'}")
+    finally:
+        if judged:
+            _disk.remove_tree(str(folder))
+            _disk.remove(str(_undo.FOLDER))
+
+
+def _apply(request: Request, steps: Sequence[Step], declared: Declared, accounts: bool) -> None:
+    # Owners first: those who own what follows are made by them.
+    told = [step for step in steps if step.entry.sysusers and step.after != ABSENT]
+    for step in told:
+        _bring(step)
+    if told or accounts:
+        paths = [entry.path for entry in request.entries if entry.sysusers and entry.wanted]
+        _accounts.create(paths, declared, request.run)
+    for step in (step for step in steps if step not in told):
+        if step.after == ABSENT:
+            _take_away(request.run, step, ())
+        else:
+            _bring(step)
+
+
+def _bring(step: Step) -> None:
+    after = wanted_of(step.entry, _accounts.uid_of, _accounts.gid_of)
+    if -1 in (after.uid, after.gid):
+        raise GizziError(f"{step.path}: {step.entry.owner} or group {step.entry.group} was not created.")
+    owned = (step.before.uid, step.before.gid) == (after.uid, after.gid)
+    with _named(step.path):
+        if step.entry.tree and step.before.kind == "folder" and not owned:
+            _disk.own_tree(step.path, after.uid, after.gid)
+        _put(step.path, after)
+
+
+def _put(path: str, seen: Seen) -> None:
+    if seen.kind == "file":
+        _disk.put_file(path, seen.content, seen.uid, seen.gid, seen.mode)
+    elif seen.kind == "folder":
+        _disk.put_folder(path, seen.uid, seen.gid, seen.mode)
+    elif seen.kind == "link":
+        _disk.put_link(path, seen.target)
+    else:
+        _disk.remove(path)
+
+
+def _take_away(run: Run, step: Step, kept: Sequence[str]) -> None:
+    if step.entry.sysusers:
+        _accounts.drop(declared_by([step.before.content.decode()]), run)
+    with _named(step.path):
+        if step.entry.tree:
+            _disk.remove_tree(step.path, kept)
+        else:
+            _disk.remove(step.path)
+
+
+def _brought_users(path: str, was: Seen) -> bool:
+    return Entry(path).sysusers and was == ABSENT
+
+
+def _old_releases(link: str, earlier: Kept) -> list[str]:
+    if link not in earlier.was:
+        return []
+    root = str(Path(link).parent)
+    used = {Path(target).name for target in (earlier.was[link].target, _disk.look(link).target)}
+    return [f"{root}/{name}" for name in _disk.folders_in(root) if name not in used]
+
+
+def _reload(run: Run, paths: Iterable[str]) -> None:
+    if any(path.startswith(SYSTEMD_FOLDER) for path in paths):
+        code, output, errors = run(["systemctl", "daemon-reload"])
+        if code != 0:
+            raise GizziError(f"systemctl daemon-reload: {(errors or output).strip()}")
+
+
+@contextmanager
+def _named(path: str) -> Iterator[None]:
+    """Raise GizziError with the path for an OSError, which knows a name without its folder."""
+    try:
+        yield
+    except OSError as error:
+        where = error.filename if str(error.filename).startswith("/") else path
+        raise GizziError(
+            f"{path}: {where} is {error.strerror}." if where != path else f"{path}: {error.strerror}."
+        ) from error
