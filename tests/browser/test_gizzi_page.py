@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from gizzi_api.settings import Settings
 from playwright.sync_api import Browser, Page, expect, sync_playwright
-from recorded_prometheus import Upstream
+from recorded_prometheus import THRESHOLDS, Upstream
 from served import served
 
 FLAGS = [
@@ -37,8 +37,7 @@ def browser() -> Iterator[Browser]:
 def settings() -> Settings:
     return Settings(
         validators=[{"number": number, "name": f"validator{number:02d}"} for number in range(1, 22)],
-        # As recorded; see tests/unit/gizzi_api.
-        thresholds={"stall_seconds": 3},
+        thresholds=THRESHOLDS,
         cache_seconds=0.1,
         page_refresh_seconds=1,
     )

@@ -1,4 +1,4 @@
-"""Print a template of role gizzi_api as Ansible renders it: ``render.py TEMPLATE <variables.json``.
+"""Print a template of a role as Ansible renders it: ``render.py ROLE TEMPLATE <variables.json``.
 
 A process of its own, because Ansible's plugin loader changes how every collection is imported.
 """
@@ -13,15 +13,27 @@ from ansible.parsing.dataloader import DataLoader
 from ansible.plugins.loader import init_plugin_loader
 from ansible.template import Templar, trust_as_template
 
-ROLE = Path(__file__).parents[2] / "roles" / "gizzi_api"
+PROJECT = Path(__file__).parents[2]
 
 
 def main() -> None:
+    name, template = sys.argv[1:]
+    role = PROJECT / "roles" / name
     init_plugin_loader()
     loader = DataLoader()
-    defaults = loader.load_from_file(str(ROLE / "defaults" / "main.yml"))
-    variables = {**defaults, **json.load(sys.stdin), "ansible_search_path": [str(ROLE)]}
-    lookup = trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{sys.argv[1]}') }}}}")
+    files = [role / "defaults" / "main.yml", role / "vars" / "main.yml"]
+    defaults, own = (loader.load_from_file(str(file), trusted_as_template=True) for file in files)
+    fleet = loader.load_from_file(str(PROJECT / "playbooks" / "vars" / "fleet.yml"), trusted_as_template=True)
+    variables = {
+        **defaults,
+        # As the playbooks give it to the client.
+        "ollama_client_thresholds": fleet["ollama_client_thresholds"],
+        **own,
+        **json.load(sys.stdin),
+        "role_path": str(role),
+        "ansible_search_path": [str(role)],
+    }
+    lookup = trust_as_template(f"{{{{ lookup('ansible.builtin.template', '{template}') }}}}")
     sys.stdout.write(Templar(loader, variables).template(lookup))
 
 

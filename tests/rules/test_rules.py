@@ -11,9 +11,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import tomllib
 import yaml
-from gizzi_api.settings import Thresholds
+from gizzi_api import settings as api_settings
+from ollama_client import settings as client_settings
 
+PROJECT = Path(__file__).parents[2]
 RENDER = Path(__file__).with_name("render.py")
 VALIDATORS = [
     {"number": number, "name": f"validator{number:02d}", "address": f"192.0.2.{number}"} for number in range(1, 22)
@@ -28,10 +31,15 @@ Alert = tuple[str, dict[str, str], str]
 
 
 def render(template: str, **variables: Any) -> str:
-    """Return a template of the role as Ansible renders it."""
+    """Return one of the files for Prometheus as Ansible renders it."""
+    return rendered("gizzi_api", f"prometheus/{template}.yml.j2", **variables)
+
+
+def rendered(role: str, template: str, **variables: Any) -> str:
+    """Return a template of a role as Ansible renders it."""
     values = {"gizzi_api_validators": VALIDATORS} | variables
     result = subprocess.run(
-        [sys.executable, RENDER, f"prometheus/{template}.yml.j2"],
+        [sys.executable, RENDER, role, template],
         input=json.dumps(values),
         capture_output=True,
         text=True,
@@ -409,26 +417,66 @@ def expression(rules: str, alert: str) -> str:
     return str(alerts(rules)[alert]["expr"])
 
 
-def test_limits_are_the_defaults_of_the_api(rules: str) -> None:
-    limits = Thresholds()
-    assert expression(rules, "ValidatorLagging").endswith(f" > {limits.max_lag}")
-    assert expression(rules, "ValidatorFinalityStalled").endswith(f" > {limits.max_finality_lag}")
-    assert expression(rules, "ValidatorIsolated").endswith(f" < {limits.min_peers}")
-    assert expression(rules, "ValidatorStalled").endswith(f" offset {limits.stall_seconds}s")
+def thresholds(**variables: Any) -> dict[str, list[dict[str, float]]]:
+    """Return what the API, the alerts and the client judge by, each as its program reads its file."""
+    api = api_settings.Thresholds(**tomllib.loads(rendered("gizzi_api", "api.toml.j2", **variables))["thresholds"])
+    file = tomllib.loads(rendered("ollama_client", "client.toml.j2", **variables))
+    client = client_settings.Thresholds(**file["thresholds"])
+    rules = render("rules", **variables)
+    ends = {
+        "max_lag": ("ValidatorLagging", r" > (\d+)$"),
+        "max_finality_lag": ("ValidatorFinalityStalled", r" > (\d+)$"),
+        "min_peers": ("ValidatorIsolated", r" < (\d+)$"),
+        "stall_seconds": ("ValidatorStalled", r" offset (\d+)s$"),
+    }
+    found = {name: re.search(end, expression(rules, alert)) for name, (alert, end) in ends.items()}
+    alerting = {name: float(match[1]) for name, match in found.items() if match}
+    values: dict[str, list[dict[str, float]]] = {}
+    for who in (api.model_dump(), client.model_dump(), alerting):
+        for name, value in who.items():
+            values.setdefault(name, []).append(value)
+    return values
+
+
+def test_thresholds_have_one_home() -> None:
+    """The defaults are those of the specification, in the file of each program and in the alerts."""
+    spec = yaml.safe_load((PROJECT / "roles/gizzi_api/meta/argument_specs.yml").read_text())
+    options = spec["argument_specs"]["main"]["options"]["gizzi_api_thresholds"]["options"]
+    assert thresholds() == {
+        "max_lag": [options["max_lag"]["default"]] * 3,
+        "max_finality_lag": [options["max_finality_lag"]["default"]] * 3,
+        "min_peers": [options["min_peers"]["default"]] * 3,
+        # The client's rules do not know time, and the alerts leave stale data to Prometheus.
+        "stall_seconds": [options["stall_seconds"]["default"]] * 2,
+        "stale_seconds": [options["stale_seconds"]["default"]] * 2,
+    }
+
+
+@pytest.mark.parametrize("program", ["gizzi_api/files/gizzi-api", "ollama_client/files/ollama-client"])
+def test_the_readme_of_a_program_shows_the_same_thresholds(program: str) -> None:
+    text = (PROJECT / "roles" / program / "README.md").read_text()
+    spec = yaml.safe_load((PROJECT / "roles/gizzi_api/meta/argument_specs.yml").read_text())
+    options = spec["argument_specs"]["main"]["options"]["gizzi_api_thresholds"]["options"]
+    blocks = [block.partition("```")[0] for block in text.split("```toml\n")[1:]]
+    (shown,) = [table for block in blocks if (table := tomllib.loads(block).get("thresholds"))]
+    assert shown == {name: options[name]["default"] for name in shown}
+
+
+@pytest.mark.parametrize("name", ["max_lag", "max_finality_lag", "min_peers", "stall_seconds", "stale_seconds"])
+def test_a_changed_threshold_changes_all_that_judge_by_it(name: str) -> None:
+    before, after = thresholds(), thresholds(gizzi_api_thresholds={name: 77})
+    assert after == before | {name: [77] * len(before[name])}
 
 
 def test_settings_of_the_api_count_here_too(tmp_path: Path) -> None:
     settings = {
         "prometheus": {"job": 'my "nodes"', "preset": "etrid"},
-        "thresholds": {"max_lag": 4, "min_peers": 8},
         "expressions": {"peers": 'max by (validator) (my_peers{job="$JOB"}) # the p2p ones\n', "finalized": ""},
     }
     rules = render("rules", gizzi_api_settings=settings)
     path = tmp_path / "rules.yml"
     path.write_text(rules)
     promtool("check", "rules", "--lint-fatal", path)
-    assert expression(rules, "ValidatorLagging").endswith(" > 4")
-    assert expression(rules, "ValidatorIsolated").endswith(" < 8")
     assert "ValidatorFinalityStalled" not in alerts(rules)
     assert 'max by (validator) (substrate_block_height{job="my \\"nodes\\""})' in rules
     assert 'my_peers{job="my \\"nodes\\""}' in rules

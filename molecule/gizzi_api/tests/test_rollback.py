@@ -32,8 +32,8 @@ def state(gizzi: Host) -> tuple[str, list[str], str]:
 
 def test_settings_that_the_program_refuses_never_reach_it(gizzi: Host, converge: Callable[..., str]) -> None:
     before, starts = state(gizzi), started(gizzi)
-    printed = converge(fails=True, gizzi_api_settings={"thresholds": {"max_lags": 3}})
-    assert "thresholds.max_lags" in printed
+    printed = converge(fails=True, gizzi_api_settings={"history": {"steps": 3}})
+    assert "history.steps" in printed
     assert "This run had changed nothing, and the API runs on" in printed
     assert (state(gizzi), started(gizzi)) == (before, starts)
 

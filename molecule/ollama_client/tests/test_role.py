@@ -59,7 +59,7 @@ def program(lab: Lab, tmp_path: Path) -> Callable[..., str]:
         project.write_text(project.read_text().replace('version = "1.0.0"', f'version = "{version}"'))
         # A setting that the release before does not know.
         settings = copy / "src/ollama_client/settings.py"
-        settings.write_text(settings.read_text().replace("    max_lag:", "    newest: int = 1\n    max_lag:", 1))
+        settings.write_text(settings.read_text().replace("    cooldown:", "    newest: int = 1\n    cooldown:", 1))
         if ends:
             settings.write_text('raise SystemExit("ended at once")\n')
         return str(copy)
@@ -172,8 +172,8 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(host: Host, conve
 
 def test_settings_that_the_program_refuses_take_no_effect(host: Host, converge: Converge) -> None:
     before = state(host)
-    printed = converge(fails=True, ollama_client_settings={"thresholds": {"max_lags": 3}})
-    assert "thresholds.max_lags" in printed
+    printed = converge(fails=True, ollama_client_settings={"failover": {"cooldowns": 3}})
+    assert "failover.cooldowns" in printed
     assert state(host) == before
 
 
@@ -185,7 +185,7 @@ def test_upgrade_has_a_program_and_its_settings_at_every_moment(
         "_ollama_client_source": program("1.0.1"),
         "ollama_client_endpoints": elsewhere,
         "ollama_client_api_token": "",
-        "ollama_client_settings": {"prompt": {"answer_tokens": 64}, "thresholds": {"newest": 2}},
+        "ollama_client_settings": {"prompt": {"answer_tokens": 64}, "failover": {"newest": 2}},
     }
     with asking(host):
         converge(**newer)

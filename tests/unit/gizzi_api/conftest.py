@@ -11,7 +11,7 @@ import httpx
 import pytest
 from gizzi_api.app import create_app
 from gizzi_api.settings import Settings
-from recorded_prometheus import TOKEN, Serve
+from recorded_prometheus import THRESHOLDS, TOKEN, Serve
 
 
 @pytest.fixture
@@ -31,8 +31,7 @@ def settings(tmp_path: Path) -> Callable[..., Settings]:
         token = tmp_path / "token"
         token.write_text(f"{TOKEN}\n")
         query = {"token_file": token} | changes.pop("query", {})
-        # Recorded with this; the text of the expressions depends on it.
-        thresholds = {"stall_seconds": 3} | changes.pop("thresholds", {})
+        thresholds = THRESHOLDS | changes.pop("thresholds", {})
         validators = [{"number": number, "name": f"validator{number:02d}"} for number in range(1, 22)]
         return Settings(**({"validators": validators, "query": query, "thresholds": thresholds} | changes))
 

@@ -15,6 +15,7 @@ from typing import Any
 import httpx
 from gizzi_api.app import create_app
 from gizzi_api.settings import Settings
+from recorded_prometheus import THRESHOLDS
 
 from lab.validator.fleet import Fleet
 
@@ -27,6 +28,8 @@ QUERIES = (
     "1 + 1",
     '{__name__=~"((a{1,1000}){1,1000}){1,1000}"}',
 )
+# Other expressions than with THRESHOLDS.
+LONGER = THRESHOLDS | {"stall_seconds": 120}
 COSTLY = 'count by (__name__) (rate({__name__=~"substrate.+"}[1m]))'
 
 
@@ -61,7 +64,7 @@ async def record(name: str, url: str, paths: list[str], token: Path, **settings:
     app = create_app(
         Settings(
             validators=[{"number": number, "name": f"validator{number:02d}"} for number in range(1, 22)],
-            **({"prometheus": {"url": url}, "query": {"token_file": token}} | settings),
+            **({"prometheus": {"url": url}, "query": {"token_file": token}, "thresholds": THRESHOLDS} | settings),
         ),
         recorder,
     )
@@ -92,7 +95,7 @@ def main() -> None:
         with Fleet(folder, extra_targets={"01": 7, "121": 8, "1 ": 9}, past=past) as fleet:
             fleet.scrapes(6)
             routes = ["/api/network/status", "/api/validator/5"]
-            asyncio.run(record("sound", fleet.url, routes, token, thresholds={"stall_seconds": 3}))
+            asyncio.run(record("sound", fleet.url, routes, token))
             fleet.fault(1, stop=True)
             fleet.fault(2, stall=True)
             fleet.fault(3, peers=0)
@@ -103,14 +106,16 @@ def main() -> None:
             fleet.fault(8, finality_stall=True)
             fleet.fault(21, peers=2)
             fleet.scrapes(6)
-            asyncio.run(record("faults", fleet.url, routes, token, thresholds={"stall_seconds": 3}))
-            asyncio.run(record("elsewhere", fleet.url, routes, token, prometheus={"url": fleet.url, "job": "another"}))
+            asyncio.run(record("faults", fleet.url, routes, token))
+            another = {"prometheus": {"url": fleet.url, "job": "another"}, "thresholds": LONGER}
+            asyncio.run(record("elsewhere", fleet.url, routes, token, **another))
             asyncio.run(
                 record(
                     "refused",
                     fleet.url,
                     routes[:1],
                     token,
+                    thresholds=LONGER,
                     expressions={"peers": "max by (validator (", "syncing": "substrate_build_info[5m]"},
                 )
             )

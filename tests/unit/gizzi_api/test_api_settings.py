@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
@@ -14,6 +15,7 @@ from pathlib import Path
 import pytest
 from gizzi_api import cli
 from gizzi_api.settings import FACTS, GROUPS, Settings
+from recorded_prometheus import THRESHOLDS
 
 VALIDATORS = '[[validators]]\nnumber = 1\nname = "one"\n\n[[validators]]\nnumber = 21\nname = "twenty-one"\n'
 
@@ -23,6 +25,7 @@ def config(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "api.toml"
     monkeypatch.setenv("GIZZI_API_CONFIG", str(path))
     path.write_text(VALIDATORS)
+    monkeypatch.setenv("GIZZI_API_THRESHOLDS", json.dumps(THRESHOLDS))
     return path
 
 
@@ -82,13 +85,15 @@ def test_a_mistake_ends_the_start_and_is_named(
 def test_without_a_file_the_validators_are_missed(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         cli.main()
-    assert "validators: Field required" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "validators: Field required" in said
+    assert "thresholds: Field required" in said
 
 
 def test_presets_are_the_names_of_a_stock_node_and_of_the_users_document(config: Path) -> None:
     stock = Settings().promql
     assert stock.peers == 'max by (validator) (substrate_sub_libp2p_peers_count{job="substrate"})'
-    assert stock.best_before.endswith(" offset 120s)")
+    assert stock.best_before.endswith(" offset 3s)")
     prepend(config, '[prometheus]\npreset = "etrid"\njob = "a\\"b"\n')
     users = Settings().promql
     assert users.best == 'max by (validator) (substrate_block_height{job="a\\"b"})'

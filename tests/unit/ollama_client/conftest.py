@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,6 +10,7 @@ from typing import Any
 
 import fake_ollama
 import pytest
+from fleets import THRESHOLDS
 from ollama_client import OllamaClient, Settings
 
 Serve = Callable[..., fake_ollama.Server]
@@ -22,6 +24,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("ANTHROPIC_API_KEY", "OLLAMA_HOST", "OLLAMA_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIZZI_CONFIG", str(tmp_path / "client.toml"))
+    monkeypatch.setenv("GIZZI_THRESHOLDS", json.dumps(THRESHOLDS))
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
 

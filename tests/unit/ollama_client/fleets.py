@@ -9,6 +9,7 @@ from typing import Any
 
 from fake_ollama import Behaviour
 
+THRESHOLDS = {"max_lag": 10, "max_finality_lag": 50, "min_peers": 3, "stale_seconds": 90.0}
 HEALTHY = {"health": "healthy", "confidence": 0.9, "summary": "All are in step.", "actions": []}
 
 

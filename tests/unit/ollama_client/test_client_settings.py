@@ -10,6 +10,7 @@ import pytest
 import tomllib
 from ollama_client import OllamaClient, Settings
 from ollama_client.errors import SettingsError
+from ollama_client.monitoring import TieredHealthCheck
 from ollama_client.settings import at, load, read_secret
 
 
@@ -107,6 +108,13 @@ def test_a_host_becomes_an_address(host: str, address: str) -> None:
 def test_no_host(host: str) -> None:
     with pytest.raises(SettingsError):
         OllamaClient(host)
+
+
+def test_without_thresholds_it_asks_and_judges_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("GIZZI_THRESHOLDS")
+    client = OllamaClient(settings=Settings())
+    with pytest.raises(SettingsError, match=r"has no thresholds.*with max_lag, max_finality_lag, min_peers"):
+        TieredHealthCheck(client)
 
 
 def test_the_readme_shows_every_setting_with_its_default() -> None:

@@ -9,10 +9,11 @@ import pytest
 from fleets import network, validator
 from ollama_client import Settings
 from ollama_client.monitoring import facts, rules
+from ollama_client.settings import limits
 
 
 def judge(statuses: object) -> rules.Judgement:
-    return rules.judge(facts.read(statuses), Settings().thresholds, datetime.now(UTC))
+    return rules.judge(facts.read(statuses), limits(Settings()), datetime.now(UTC))
 
 
 def test_all_in_order() -> None:

@@ -11,6 +11,7 @@ import ollama_client
 import pytest
 from ansible.parsing.dataloader import DataLoader
 from ansible.template import Templar, trust_as_template
+from fleets import THRESHOLDS
 from ollama_client import Settings
 from ollama_client.errors import SettingsError
 from ollama_client.settings import load
@@ -24,7 +25,9 @@ Written = Callable[..., Settings]
 def variables(**given: Any) -> dict[str, Any]:
     """The role's variables, as they are without a host."""
     files = [DataLoader().load_from_file(str(ROLE / name / "main.yml"), trusted_as_template=True) for name in FOLDERS]
-    return {name: value for file in files for name, value in file.items()} | {"role_path": str(ROLE)} | given
+    found = {name: value for file in files for name, value in file.items()}
+    # tests/rules shows where the thresholds come from.
+    return found | {"role_path": str(ROLE), "_ollama_client_thresholds": THRESHOLDS} | given
 
 
 def template(text: str, **given: Any) -> Any:

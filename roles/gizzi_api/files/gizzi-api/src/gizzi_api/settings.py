@@ -53,11 +53,13 @@ class Prometheus(Section):
 
 
 class Thresholds(Section):
-    max_lag: Annotated[int, Field(ge=0, description="Blocks behind the best before `lagging`.")] = 10
-    max_finality_lag: Annotated[int, Field(ge=0, description="Best above finalized before `lagging`.")] = 50
-    min_peers: Annotated[int, Field(ge=0, description="Fewer peers are `isolated`.")] = 3
-    stall_seconds: Annotated[int, Field(ge=1, description="No new block for so long is `lagging`.")] = 120
-    stale_seconds: Annotated[Seconds, Field(description="Older data is `unknown`.")] = 90.0
+    """No defaults here: the API, the alerts and the client are given the same values, by the role."""
+
+    max_lag: Annotated[int, Field(ge=0, description="Blocks behind the best before `lagging`.")]
+    max_finality_lag: Annotated[int, Field(ge=0, description="Best above finalized before `lagging`.")]
+    min_peers: Annotated[int, Field(ge=0, description="Fewer peers are `isolated`.")]
+    stall_seconds: Annotated[int, Field(ge=1, description="No new block for so long is `lagging`.")]
+    stale_seconds: Annotated[Seconds, Field(description="Older data is `unknown`.")]
 
 
 class Query(Section):
@@ -123,7 +125,7 @@ class Settings(BaseSettings):
     page_refresh_seconds: Annotated[int, Field(ge=1, le=3600)] = 10
     validators: Annotated[tuple[Listed, ...], Field(min_length=1, max_length=1000)]
     prometheus: Prometheus = Prometheus()
-    thresholds: Thresholds = Thresholds()
+    thresholds: Thresholds
     query: Query = Query()
     history: History = History()
     expressions: Annotated[dict[str, str], Field(description="Expressions that replace the preset's.")] = {}

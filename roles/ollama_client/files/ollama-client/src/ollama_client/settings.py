@@ -117,11 +117,12 @@ class Prompt(Section):
 
 
 class Thresholds(Section):
-    max_lag: Annotated[int, Field(ge=0, description="Blocks behind the best.")] = 10
-    max_finality_lag: Annotated[int, Field(ge=0, description="Best above finalized.")] = 50
-    min_peers: Annotated[int, Field(ge=0)] = 3
-    stale_seconds: Annotated[Seconds, Field(description="Older data tells nothing.")] = 90.0
-    confidence: Annotated[float, Field(ge=0, le=1, description="A model less sure is not believed.")] = 0.6
+    """No defaults here: the API, the alerts and the client are given the same values, by the roles."""
+
+    max_lag: Annotated[int, Field(ge=0, description="Blocks behind the best.")]
+    max_finality_lag: Annotated[int, Field(ge=0, description="Best above finalized.")]
+    min_peers: Annotated[int, Field(ge=0)]
+    stale_seconds: Annotated[Seconds, Field(description="Older data tells nothing.")]
 
 
 class Claude(Section):
@@ -167,12 +168,15 @@ class Settings(BaseSettings):
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1, description="Asked in this order.")] = (
         Endpoint(name="own", url=AnyHttpUrl("http://127.0.0.1:11434")),
     )
+    confidence: Annotated[float, Field(ge=0, le=1, description="A model less sure of its verdict is not believed.")] = (
+        0.6
+    )
     api: Api = Api()
     deadlines: Deadlines = Deadlines()
     failover: Failover = Failover()
     cache: Cache = Field(default_factory=Cache)
     prompt: Prompt = Prompt()
-    thresholds: Thresholds = Thresholds()
+    thresholds: Annotated[Thresholds | None, Field(description="Without them nothing is judged by rules.")] = None
     claude: Claude = Claude()
     ledger: Ledger = Field(default_factory=Ledger)
     node: Node = Node()
@@ -195,6 +199,16 @@ class Settings(BaseSettings):
         if doubles := sorted({name for name in names if names.count(name) > 1}):
             raise ValueError(f"every endpoint needs its own name; twice: {', '.join(doubles)}")
         return endpoints
+
+
+def limits(settings: Settings) -> Thresholds:
+    """Return the thresholds of the rules. Errors: SettingsError where there are none."""
+    if settings.thresholds is None:
+        raise SettingsError(
+            f"{config_path()} has no thresholds, and without them no validator can be judged",
+            hint=f"Write a table [thresholds] with {', '.join(Thresholds.model_fields)}: the values of the Gizzi API.",
+        )
+    return settings.thresholds
 
 
 def config_path() -> Path:

@@ -12,6 +12,7 @@ from ollama_client.cli import output, setup
 from ollama_client.errors import NodeError
 from ollama_client.monitoring import facts, rules
 from ollama_client.prompts import Data
+from ollama_client.settings import limits
 
 SYSTEM = (
     "You help the operator of a Substrate validator. Say what its journal and its metrics show, worst first, with the"
@@ -25,6 +26,7 @@ PROMPT = "Is this validator experiencing any issues?"
 def run(unit: str | None, lines: int, *, fresh: bool, timeout: float | None, as_json: bool) -> None:
     client = setup.client()
     settings = client.settings
+    thresholds = limits(settings)
     data: list[Data] = []
     seen: list[str] = []
     failed: list[NodeError] = []
@@ -40,7 +42,7 @@ def run(unit: str | None, lines: int, *, fresh: bool, timeout: float | None, as_
         data.append(metrics.data())
         known = metrics.facts()
         fleet = facts.read([known | {"name": socket.gethostname()}])
-        findings = [str(one) for one in rules.judge(fleet, settings.thresholds, datetime.now(UTC)).findings]
+        findings = [str(one) for one in rules.judge(fleet, thresholds, datetime.now(UTC)).findings]
         seen += [f"{name} {value}" for name, value in known.items()]
     except NodeError as error:
         failed.append(error)

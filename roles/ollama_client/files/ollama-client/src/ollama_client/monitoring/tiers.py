@@ -28,6 +28,7 @@ from ollama_client.masking import plain
 from ollama_client.monitoring import facts, rules
 from ollama_client.monitoring.rules import Health, Judgement, worst
 from ollama_client.prompts import Data
+from ollama_client.settings import limits
 
 SYSTEM = (
     "You are {name}. You check the validators of a Substrate network. The findings of the rules are certain. Judge"
@@ -91,6 +92,7 @@ class TieredHealthCheck:
     ) -> None:
         self._client = client or OllamaClient()
         self._settings = self._client.settings
+        self._limits = limits(self._settings)
         self._ledger = ledger or Ledger(self._settings)
         self._claude = claude or Claude(self._settings.claude, self._ledger)
         self._repeat = repeat or MemoryCache(self._settings.claude.repeat_seconds)
@@ -126,7 +128,7 @@ class TieredHealthCheck:
 
     def _begin(self, statuses: object, timeout: float | None) -> _Check:
         fleet = facts.read(statuses)
-        judgement = rules.judge(fleet, self._settings.thresholds, datetime.now(UTC))
+        judgement = rules.judge(fleet, self._limits, datetime.now(UTC))
         claude = self._settings.claude.timeout
         whole = self._settings.deadlines.total + claude if timeout is None else timeout
         return _Check(
@@ -186,8 +188,8 @@ class TieredHealthCheck:
             if (kept := slot.read()) is not None:
                 check.reasons.append("Claude: the answer that it gave to the same findings before")
                 return Verdict.model_validate_json(kept.text)
-            limits = self._settings.prompt
-            prompt = prompts.compose(QUESTION, self._data(check), limits.context_tokens)
+            context = self._settings.prompt.context_tokens
+            prompt = prompts.compose(QUESTION, self._data(check), context)
             system = prompts.system(self._system, self._data(check))
             reply = self._claude.report(system, prompt, Verdict, check.whole)
             check.dollars = reply.dollars
@@ -206,7 +208,7 @@ class TieredHealthCheck:
 
     def _believed(self, who: str, check: _Check, verdict: Verdict) -> Verdict | None:
         """Return the verdict if it can be believed; say why not, or that it found an issue."""
-        least = self._settings.thresholds.confidence
+        least = self._settings.confidence
         found = len(check.reasons)
         if verdict.health == "healthy" and check.judgement.health != "healthy":
             check.reasons.append(f"{who}: it says healthy, and contradicts the rules")
