@@ -219,6 +219,7 @@ ENTRY = {
     "tree": {"type": "bool", "default": False},
     "trace": {"type": "bool", "default": False},
     "releases": {"type": "bool", "default": False},
+    "moving": {"type": "bool", "default": False},
     "stale": {"type": "list", "elements": "str"},
 }
 STATES = {

@@ -40,6 +40,7 @@ class Entry:
     tree: bool = False
     trace: bool = False
     releases: bool = False
+    moving: bool = False
     stale: tuple[str, ...] = ()
 
     @property
@@ -78,6 +79,7 @@ def _entry(one: Mapping[str, Any], secrets: Mapping[str, str]) -> Entry:
         tree=one["tree"],
         trace=one["trace"],
         releases=one["releases"],
+        moving=one["moving"],
         stale=tuple(one["stale"] or ()),
     )
 
@@ -95,8 +97,16 @@ def _problems(one: Mapping[str, Any], secrets: Mapping[str, str], present: bool)
         (not one["tree"] or kind == "folder", "is a tree, but no folder"),
         (not one["stale"] or kind == "folder", "has stale patterns, but is no folder"),
         (not one["releases"] or kind == "link", "is for releases, but no link"),
+        (not one["moving"] or kind != "folder", "is a folder, and folders do not move"),
     ]
     return [f"{path} {problem}." for holds, problem in rules if not holds]
+
+
+def check_path(path: str) -> str:
+    """Return a path that is absolute and plain; raise GizziError for another one."""
+    if not isinstance(path, str) or not _is_plain(path):
+        raise GizziError(f"{path} is no absolute path without . and .. in it.")
+    return path
 
 
 def _is_plain(path: str) -> bool:

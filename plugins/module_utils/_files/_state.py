@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._files import _accounts, _disk, _undo
+from ansible_collections.etrid.gizzi.plugins.module_utils._files import _accounts, _disk, _record, _undo
 from ansible_collections.etrid.gizzi.plugins.module_utils._files._accounts import Declared, declared_by
 from ansible_collections.etrid.gizzi.plugins.module_utils._files._disk import ABSENT, Seen
 from ansible_collections.etrid.gizzi.plugins.module_utils._files._entry import SYSTEMD_FOLDER, Entry
@@ -52,7 +52,7 @@ class Outcome:
 def present(request: Request) -> Outcome:
     """Bring the list to the host; raise GizziError before the first change where one cannot be made."""
     earlier = _undo.read(request.name)
-    entries = [*request.entries, *_stale(request.entries)]
+    entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
     seen = _look(entries)
     declared = declared_by(entry.content.decode() for entry in entries if entry.sysusers and entry.wanted)
     _check_owners(entries, declared)
@@ -80,7 +80,7 @@ def present(request: Request) -> Outcome:
 def absent(request: Request) -> Outcome:
     """Take away what the list has, in reverse, and the users that it brought; what is kept goes to root."""
     earlier = _undo.read(request.name)
-    entries = [*request.entries, *_stale(request.entries)]
+    entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
     seen = _look(entries)
     kept = [entry.path for entry in entries if entry.keep and seen[entry.path] != ABSENT]
     unwanted = {entry.path: entry for entry in entries if not entry.keep}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._files import _accounts, _disk, _entry, _state, _undo
+from ansible_collections.etrid.gizzi.plugins.module_utils._files import _accounts, _disk, _entry, _record, _state, _undo
 from ansible_collections.etrid.gizzi.plugins.modules import files
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host()
     monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **given: made.run(command, **given))
     monkeypatch.setattr(_undo, "FOLDER", tmp_path / "undo")
+    monkeypatch.setattr(_record, "FOLDER", tmp_path / "record")
+    as_root = _entry.Entry
+    monkeypatch.setattr(_record, "Entry", lambda *args, **given: as_root(*args, owner=ME, group=MINE, **given))
     monkeypatch.setattr(_entry, "SYSUSERS_FOLDER", f"{tmp_path}/etc/sysusers.d/")
     monkeypatch.setattr(_state, "SYSTEMD_FOLDER", f"{tmp_path}/etc/systemd/")
     uid_of, gid_of = _accounts.uid_of, _accounts.gid_of
@@ -553,3 +556,45 @@ def test_copies_that_cannot_be_read_are_told(bring: Bring, tmp_path: Path) -> No
     bring(*LIST)
     (tmp_path / "undo/test/index.json").write_text("{}")
     assert bring(*LIST)["msg"] == f"{tmp_path}/undo/test does not say what was there before the last change: remove it."
+
+
+def moving(folder: str, wanted: bool = True) -> list[dict[str, Any]]:
+    return [{"path": f"{folder}/app.prom", "kind": "link", "target": "/x", "moving": True, "when": wanted}]
+
+
+def test_what_moves_with_a_variable_leaves_nothing_where_it_was(bring: Bring, tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    bring(*moving("a"))
+    bring(state="settled")
+    assert bring(*moving("a"))["changed"] is False
+
+    dry = bring(*moving("b"), check_mode=True)
+    assert set(dry["paths"]) == {"b/app.prom", "record/test.json", "a/app.prom"}
+    bring(*moving("b"))
+    assert (sorted(tree(tmp_path / "a")), sorted(tree(tmp_path / "b"))) == ([], ["app.prom"])
+    # A change that is taken back leaves it where it was, and known there.
+    bring(state="restored")
+    assert (sorted(tree(tmp_path / "a")), sorted(tree(tmp_path / "b"))) == (["app.prom"], [])
+    assert bring(*moving("a"))["changed"] is False
+
+
+@pytest.mark.parametrize("state", ["present", "absent"])
+def test_what_moves_goes_from_where_it_was(bring: Bring, tmp_path: Path, state: str) -> None:
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+    bring(*moving("a"))
+    bring(state="settled")
+    # The variable that named the folder may be another one by now.
+    assert bring(*moving("b", wanted=False), state=state)["changed"] is True
+    assert (tree(tmp_path / "a"), (tmp_path / "record").exists()) == ({}, False)
+    bring(state="settled")
+    assert bring(*moving("b", wanted=False), state=state)["changed"] is False
+
+
+def test_a_record_that_says_nothing_is_named(bring: Bring, tmp_path: Path) -> None:
+    (tmp_path / "record").mkdir()
+    for text in ("half a li", '[{"path": "../etc/passwd", "kind": "file"}]', "[1]"):
+        (tmp_path / "record/test.json").write_text(text)
+        (tmp_path / "a").mkdir(exist_ok=True)
+        assert "record/test.json does not say where the list's files are" in bring(*moving("a"))["msg"]
