@@ -231,9 +231,11 @@ def _validate(request: Request, steps: Iterable[Step]) -> None:
 def _apply(request: Request, steps: Sequence[Step], declared: Declared, accounts: bool) -> None:
     # Owners first: those who own what follows are made by them.
     told = [step for step in steps if step.entry.sysusers and step.after != ABSENT]
+    holders = {parent for step in told for parent in Path(step.path).parents}
+    told = [step for step in steps if step in told or (step.after != ABSENT and Path(step.path) in holders)]
     for step in told:
         _bring(step)
-    if told or accounts:
+    if accounts or any(step.entry.sysusers for step in told):
         paths = [entry.path for entry in request.entries if entry.sysusers and entry.wanted]
         _accounts.create(paths, declared, request.run)
     for step in (step for step in steps if step not in told):

@@ -598,3 +598,12 @@ def test_a_record_that_says_nothing_is_named(bring: Bring, tmp_path: Path) -> No
         (tmp_path / "record/test.json").write_text(text)
         (tmp_path / "a").mkdir(exist_ok=True)
         assert "record/test.json does not say where the list's files are" in bring(*moving("a"))["msg"]
+
+
+def test_a_host_without_the_folder_of_the_users(bring: Bring, host: Host, tmp_path: Path) -> None:
+    """As on Debian, where nothing else has one."""
+    (tmp_path / "etc/sysusers.d").rmdir()
+    folder = {"path": "etc/sysusers.d", "kind": "folder"}
+    bring(folder, {"path": "etc/sysusers.d/app.conf", "content": "u app -\n"}, {"path": "srv/app", "kind": "folder"})
+    assert (tmp_path / "etc/sysusers.d/app.conf").is_file()
+    assert "app" in host.users
