@@ -176,8 +176,8 @@ paths:
   elements: str
 links:
   description: >-
-    Where the links of the list led before the change, also before one that was cut off. Empty where there was none, or
-    it led nowhere.
+    Where the links of the list led before the change, also before one that was cut off, and with O(state=restored)
+    where they lead now. Empty where there is none, or it leads nowhere.
   returned: success
   type: dict
   sample: {/opt/gizzi-api/current: /opt/gizzi-api/1.0.0-0123456789ab}

@@ -102,24 +102,24 @@ def absent(request: Request) -> Outcome:
 
 
 def restored(request: Request) -> Outcome:
-    """Put back what the last change replaced, the last first. The users that it brought stay: files may be theirs."""
+    """Put back what the last change replaced, the last first. The users that it brought stay: files may be theirs.
+
+    links of the outcome has where the list's links lead after it.
+    """
     earlier = _undo.read(request.name)
-    if earlier is None:
-        return Outcome(False)
-    back = {path: was for path, was in reversed(list(earlier.was.items())) if not _brought_users(path, was)}
-    links = {path: was.target for path, was in earlier.was.items() if was.kind == "link"}
-    outcome = Outcome(True, [], list(back), links, earlier.note)
-    if request.check:
-        return outcome
-    for path, was in back.items():
-        with _named(path):
-            _put(path, was)
-    told = {path: was for path, was in back.items() if Entry(path).sysusers}
-    if told:
-        _accounts.create(told, declared_by(was.content.decode() for was in told.values()), request.run)
-    _reload(request.run, back)
-    _undo.forget(request.name)
-    return outcome
+    was = earlier.was if earlier else {}
+    back = {path: seen for path, seen in reversed(list(was.items())) if not _brought_users(path, seen)}
+    if earlier and not request.check:
+        for path, seen in back.items():
+            with _named(path):
+                _put(path, seen)
+        told = {path: seen for path, seen in back.items() if Entry(path).sysusers}
+        if told:
+            _accounts.create(told, declared_by(seen.content.decode() for seen in told.values()), request.run)
+        _reload(request.run, back)
+        _undo.forget(request.name)
+    links = _links(request.entries, {**_look(request.entries), **(back if request.check else {})}, None)
+    return Outcome(earlier is not None, [], list(back), links, earlier.note if earlier else {})
 
 
 def settled(request: Request) -> Outcome:

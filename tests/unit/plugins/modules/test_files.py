@@ -198,8 +198,8 @@ def test_what_was_there_is_put_back(bring: Bring, tmp_path: Path) -> None:
     assert bring(*changed)["changed"] is True
     assert tree(tmp_path / "srv")["app/current"] == "new"
     assert (tmp_path / "undo").stat().st_mode & 0o777 == 0o700
-    assert bring(state="restored", check_mode=True)["changed"] is True
-    back = bring(state="restored")
+    assert bring(*changed, state="restored", check_mode=True)["changed"] is True
+    back = bring(*changed, state="restored")
     assert back["links"] == {f"{tmp_path}/srv/app/current": "settings"}
     assert tree(tmp_path / "srv") == WANTED
     assert bring(state="restored")["changed"] is False
