@@ -138,6 +138,12 @@ options:
           keeps the release in use and the one before it.
         type: bool
         default: false
+      moving:
+        description: >-
+          Whether the path of a file or link changes with a variable. Where it was is noted on the host, and it is
+          removed there.
+        type: bool
+        default: false
       stale:
         description: >-
           Patterns of names in a folder which are of this list alone. What is there and not in the list is removed.
