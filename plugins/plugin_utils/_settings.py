@@ -41,7 +41,10 @@ def options_of(role: str, root: Path = COLLECTION) -> dict[str, t.Any]:
     ):
         specs = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"] if path.is_file() else {}
         if entry in specs:
-            return dict(specs[entry].get("options") or {})
+            options = dict(specs[entry].get("options") or {})
+            return options | {
+                name: options_of(home, root)[other] for name, (home, other) in rules_of(role).same_as.items()
+            }
     raise GizziError(f"role is {shown(role)}, which has no argument specification in this collection.")
 
 
@@ -52,6 +55,7 @@ class Rules:
     problems: t.Callable[[dict[str, t.Any]], list[str]]
     derived: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
     host_problems: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], list[str]]
+    same_as: dict[str, tuple[str, str]]
 
 
 def rules_of(role: str) -> Rules:
@@ -67,7 +71,8 @@ def rules_of(role: str) -> Rules:
     def found(function: str, nothing: t.Any) -> t.Any:
         return getattr(module, function, lambda *_values: nothing)
 
-    return Rules(found("problems", []), found("derived", {}), found("host_problems", []))
+    same_as = getattr(module, "SAME_AS", {})
+    return Rules(found("problems", []), found("derived", {}), found("host_problems", []), same_as)
 
 
 class Templar(t.Protocol):

@@ -1,0 +1,52 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the alerts ask Prometheus: the expressions of the API's own presets, or those that its settings replace."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+PRESETS = Path(__file__).parents[3] / "roles/gizzi_api/files/gizzi-api/src/gizzi_api/presets"
+# A fact of the API, and what the recording rule of the alerts calls it.
+RECORDED = {
+    "up": "up",
+    "best": "best_height",
+    "finalized": "finalized_height",
+    "peers": "peers",
+    "syncing": "syncing",
+}
+
+
+def presets() -> list[str]:
+    """Return the names of the presets."""
+    return sorted(path.stem for path in PRESETS.glob("*.toml"))
+
+
+def recorded_facts(preset: str, replaced: Mapping[str, str], job: str, stall_seconds: int) -> list[dict[str, Any]]:
+    """Return the facts that the alerts judge by, each with the ``fact``, its ``record`` and its ``expression``.
+
+    :param preset: one of presets().
+    :param replaced: expressions by fact; an empty one is not asked.
+    :param job: Prometheus' job of the nodes.
+    """
+    # On the control host alone, whose Python has it; the managed hosts' may be older.
+    import tomllib
+
+    own = tomllib.loads((PRESETS / f"{preset}.toml").read_text(encoding="utf-8"))
+    quoted = json.dumps(job, ensure_ascii=False)[1:-1]
+    found = {
+        fact: ({**own, **replaced}[fact]).replace("$JOB", quoted).replace("$STALL", str(stall_seconds)).strip()
+        for fact in RECORDED
+    }
+    return [
+        {"fact": fact, "record": f"validator:{RECORDED[fact]}", "expression": expression}
+        for fact, expression in found.items()
+        if expression
+    ]

@@ -1,0 +1,217 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The values of role gizzi_api: what is wrong between them, what follows from them, and what the host must have.
+
+The values are those of the role's argument specification, with their types and without the prefix ``gizzi_api_``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._presets import presets, recorded_facts
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import (
+    further_problems,
+    merged,
+    python_problems,
+    toml_of,
+    wheelhouse_problems,
+)
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._thresholds import threshold_problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._unit import is_address, parse_listen
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+CONFIG_DIR = "/etc/gizzi"
+TOKEN_FILE = f"{CONFIG_DIR}/api.token"
+# On which the sandbox rests.
+SYSTEMD = 247
+
+# What the role sets from a variable of its own, and that variable.
+_RESERVED = {
+    "host": "gizzi_api_listen",
+    "port": "gizzi_api_listen",
+    "validators": "gizzi_api_validators",
+    "thresholds": "gizzi_api_thresholds",
+    "prometheus.url": "gizzi_api_prometheus_url",
+    "query.token_file": "gizzi_api_token",
+}
+_TOKEN = re.compile(r"([\x21-\x7e]{16,})?")
+_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
+_ADDRESS = re.compile(r"[0-9A-Za-z.:-]+")
+_UNIT = re.compile(r"[A-Za-z0-9:_.@-]+[.]service")
+# At least two levels, no blanks, no part that begins with a dot.
+_FOLDER = re.compile(r"((/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*){2,})?")
+
+
+def problems(values: Mapping[str, Any]) -> list[str]:
+    """Return everything that is wrong with the values, each with the value and the remedy."""
+    # By these the list of files is made, which removal reads too.
+    found = [
+        *_listen_problems(values["listen"]),
+        *further_problems("gizzi_api_settings", values["settings"], _RESERVED, '{query: {mode: "off"}}'),
+        *_preset_problems(values["settings"]),
+        *_prometheus_problems(values),
+    ]
+    if values["state"] == "absent":
+        return found
+    return [
+        *found,
+        *_token_problems(values["token"]),
+        *_validator_problems(values["validators"]),
+        *threshold_problems("gizzi_api_thresholds", values["thresholds"]),
+        *_number_problems(values),
+        *wheelhouse_problems("gizzi_api", values["wheelhouse"]),
+    ]
+
+
+def derived(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what follows from sound values; the role's files and templates read it."""
+    listen = parse_listen(values["listen"])
+    settings = merged(_own_settings(values), values["settings"])
+    return {
+        "url": listen.url,
+        "port": listen.port,
+        "on_loopback": listen.on_loopback,
+        # As the program's file has it.
+        "config": toml_of(settings),
+        "config_dir": CONFIG_DIR,
+        "token_file": TOKEN_FILE,
+        "job": settings["prometheus"]["job"],
+        "facts": recorded_facts(
+            settings["prometheus"]["preset"],
+            settings.get("expressions", {}),
+            settings["prometheus"]["job"],
+            values["thresholds"]["stall_seconds"],
+        ),
+        "target": listen.url[len("http://") :],
+        "targets": [
+            {"host": _in_url(one["address"]), "number": str(one["number"]), "name": one["name"]}
+            for one in values["validators"]
+        ],
+    }
+
+
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what the host lacks for these values."""
+    if values["state"] == "absent":
+        return []
+    system = host["system"]
+    found = python_problems("gizzi_api", values["python"], host)
+    if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
+        found.append(
+            f"The host does not run systemd {SYSTEMD} or newer, on which the sandbox rests. Run the API on one "
+            "that does."
+        )
+    return found
+
+
+def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the role itself sets, and what the alerts must know also where it is the program's default."""
+    listen = parse_listen(values["listen"])
+    return {
+        "host": listen.host.strip("[]"),
+        "port": listen.port,
+        "validators": [{"number": one["number"], "name": one["name"]} for one in values["validators"]],
+        "prometheus": {"url": values["prometheus_url"], "preset": "substrate", "job": "substrate"},
+        "thresholds": values["thresholds"],
+        "query": {"token_file": TOKEN_FILE} if values["token"] else {},
+    }
+
+
+def _in_url(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _listen_problems(listen: str) -> list[str]:
+    host, _colon, port = listen.rpartition(":")
+    is_port = re.fullmatch(r"[0-9]{1,5}", port) and 1024 <= int(port) < 65536
+    if is_port and (host == "localhost" or is_address(host)):
+        return []
+    return [
+        f'gizzi_api_listen is "{listen}". Write an address and a port from 1024 up, for instance "127.0.0.1:8080" or '
+        '"[::]:8080".'
+    ]
+
+
+def _token_problems(token: str) -> list[str]:
+    if _TOKEN.fullmatch(token):
+        return []
+    return [
+        "gizzi_api_token is not at least 16 visible ASCII characters. Make one, for instance with openssl rand -hex 32."
+    ]
+
+
+def _validator_problems(validators: list[dict[str, Any]]) -> list[str]:
+    if not validators:
+        return [
+            "gizzi_api_validators is empty. List the validators of the network, for instance [{number: 1, name: "
+            "validator01, address: 192.0.2.1}]."
+        ]
+    found = []
+    for key in ("number", "name"):
+        twice = [str(value) for value, times in Counter(one[key] for one in validators).items() if times > 1]
+        if twice:
+            found.append(f"gizzi_api_validators has a {key} twice: {', '.join(twice)}. Give each validator its own.")
+    for one in validators:
+        if one["number"] < 0:
+            found.append(f"gizzi_api_validators has the number {one['number']}. It must be 0 or more.")
+        if not _NAME.fullmatch(one["name"]):
+            found.append(
+                f"gizzi_api_validators has the name {one['name']!r}. It must have 1 to 64 characters on one line."
+            )
+        if not _ADDRESS.fullmatch(one["address"]):
+            found.append(
+                f'gizzi_api_validators has the address {one["address"]!r}, which is none. Write it as in "192.0.2.1", '
+                '"2001:db8::1" or "validator01.example.org".'
+            )
+    return found
+
+
+def _preset_problems(settings: Mapping[str, Any]) -> list[str]:
+    """Say what would keep the alerts from being made: they are by the same settings as the API."""
+    prometheus, expressions = settings.get("prometheus", {}), settings.get("expressions", {})
+    found = []
+    if isinstance(prometheus, dict):
+        preset, job = prometheus.get("preset", "substrate"), prometheus.get("job", "substrate")
+        if preset not in presets():
+            known = " or ".join(presets())
+            found.append(f"gizzi_api_settings has the preset {preset!r}. It must be {known}.")
+        if not isinstance(job, str) or not job:
+            found.append(f"gizzi_api_settings has the job {job!r}. Name Prometheus' job that scrapes the nodes.")
+    else:
+        found.append("gizzi_api_settings has a prometheus that is no table. Give it settings, as in {job: nodes}.")
+    if not isinstance(expressions, dict) or not all(isinstance(one, str) for one in expressions.values()):
+        found.append("gizzi_api_settings has expressions that are no texts. Write PromQL, as in {peers: my_peers}.")
+    return found
+
+
+def _number_problems(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    if values["start_timeout"] < 1:
+        found.append(f"gizzi_api_start_timeout is {values['start_timeout']}. It must be 1 or more.")
+    return found + [
+        f"gizzi_api_{name} is {values[name]}. It goes from 1 to 65535."
+        for name in ("node_port", "node_exporter_port")
+        if not 1 <= values[name] <= 65535
+    ]
+
+
+def _prometheus_problems(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    url, folder, unit = values["prometheus_url"], values["prometheus_dir"], values["prometheus_service"]
+    if not re.match(r"https?://[^/]", url):
+        found.append(f'gizzi_api_prometheus_url is "{url}". It must start with http:// or https://.')
+    if not _FOLDER.fullmatch(folder):
+        found.append(
+            f'gizzi_api_prometheus_dir is "{folder}". Name an absolute path to a folder of its own, without spaces, '
+            'for instance "/etc/prometheus/gizzi", or leave it empty.'
+        )
+    if not _UNIT.fullmatch(unit):
+        found.append(f'gizzi_api_prometheus_service is "{unit}". Name a unit, for instance "prometheus.service".')
+    return found
