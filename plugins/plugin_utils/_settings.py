@@ -12,18 +12,28 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from ansible import constants
+from ansible import constants, context
 from ansible.errors import AnsibleError
 from ansible.module_utils.common.yaml import yaml_load
 from ansible.vars import manager
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings import shown, typed, without_prefix
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings import (
+    Typed,
+    fleet,
+    shown,
+    typed,
+    without_prefix,
+)
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
+# What variables begin with, where it is not the role's name.
+PREFIXES = {"fleet": "gizzi"}
+# What Ansible itself reads, to log in.
+SSH = {"ansible_host": {"type": "str"}, "ansible_port": {"type": "int", "default": 22}}
 COLLECTION = Path(__file__).parents[2]
 RULES = "ansible_collections.etrid.gizzi.plugins.module_utils._settings"
 
@@ -75,16 +85,13 @@ def rules_of(role: str) -> Rules:
     return Rules(found("problems", []), found("derived", {}), found("host_problems", []), same_as)
 
 
-class Templar(t.Protocol):
-    def template(self, variable: t.Any) -> t.Any: ...
-
-
-def rendered(
-    options: Mapping[str, t.Any], variables: Mapping[str, t.Any], templar: Templar
+def _rendered(
+    options: Mapping[str, t.Any], variables: Mapping[str, t.Any], templar: t.Any
 ) -> tuple[dict[str, t.Any], dict[str, str]]:
     """Return the variables that options name, with their templates evaluated, and by name why others cannot be."""
     values: dict[str, t.Any] = {}
     problems: dict[str, str] = {}
+    templar = templar.copy_with_new_env(available_variables=variables)
     for name in options:
         if name not in variables:
             continue
@@ -121,11 +128,24 @@ def trusted(task: t.Any, task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
     doubted = {name for name in task_vars.get("ansible_facts") or {} if name in task_vars}
     if not doubted or not constants.INJECT_FACTS_AS_VARS:
         return dict(task_vars)
-    hostvars = task_vars["hostvars"]
-    host = hostvars._inventory.get_host(task_vars["inventory_hostname"])
-    sure = task.get_variable_manager().get_vars(play=task.get_play(), host=host, task=task)
+    sure = variables_of(task, task_vars, task_vars["inventory_hostname"])
     kept = {name: value for name, value in task_vars.items() if name not in doubted}
     return kept | {name: sure[name] for name in doubted if name in sure}
+
+
+def variables_of(task: t.Any, task_vars: Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
+    """Return the variables that a task has on a host of the inventory. To be called without_injected_facts."""
+    inventory = task_vars["hostvars"]._inventory
+    found: dict[str, t.Any] = task.get_variable_manager().get_vars(
+        play=task.get_play(), host=inventory.get_host(host), task=task
+    )
+    return found
+
+
+def with_login(variables: Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
+    """Return the variables with what Ansible takes where the inventory does not say how to log in."""
+    user = context.CLIARGS.get("remote_user")
+    return {"ansible_host": host, **({"ansible_user": user} if user else {}), **variables}
 
 
 def settings(
@@ -138,9 +158,15 @@ def settings(
     """
     options = options_of(role)
     with without_injected_facts():
-        variables = trusted(task, task_vars)
-        given, unread = rendered(options, variables, templar.copy_with_new_env(available_variables=variables))
-    return judged(role, options, given, unread, host)
+        name = task_vars["inventory_hostname"]
+        if role == "fleet":
+            seen, found = _fleet(options, task, task_vars, templar)
+            options = {option: one for option, one in options.items() if option not in fleet.PER_HOST}
+        else:
+            seen, found = {}, []
+        given, unread = _rendered(options, with_login(trusted(task, task_vars), name), templar)
+    values, problems = judged(role, options, given, unread, seen, host)
+    return values, [*problems, *found]
 
 
 def judged(
@@ -148,19 +174,54 @@ def judged(
     options: Mapping[str, t.Any],
     given: Mapping[str, t.Any],
     unread: Mapping[str, str],
-    host: Mapping[str, t.Any] | None = None,
+    seen: Mapping[str, t.Any],
+    host: Mapping[str, t.Any] | None,
 ) -> tuple[dict[str, t.Any], list[str]]:
-    """Return the typed and the derived values, or all problems: of the types, of the rules, of the host."""
-    read = typed({name: one for name, one in options.items() if name not in unread}, given)
-    # Those that could not be read are their defaults, for the rules between the others.
-    values = without_prefix(role, {name: options[name].get("default") for name in unread} | read.values)
-    problems = [*unread.values(), *read.problems]
+    """Return the typed and the derived values, or all problems: of the types, of the rules, of the host.
+
+    :param seen: what the rules look at besides.
+    """
+    read = _typed(options, given, unread)
+    problems = list(read.problems)
+    values = {**without_prefix(PREFIXES.get(role, role), read.values), **seen}
     rules = rules_of(role)
-    complete = read.complete and not any(options[name].get("required") for name in unread)
-    if complete:
+    if read.complete:
         problems += rules.problems(values)
     if not problems:
         values |= rules.derived(values)
     if not problems and host is not None:
         problems += rules.host_problems(values, host)
-    return values, problems
+    return {name: value for name, value in values.items() if name not in seen}, problems
+
+
+def _typed(options: Mapping[str, t.Any], given: Mapping[str, t.Any], unread: Mapping[str, str]) -> Typed:
+    """Return the values, where those that could not be read are their defaults, and the problems of all."""
+    read = typed({name: one for name, one in options.items() if name not in unread}, given)
+    defaults = typed({name: {**options[name], "required": False} for name in unread}, {})
+    return Typed(
+        {**read.values, **defaults.values},
+        [*unread.values(), *read.problems],
+        read.wrong | unread.keys(),
+        read.complete and not any(options[name].get("required") for name in unread),
+    )
+
+
+def _fleet(
+    options: Mapping[str, t.Any], task: t.Any, task_vars: Mapping[str, t.Any], templar: t.Any
+) -> tuple[dict[str, t.Any], list[str]]:
+    """Return groups and hosts as the rules of the fleet take them, and what is wrong with variables of hosts."""
+    groups = {name: list(task_vars["groups"].get(name, [])) for name in ("all", *fleet.GROUPS)}
+    names = list(dict.fromkeys(name for group in fleet.GROUPS for name in groups[group]))
+    of_hosts = {name: options[name] for name in fleet.PER_HOST} | SSH
+    for role in fleet.ROLES:
+        of_hosts |= options_of(role)
+    hosts: dict[str, t.Any] = {}
+    said: dict[str, list[str]] = {}
+    for name in names:
+        given, unread = _rendered(of_hosts, with_login(variables_of(task, task_vars, name), name), templar)
+        read = _typed(of_hosts, given, unread)
+        hosts[name] = fleet.host_values(read, of_hosts, given)
+        for problem in read.problems:
+            said.setdefault(problem, []).append(name)
+    found = [text if len(of) == len(names) > 1 else f"{', '.join(of)}: {text}" for text, of in said.items()]
+    return {"groups": groups, "inventory": hosts}, found

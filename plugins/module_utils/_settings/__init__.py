@@ -45,11 +45,12 @@ class Typed:
     """Values by the names of the specification, and what is wrong with those that were given.
 
     In place of a value with a problem stands the default, so that the rules between values can look at all the others.
-    ``complete`` is false where a required value is missing.
+    ``wrong`` has their names, and ``complete`` is false where a required value is missing.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)
+    wrong: frozenset[str] = frozenset()
     complete: bool = True
 
 
@@ -65,12 +66,14 @@ def typed(options: Mapping[str, Any], given: Mapping[str, Any]) -> Typed:
     """
     problems: list[str] = []
     values: dict[str, Any] = {}
+    wrong: set[str] = set()
     complete = True
     for name, option in options.items():
         hidden = bool(option.get("no_log"))
         value = given.get(name, _default(option))
         if name not in given and option.get("required"):
-            problems.append(f"{name} is not set. Set it in the inventory or with -e.")
+            choices = f" to {_either(option['choices'])}," if option.get("choices") else ""
+            problems.append(f"{name} is not set. Set it{choices} in the inventory or with -e.")
             complete = False
             continue
         if value is None and option.get("default") is None and not option.get("required"):
@@ -80,17 +83,15 @@ def typed(options: Mapping[str, Any], given: Mapping[str, Any]) -> Typed:
             values[name] = _convert(_Place(name, option, hidden, problems), value)
         except _Wrong:
             complete = complete and not option.get("required")
+            wrong.add(name)
             values[name] = _default(option)
-    return Typed(values, problems, complete)
+    return Typed(values, problems, frozenset(wrong), complete)
 
 
-def without_prefix(role: str, values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the values by their names without the role's prefix (``ollama_listen`` of role ollama is ``listen``)."""
-    return {_short(role, name): value for name, value in values.items()}
-
-
-def _short(role: str, name: str) -> str:
-    return name[len(role) + 1 :] if name.startswith(f"{role}_") else name
+def without_prefix(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values by their names without a role's prefix (``ollama_listen`` of role ollama is ``listen``)."""
+    start = f"{prefix}_"
+    return {name[len(start) :] if name.startswith(start) else name: value for name, value in values.items()}
 
 
 def plain(value: Any) -> Any:
@@ -135,7 +136,7 @@ class _Place:
 
     def wrong(self, value: Any, remedy: str) -> _Wrong:
         """Note that the value cannot be used."""
-        secret = self.hidden or _has_secret(self.option)
+        secret = self.hidden or is_secret(self.option)
         problem = f"{self.path} has a wrong value, which is secret" if secret else f"{self.path} is {shown(value)}"
         return self.says(f"{problem}. {remedy}")
 
@@ -147,8 +148,9 @@ class _Place:
         return _Wrong(problem)
 
 
-def _has_secret(option: Mapping[str, Any]) -> bool:
-    return any(one.get("no_log") or _has_secret(one) for one in (option.get("options") or {}).values())
+def is_secret(option: Mapping[str, Any]) -> bool:
+    """Whether an option, or something in it, is secret."""
+    return bool(option.get("no_log")) or any(is_secret(one) for one in (option.get("options") or {}).values())
 
 
 def _default(option: Mapping[str, Any]) -> Any:

@@ -143,6 +143,7 @@ def test_all_problems_are_said_at_once_and_the_others_keep_their_values() -> Non
     assert read.values["x_threads"] == 0
     assert [model["name"] for model in read.values["x_models"]] == ["b"]
     assert read.complete
+    assert read.wrong == {"x_threads"}
 
 
 def test_a_null_where_there_is_no_default_means_nothing() -> None:

@@ -1,0 +1,373 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the inventory and the topology make of each host: ``etrid.gizzi.settings: {role: fleet}``.
+
+``values`` are the typed options of ``playbooks/meta/argument_specs.yml``, and
+
+- ``groups``: names of hosts by group, in the inventory's order (``all`` and GROUPS);
+- ``inventory``: by host, ``validator_id``, ``addresses``, ``ssh_host``, ``ssh_port``, the typed values of ``ollama``
+  and ``ollama_client`` without their secrets, ``given`` (the names of the variables that the inventory sets), and
+  ``wrong`` (of those of which a problem has been said already).
+
+Beside the options, the result has
+
+- ``validators``, ``gizzi`` (one name), ``servers`` (all that serve), ``shared_servers`` (those that others ask),
+  ``fleet`` (all hosts), each in the inventory's order; ``missing`` (ids without a host); ``port``, ``network_port``;
+- ``hosts``, by name, what each host is to be:
+
+  - ``host``, ``validator`` (is it one), ``validator_id``, ``gizzi`` (is it the Gizzi host), ``addresses``,
+    ``ssh_name`` (as known_hosts has it);
+  - ``serves``, ``shared``, ``sources`` (addresses that may ask its server), ``port``, ``version``, ``models`` (that it
+    is to have), ``model`` (the first of them, or "");
+  - ``endpoints`` (``name`` and ``url`` of its servers, in the order in which it asks them), ``urls``, ``url`` (of the
+    first), ``network_url`` (the Gizzi API), ``neighbour`` (the next host whose server is for itself alone, or ""),
+    ``neighbour_addresses``;
+  - ``client`` (has it one), ``client_model``, ``context_length``;
+  - ``ollama``, ``ollama_client``, ``gizzi_api``: values of these roles, by names without the prefix. Of the first all
+    that are no secrets, of the others those that follow from the fleet;
+  - ``wanted``: what verify and diagnose compare the host with.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from typing import TYPE_CHECKING
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings import (
+    is_secret,
+    shown,
+    without_prefix,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+    from typing import Any
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._settings import Typed
+
+PORT = 11434
+NETWORK_PORT = 8080
+
+GROUPS = ("validators", "gizzi", "ollama_servers")
+# The options that each host has its own value of, and the roles whose values it needs.
+PER_HOST = ("validator_id", "gizzi_addresses")
+ROLES = ("ollama", "ollama_client")
+
+
+def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
+    """Return an item of ``inventory``.
+
+    :param read: a host's typed values of PER_HOST, of the ROLES, and of ansible_host and ansible_port.
+    :param options: their specifications, which say what is secret.
+    :param given: the names that the inventory sets.
+    """
+    values = read.values
+    public = {name: value for name, value in values.items() if not is_secret(options[name])}
+    # The longer prefix is the other's.
+    client = {name: value for name, value in public.items() if name.startswith("ollama_client_")}
+    server = {name: value for name, value in public.items() if name.startswith("ollama_") and name not in client}
+    return {
+        "validator_id": values["validator_id"],
+        "addresses": values["gizzi_addresses"],
+        "ssh_host": values["ansible_host"],
+        "ssh_port": values["ansible_port"],
+        "ollama": without_prefix("ollama", server),
+        "ollama_client": without_prefix("ollama_client", client),
+        "given": sorted(given),
+        "wrong": sorted(read.wrong),
+    }
+
+
+def problems(values: Mapping[str, Any]) -> list[str]:
+    """Return what is wrong with the inventory, each with the value and the remedy."""
+    groups = values["groups"]
+    if not groups["all"]:
+        return ["The inventory has no host. Name the fleet's with -i, for instance -i inventories/production."]
+    return [
+        *_topology_problems(values),
+        *_group_problems(groups),
+        *_id_problems(values),
+        *_address_problems(values["inventory"]),
+        *_operator_problems(values["operator_addresses"]),
+    ]
+
+
+def derived(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what follows from an inventory without a problem: see above."""
+    fleet = _Fleet(values)
+    listed = {values["inventory"][name]["validator_id"] for name in fleet.validators}
+    missing = [number for number in range(1, values["expected_validators"] + 1) if number not in listed]
+    return {
+        "validators": fleet.validators,
+        "gizzi": fleet.gizzi,
+        "servers": fleet.servers,
+        "shared_servers": fleet.shared_servers,
+        "fleet": list(values["inventory"]),
+        "missing": missing,
+        "port": PORT,
+        "network_port": NETWORK_PORT,
+        "hosts": {name: fleet.host(name) for name in values["inventory"]},
+        "warnings": [_missing_text(values, fleet.validators, missing)] if missing else [],
+    }
+
+
+def _missing_text(values: Mapping[str, Any], validators: list[str], missing: list[int]) -> str:
+    numbers = ", ".join(str(number) for number in missing)
+    return (
+        f"{len(validators)} of {values['expected_validators']} validators are in the inventory. "
+        f"No host with validator_id {numbers}."
+    )
+
+
+def server_names(groups: Mapping[str, list[str]]) -> list[str]:
+    """Return the hosts that serve the fleet when somebody has to: without a group of their own, the Gizzi host."""
+    return groups["ollama_servers"] or groups["gizzi"]
+
+
+def _topology_problems(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    if values["topology"] is None:
+        found.append(
+            "gizzi_topology is not set. Set it to centralized (the hosts of group ollama_servers, or the Gizzi host, "
+            "serve the fleet) or distributed (every validator serves itself), in group_vars/all or with -e."
+        )
+    numbers = ("expected_validators", "answer_timeout")
+    return found + [f"gizzi_{name} is {values[name]}. It must be 1 or more." for name in numbers if values[name] < 1]
+
+
+def _group_problems(groups: Mapping[str, list[str]]) -> list[str]:
+    found = []
+    if not groups["validators"]:
+        found.append("Group validators has no host. Put every validator of the fleet into it.")
+    if len(groups["gizzi"]) != 1:
+        names = ", ".join(groups["gizzi"]) or "none"
+        found.append(f"Group gizzi has {names}. It must have exactly one host, which is in group validators too.")
+    elif groups["validators"] and groups["gizzi"][0] not in groups["validators"]:
+        found.append(f"Group gizzi has {groups['gizzi'][0]}, which is not in group validators. Put it in there too.")
+    return found
+
+
+def _id_problems(values: Mapping[str, Any]) -> list[str]:
+    found = []
+    highest = values["expected_validators"]
+    by_id: dict[int, list[str]] = {}
+    for name in values["groups"]["validators"]:
+        host = values["inventory"][name]
+        number = host["validator_id"]
+        if "validator_id" in host["wrong"]:
+            continue
+        if number is None:
+            found.append(f"validator_id of {name} is not set. Give it a whole number from 1 to {highest}.")
+        elif not 1 <= number <= highest:
+            found.append(
+                f"validator_id of {name} is {number}. It must be from 1 to gizzi_expected_validators ({highest})."
+            )
+        else:
+            by_id.setdefault(number, []).append(name)
+    for number, names in by_id.items():
+        if len(names) > 1:
+            found.append(f"validator_id of {_joined(names)} is {number}. Give each validator a number of its own.")
+    return found
+
+
+def _address_problems(inventory: Mapping[str, Any]) -> list[str]:
+    found = []
+    by_address: dict[str, list[str]] = {}
+    for name, host in inventory.items():
+        if not host["addresses"] and "gizzi_addresses" not in host["wrong"]:
+            found.append(
+                f"gizzi_addresses of {name} is empty. List the IPv4 and IPv6 addresses from which it talks to others."
+            )
+        for text in host["addresses"]:
+            address = _address(text)
+            if address is None:
+                found.append(
+                    f"gizzi_addresses of {name} has {shown(text)}. Write IPv4 and IPv6 addresses of hosts; names do "
+                    "not do, since the firewall is built from them."
+                )
+            elif name not in by_address.setdefault(address, []):
+                by_address[address].append(name)
+    for address, names in by_address.items():
+        if len(names) > 1:
+            found.append(
+                f"gizzi_addresses of {_joined(names)} have the address {address} in common. Give each host its own."
+            )
+    return found
+
+
+def _operator_problems(sources: Iterable[str]) -> list[str]:
+    return [
+        f"gizzi_operator_addresses has {shown(text)}. Write addresses or networks, for instance 192.0.2.0/24."
+        for text in sources
+        if not _is_source(text)
+    ]
+
+
+def _address(text: str) -> str | None:
+    """Return an address of a host as it is written in short; None where the text is none."""
+    try:
+        address = ipaddress.ip_address(text)
+    except ValueError:
+        return None
+    return None if "%" in text or address.is_unspecified or address.is_multicast else str(address)
+
+
+def _is_source(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        return False
+    return "%" not in text
+
+
+def _joined(names: list[str]) -> str:
+    return f"{', '.join(names[:-1])} and {names[-1]}"
+
+
+def _unique(names: Iterable[str]) -> list[str]:
+    return list(dict.fromkeys(names))
+
+
+def _url(address: str, port: int) -> str:
+    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+
+
+class _Fleet:
+    """The topology, and what it makes of a host."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        groups = values["groups"]
+        self._values = values
+        self._inventory = values["inventory"]
+        self.topology: str = values["topology"]
+        self.validators: list[str] = list(groups["validators"])
+        self.gizzi: str = groups["gizzi"][0]
+        distributed = self.topology == "distributed"
+        # Under distributed they are what a validator falls back to.
+        self.shared_servers: list[str] = (
+            [] if distributed and not values["fallback_server"] else list(server_names(groups))
+        )
+        self.servers = _unique([*(self.validators if distributed else []), *self.shared_servers])
+        self.sources = _unique(text for name in self.validators for text in self._inventory[name]["addresses"])
+
+    def host(self, name: str) -> dict[str, Any]:
+        known = self._inventory[name]
+        endpoints = self._endpoints(name)
+        neighbour = self._neighbour(name)
+        models = [_compact(model) for model in known["ollama"]["models"] if model["state"] != "absent"]
+        about = {
+            "host": name,
+            "validator": name in self.validators,
+            "validator_id": known["validator_id"],
+            "gizzi": name == self.gizzi,
+            "addresses": known["addresses"],
+            "ssh_name": _ssh_name(known["ssh_host"], known["ssh_port"]),
+            "serves": name in self.servers,
+            "shared": name in self.shared_servers,
+            "sources": self.sources if name in self.shared_servers else [],
+            "port": PORT,
+            "version": known["ollama"]["version"],
+            "models": models,
+            "model": models[0]["name"] if models else "",
+            "endpoints": endpoints,
+            "urls": [endpoint["url"] for endpoint in endpoints],
+            "url": endpoints[0]["url"],
+            "network_url": _url(self._reached("127.0.0.1", name), NETWORK_PORT),
+            "neighbour": neighbour,
+            "neighbour_addresses": self._inventory[neighbour]["addresses"] if neighbour else [],
+            "client": name in self.validators and known["ollama_client"]["state"] == "present",
+            "client_model": _client_model(known, models),
+            "context_length": _client_context(known),
+        }
+        return {**about, **self._roles(known, about), "wanted": self._wanted(about)}
+
+    def _reached(self, own: str, name: str) -> str:
+        """Return where a host reaches the Gizzi host. Not every cloud lets a host reach its own public address."""
+        return own if name == self.gizzi else self._inventory[self.gizzi]["addresses"][0]
+
+    def _endpoints(self, name: str) -> list[dict[str, str]]:
+        """Return a host's servers in the order in which it asks them. A server asks itself, and over loopback."""
+        own = [{"name": "own", "url": _url("127.0.0.1", PORT)}] if name in self.servers else []
+        others = [server for server in self._turned(name) if server != name]
+        return own + [{"name": server, "url": _url(self._inventory[server]["addresses"][0], PORT)} for server in others]
+
+    def _place(self, name: str) -> int:
+        return self.validators.index(name) if name in self.validators else 0
+
+    def _turned(self, name: str) -> list[str]:
+        """Return the shared servers from another one on for each validator, so that they share the work."""
+        first = self._place(name) % max(1, len(self.shared_servers))
+        return [*self.shared_servers[first:], *self.shared_servers[:first]]
+
+    def _neighbour(self, name: str) -> str:
+        here = self._place(name)
+        others = [*self.validators[here:], *self.validators[:here]]
+        return next((other for other in others if other != name and other not in self.shared_servers), "")
+
+    def _roles(self, known: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+        """Return what the roles are told."""
+        listen = f"{'[::]' if about['shared'] else '127.0.0.1'}:{PORT}"
+        client = known["ollama_client"]
+        validators = [
+            {
+                "number": self._inventory[name]["validator_id"],
+                "name": name,
+                # Prometheus runs beside the API.
+                "address": "127.0.0.1" if name == self.gizzi else self._inventory[name]["addresses"][0],
+            }
+            for name in self.validators
+        ]
+        return {
+            "ollama": {
+                **known["ollama"],
+                "state": "present" if about["serves"] else "absent",
+                "listen": listen,
+                "allowed_sources": about["sources"],
+            },
+            "ollama_client": {
+                "state": client["state"],
+                "endpoints": about["endpoints"],
+                "api_url": about["network_url"],
+                "model": about["client_model"],
+                "context_length": about["context_length"],
+                "users": client["users"],
+            },
+            "gizzi_api": {
+                "listen": f"[::]:{NETWORK_PORT}",
+                "allowed_sources": _unique([*self.sources, *self._values["operator_addresses"]]),
+                "validators": validators,
+            }
+            if about["gizzi"]
+            else {},
+        }
+
+    def _wanted(self, about: Mapping[str, Any]) -> dict[str, Any]:
+        names = (
+            *("host", "serves", "shared", "validator", "version", "port", "urls", "neighbour", "models", "sources"),
+            *("gizzi", "network_url", "client", "client_model"),
+        )
+        return {**{name: about[name] for name in names}, "topology": self.topology, "fleet": self.validators}
+
+
+def _client_model(known: Mapping[str, Any], models: list[dict[str, Any]]) -> str:
+    """Return the model that the client asks: a model made for this fleet goes before a general one."""
+    if "ollama_client_model" in known["given"] or not models:
+        return str(known["ollama_client"]["model"])
+    return str(next((model for model in models if "from" in model), models[0])["name"])
+
+
+def _client_context(known: Mapping[str, Any]) -> int:
+    """Return the context that the client asks for: another than the server's own would load the model anew."""
+    given = "ollama_client_context_length" in known["given"]
+    return int(known["ollama_client" if given else "ollama"]["context_length"])
+
+
+def _ssh_name(host: str, port: int) -> str:
+    return host if port == 22 else f"[{host}]:{port}"
+
+
+def _compact(model: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a model without what is not said of it."""
+    return {key: value for key, value in model.items() if value is not None}

@@ -1,0 +1,258 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What a topology makes of each host, and inventories that are refused."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings import fleet
+
+GIZZI, V2, V3 = "192.0.2.1", "2001:db8::2", "192.0.2.3"
+FLEET = [GIZZI, V2, V3]
+OWN = {"name": "own", "url": "http://127.0.0.1:11434"}
+CENTRAL = {"name": "v1", "url": f"http://{GIZZI}:11434"}
+MODEL: dict[str, Any] = {"from": None, "state": "present", "digest": None}
+
+
+def host(number: int | None, *addresses: str, given: tuple[str, ...] = (), **ollama: Any) -> dict[str, Any]:
+    models = ollama.pop("models", [{"name": "llama3.1:8b"}])
+    return {
+        "validator_id": number,
+        "addresses": list(addresses),
+        "ssh_host": f"v{number}.example.org",
+        "ssh_port": 22,
+        "ollama": {
+            "version": "0.34.2",
+            "context_length": 4096,
+            "models": [{**MODEL, **model} for model in models],
+            **ollama,
+        },
+        "ollama_client": {"state": "present", "model": "llama3.1:8b", "context_length": 4096, "users": ["ops"]},
+        "given": list(given),
+        "wrong": [],
+    }
+
+
+def values(servers: tuple[str, ...] = ("v1",), **changes: Any) -> dict[str, Any]:
+    ollama = changes.pop("ollama", {})
+    inventory = changes.pop("inventory", {})
+    hosts = {f"v{number}": host(number, address, **ollama) for number, address in enumerate(FLEET, 1)}
+    hosts.update(inventory)
+    validators = [name for name in hosts if name.startswith("v")]
+    return {
+        "topology": "centralized",
+        "fallback_server": False,
+        "expected_validators": 3,
+        "operator_addresses": [],
+        "answer_timeout": 300,
+        "groups": {"all": list(hosts), "validators": validators, "gizzi": ["v1"], "ollama_servers": list(servers)},
+        "inventory": hosts,
+        **changes,
+    }
+
+
+def resolve(**changes: Any) -> dict[str, Any]:
+    given = values(**changes)
+    assert fleet.problems(given) == []
+    return fleet.derived(given)
+
+
+def told(found: dict[str, Any], *path: str) -> list[Any]:
+    result = []
+    for one in found["hosts"].values():
+        for key in path:
+            one = one[key]
+        result.append(one)
+    return result
+
+
+def test_centralized() -> None:
+    found = resolve(fallback_server=True)
+    assert told(found, "serves") == [True, False, False]
+    assert told(found, "shared") == [True, False, False]
+    assert told(found, "ollama", "state") == ["present", "absent", "absent"]
+    assert told(found, "ollama_client", "endpoints") == [[OWN], [CENTRAL], [CENTRAL]]
+    assert found["hosts"]["v1"]["ollama"]["listen"] == "[::]:11434"
+    assert found["hosts"]["v1"]["ollama"]["allowed_sources"] == FLEET
+    assert told(found, "sources") == [FLEET, [], []]
+    assert told(found, "ollama_client", "api_url") == [f"http://{one}:8080" for one in ("127.0.0.1", GIZZI, GIZZI)]
+    assert told(found, "ollama_client", "model") == ["llama3.1:8b"] * 3
+    assert told(found, "ollama_client", "context_length") == [4096] * 3
+    assert (found["servers"], found["shared_servers"], found["gizzi"]) == (["v1"], ["v1"], "v1")
+
+
+@pytest.mark.parametrize("topology", ["centralized", "distributed"])
+def test_without_a_group_of_servers_the_gizzi_host_serves(topology: str) -> None:
+    found = resolve(servers=(), topology=topology, fallback_server=True)
+    assert found["shared_servers"] == ["v1"]
+
+
+def test_distributed() -> None:
+    models = [{"name": "phi3:mini", "state": "absent", "from": "phi3"}, {"name": "mistral"}]
+    found = resolve(topology="distributed", ollama={"models": models, "context_length": 8192})
+    assert told(found, "serves") == [True] * 3
+    assert told(found, "endpoints") == [[OWN]] * 3
+    assert told(found, "ollama", "listen") == ["127.0.0.1:11434"] * 3
+    assert told(found, "ollama", "allowed_sources") == [[]] * 3
+    assert told(found, "neighbour") == ["v2", "v3", "v1"]
+    assert told(found, "neighbour_addresses") == [[V2], [V3], [GIZZI]]
+    assert told(found, "client_model") == ["mistral"] * 3
+    assert told(found, "ollama_client", "context_length") == [8192] * 3
+    assert told(found, "models") == [[{"name": "mistral", "state": "present"}]] * 3
+
+
+def test_distributed_with_a_server_to_fall_back_to() -> None:
+    models = [{"name": "mistral"}, {"name": "gizzi", "from": "mistral"}]
+    found = resolve(topology="distributed", fallback_server=True, ollama={"models": models})
+    assert told(found, "endpoints") == [[OWN], [OWN, CENTRAL], [OWN, CENTRAL]]
+    assert told(found, "urls")[1] == [OWN["url"], CENTRAL["url"]]
+    assert told(found, "url") == [OWN["url"]] * 3
+    assert told(found, "ollama", "listen") == ["[::]:11434", "127.0.0.1:11434", "127.0.0.1:11434"]
+    assert told(found, "sources") == [FLEET, [], []]
+    # The one that the others may ask is not knocked at.
+    assert told(found, "neighbour") == ["v2", "v3", "v2"]
+    assert told(found, "client_model") == ["gizzi"] * 3
+    assert told(found, "model") == ["mistral"] * 3
+    assert found["servers"] == ["v1", "v2", "v3"]
+
+
+def test_each_validator_starts_with_another_server_of_either_family() -> None:
+    found = resolve(servers=("v3", "v2"), inventory={"v4": host(4, "192.0.2.4")}, expected_validators=4)
+    second, third = {"name": "v2", "url": f"http://[{V2}]:11434"}, {"name": "v3", "url": f"http://{V3}:11434"}
+    assert told(found, "endpoints") == [[third, second], [OWN, third], [OWN, second], [second, third]]
+
+
+def test_a_server_that_is_no_validator() -> None:
+    found = resolve(servers=("s1",), inventory={"s1": host(None, "192.0.2.9")})
+    server = found["hosts"]["s1"]
+    assert (server["validator"], server["client"], server["serves"], server["endpoints"]) == (False, False, True, [OWN])
+    assert found["fleet"] == ["v1", "v2", "v3", "s1"]
+    assert "192.0.2.9" not in server["sources"], "nobody asks from there but itself"
+
+
+def test_the_gizzi_host_is_told_of_all_validators() -> None:
+    found = resolve(operator_addresses=["198.51.100.0/24", V3])
+    assert told(found, "gizzi_api") == [
+        {
+            "listen": "[::]:8080",
+            "allowed_sources": [*FLEET, "198.51.100.0/24"],
+            "validators": [
+                {"number": 1, "name": "v1", "address": "127.0.0.1"},
+                {"number": 2, "name": "v2", "address": V2},
+                {"number": 3, "name": "v3", "address": V3},
+            ],
+        },
+        {},
+        {},
+    ]
+
+
+def test_what_the_inventory_says_of_the_client_holds() -> None:
+    given = ("ollama_client_model", "ollama_client_context_length")
+    changed = host(2, V2, given=given)
+    changed["ollama_client"].update(model="phi3", context_length=2048, state="absent")
+    found = resolve(inventory={"v2": changed}, ollama={"context_length": 8192})
+    assert told(found, "client_model") == ["llama3.1:8b", "phi3", "llama3.1:8b"]
+    assert told(found, "ollama_client", "context_length") == [8192, 2048, 8192]
+    assert told(found, "client") == [True, False, True]
+
+
+def test_a_host_without_models() -> None:
+    found = resolve(ollama={"models": []})
+    assert told(found, "model") == [""] * 3
+    assert told(found, "client_model") == ["llama3.1:8b"] * 3
+
+
+def test_what_a_look_compares_a_host_with() -> None:
+    assert resolve()["hosts"]["v2"]["wanted"] == {
+        "host": "v2",
+        "topology": "centralized",
+        "serves": False,
+        "shared": False,
+        "validator": True,
+        "version": "0.34.2",
+        "port": 11434,
+        "urls": [CENTRAL["url"]],
+        "neighbour": "v3",
+        "models": [{"name": "llama3.1:8b", "state": "present"}],
+        "sources": [],
+        "gizzi": False,
+        "network_url": f"http://{GIZZI}:8080",
+        "client": True,
+        "client_model": "llama3.1:8b",
+        "fleet": ["v1", "v2", "v3"],
+    }
+
+
+def test_how_known_hosts_names_a_host() -> None:
+    other = {**host(3, V3), "ssh_host": V3, "ssh_port": 2222}
+    assert told(resolve(inventory={"v3": other}), "ssh_name") == ["v1.example.org", "v2.example.org", f"[{V3}]:2222"]
+
+
+def test_validators_that_are_missing_are_a_warning() -> None:
+    found = resolve(expected_validators=5)
+    assert found["missing"] == [4, 5]
+    assert found["warnings"] == ["3 of 5 validators are in the inventory. No host with validator_id 4, 5."]
+    assert resolve()["warnings"] == []
+
+
+def groups(**changes: list[str]) -> dict[str, Any]:
+    return {"groups": {**values()["groups"], **changes}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"topology": None}, ["gizzi_topology is not set. Set it to centralized (", "or distributed ("]),
+        ({"expected_validators": 0}, ["gizzi_expected_validators is 0. It must be 1 or more."]),
+        ({"answer_timeout": 0}, ["gizzi_answer_timeout is 0. It must be 1 or more."]),
+        (groups(validators=[]), ["Group validators has no host. Put every validator of the fleet into it."]),
+        (groups(gizzi=[]), ["Group gizzi has none. It must have exactly one host"]),
+        (groups(gizzi=["v1", "v2"]), ["Group gizzi has v1, v2. It must have exactly one host"]),
+        (groups(validators=["v2", "v3"]), ["Group gizzi has v1, which is not in group validators."]),
+        ({"inventory": {"v2": host(None, V2)}}, ["validator_id of v2 is not set. Give it a whole number from 1 to 3."]),
+        ({"inventory": {"v2": host(9, V2)}}, ["validator_id of v2 is 9. It must be from 1 to", "(3)"]),
+        (
+            {"inventory": {"v2": host(3, V2)}},
+            ["validator_id of v2 and v3 is 3. Give each validator a number of its own"],
+        ),
+        ({"inventory": {"v2": host(2)}}, ["gizzi_addresses of v2 is empty."]),
+        ({"inventory": {"v2": host(2, "v2.example.org")}}, ["gizzi_addresses of v2 has 'v2.example.org'. Write IPv4"]),
+        ({"inventory": {"v2": host(2, "192.0.2.0/24")}}, ["gizzi_addresses of v2 has '192.0.2.0/24'."]),
+        ({"inventory": {"v2": host(2, "0.0.0.0")}}, ["gizzi_addresses of v2 has '0.0.0.0'."]),
+        ({"inventory": {"v2": host(2, "fe80::1%eth0")}}, ["gizzi_addresses of v2 has 'fe80::1%eth0'."]),
+        (
+            {"inventory": {"v3": host(3, V3, "2001:DB8:0::2")}},
+            [f"gizzi_addresses of v2 and v3 have the address {V2} in common. Give each host its own."],
+        ),
+        ({"operator_addresses": ["example.org"]}, ["gizzi_operator_addresses has 'example.org'. Write addresses"]),
+    ],
+)
+def test_each_problem_names_value_and_remedy(changes: dict[str, Any], said: list[str]) -> None:
+    found = fleet.problems(values(**changes))
+    assert len([problem for problem in found if all(text in problem for text in said)]) == 1, found
+
+
+def test_all_problems_are_said_at_once() -> None:
+    wrong = {"v2": host(9, "v2.example.org"), "v3": host(1, GIZZI)}
+    assert len(fleet.problems(values(topology=None, inventory=wrong))) == 5
+
+
+def test_no_inventory_is_all_that_is_said_then() -> None:
+    nothing: dict[str, list[str]] = {"all": [], "validators": [], "gizzi": [], "ollama_servers": []}
+    (problem,) = fleet.problems(values(topology=None, groups=nothing, inventory={}))
+    assert problem == "The inventory has no host. Name the fleet's with -i, for instance -i inventories/production."
+
+
+def test_what_is_known_to_be_wrong_is_not_said_again() -> None:
+    wrong = {**host(None), "wrong": ["gizzi_addresses", "validator_id"]}
+    assert fleet.problems(values(inventory={"v2": wrong})) == []
+
+
+def test_a_host_twice_in_its_own_addresses_is_no_problem() -> None:
+    assert fleet.problems(values(inventory={"v2": host(2, V2, V2)})) == []
