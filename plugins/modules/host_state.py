@@ -250,9 +250,9 @@ ssh_host_keys:
 units:
   description: >-
     By name, the states C(load), C(active), C(sub) and C(enabled), C(result) and C(exit_status) of the last run,
-    C(restarts), C(main_pid), the C(user), the program (C(exec)), the unit's file (C(path)) and its C(drop_ins),
-    C(unset_environment), bytes of C(memory) in use and C(memory_max), V(null) where there is no limit, and with
-    O(exposure) the level C(exposure), 0 to 10.
+    C(restarts), C(main_pid), the C(user), the program (C(exec)), the unit's file (C(path)), its C(documentation) and
+    C(drop_ins), C(unset_environment), bytes of C(memory) in use and C(memory_max), V(null) where there is no limit, and
+    with O(exposure) the level C(exposure), 0 to 10.
   returned: when O(units) names some
   type: dict
 urls:

@@ -65,6 +65,7 @@ class Rules:
     problems: t.Callable[[dict[str, t.Any]], list[str]]
     derived: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
     host_problems: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], list[str]]
+    host_derived: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], dict[str, t.Any]]
     same_as: dict[str, tuple[str, str]]
 
 
@@ -82,7 +83,8 @@ def rules_of(role: str) -> Rules:
         return getattr(module, function, lambda *_values: nothing)
 
     same_as = getattr(module, "SAME_AS", {})
-    return Rules(found("problems", []), found("derived", {}), found("host_problems", []), same_as)
+    host = found("host_problems", []), found("host_derived", {})
+    return Rules(found("problems", []), found("derived", {}), *host, same_as)
 
 
 def _rendered(
@@ -191,6 +193,7 @@ def judged(
         values |= rules.derived(values)
     if not problems and host is not None:
         problems += rules.host_problems(values, host)
+        values |= {} if problems else rules.host_derived(values, host)
     return {name: value for name, value in values.items() if name not in seen}, problems
 
 

@@ -9,6 +9,7 @@ Beside this lies a module for each role that has rules between its values. It ma
 - ``problems(values) -> list[str]``: what is wrong with typed values, each with value and remedy;
 - ``derived(values) -> dict[str, Any]``: what follows from values without a problem;
 - ``host_problems(values, host) -> list[str]``: what a host, as ``host_state`` saw it, lacks for these values;
+- ``host_derived(values, host) -> dict[str, Any]``: what follows from both, where there is no problem;
 - ``SAME_AS``: options that another role specifies, by name, each with that role and its option.
 
 ``values`` has the names without the role's prefix. The functions are pure: they read nothing else.

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 CONFIG_DIR = "/etc/gizzi"
+UNIT = "gizzi-api.service"
+# Where the API's own documentation is; the unit names it.
+DOCUMENTATION = "/docs"
 TOKEN_FILE = f"{CONFIG_DIR}/api.token"
 # On which the sandbox rests.
 SYSTEMD = 247
@@ -109,6 +112,21 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
             "that does."
         )
     return found
+
+
+def host_derived(_values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whether the API runs, and the note by which role release goes back: its address and guard before this."""
+    unit, guard = host["units"][UNIT], host["guards"]["gizzi-api"]
+    page = unit.get("documentation", "")
+    is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
+    return {
+        "running": unit.get("active") == "active",
+        "note": {
+            "url": f"{page[: -len(DOCUMENTATION)]}/healthz" if is_page else "",
+            # One that cannot be seen is left alone.
+            "guard": {} if "unseen" in guard else guard,
+        },
+    }
 
 
 def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:

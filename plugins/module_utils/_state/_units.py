@@ -20,6 +20,7 @@ TEXTS = {
     "Result": "result",
     "User": "user",
     "FragmentPath": "path",
+    "Documentation": "documentation",
 }
 NUMBERS = {
     "MainPID": "main_pid",

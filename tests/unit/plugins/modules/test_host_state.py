@@ -43,6 +43,7 @@ UnitFileState=enabled
 Result=success
 User=ollama
 FragmentPath=/etc/systemd/system/ollama.service
+Documentation=https://docs.ollama.com
 DropInPaths=/etc/systemd/system/ollama.service.d/override.conf /etc/systemd/system/ollama.service.d/zz.conf
 UnsetEnvironment=LLAMA_API_KEY OLLAMA_DEBUG
 MainPID=812
@@ -133,6 +134,7 @@ def test_units_are_seen_in_one_call(state: Callable[..., dict[str, Any]], progra
         "result": "success",
         "user": "ollama",
         "path": "/etc/systemd/system/ollama.service",
+        "documentation": "https://docs.ollama.com",
         "exec": "/opt/ollama/current/bin/ollama",
         "main_pid": 812,
         "restarts": 2,

@@ -19,14 +19,20 @@ from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judge
 ONE = {"number": 1, "name": "validator01", "address": "192.0.2.1"}
 OTHER = {"number": 2, "name": "validator02", "address": "2001:db8::2"}
 PYTHON = {"version": "3.11.2", "minor_version": "3.11", "venv": True, "of_distribution": True}
-HOST = {"system": {"service_manager": "systemd", "systemd": 252}, "pythons": {"/usr/bin/python3": PYTHON}}
+GUARD = {"state": "present", "port": 8081, "sources": ["192.0.2.7"], "units": ["gizzi-api.service"]}
+HOST: dict[str, Any] = {
+    "system": {"service_manager": "systemd", "systemd": 252},
+    "pythons": {"/usr/bin/python3": PYTHON},
+    "units": {"gizzi-api.service": {"active": "active", "documentation": "http://[fd42::1]:8081/docs"}},
+    "guards": {"gizzi-api": GUARD},
+}
 
 
 def judge(**given: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the values and the problems, as the action settings has them."""
     given = {"validators": [ONE, OTHER]} | given
     named = {f"gizzi_api_{name}": value for name, value in given.items()}
-    return judged("gizzi_api", options_of("gizzi_api"), named, {}, HOST)
+    return judged("gizzi_api", options_of("gizzi_api"), named, {}, {}, HOST)
 
 
 def values(**given: Any) -> dict[str, Any]:
@@ -141,6 +147,26 @@ def test_wheels_are_on_the_control_host(tmp_path: Path) -> None:
     assert "gizzi_api_wheelhouse" in judge(wheelhouse="wheels")[1][0]
     (tmp_path / "one-1.0-py3-none-any.whl").touch()
     assert judge(wheelhouse=str(tmp_path))[1] == []
+
+
+def test_what_ran_before_is_noted() -> None:
+    found = values(listen="[::]:8080")
+    assert found["running"]
+    assert found["note"] == {"url": "http://[fd42::1]:8081/healthz", "guard": GUARD}
+
+
+@pytest.mark.parametrize(
+    ("unit", "guard"),
+    [
+        ({"active": "inactive", "documentation": ""}, {"state": "absent"}),
+        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"state": "absent"}),
+        ({"unseen": "no systemctl"}, {"unseen": "no nft"}),
+    ],
+)
+def test_what_did_not_run_before_is_not_asked(unit: Any, guard: Any) -> None:
+    host = HOST | {"units": {"gizzi-api.service": unit}, "guards": {"gizzi-api": guard}}
+    noted = {} if "unseen" in guard else guard
+    assert gizzi_api.host_derived(values(), host) == {"running": False, "note": {"url": "", "guard": noted}}
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ VALIDATORS = [{"number": 1, "name": "one", "address": "192.0.2.1"}]
 
 def judge(role: str, thresholds: Any) -> tuple[Any, list[str]]:
     given = {f"{role}_thresholds": thresholds} if thresholds is not None else {}
-    values, problems = judged(role, options_of(role), {"gizzi_api_validators": VALIDATORS} | given, {})
+    values, problems = judged(role, options_of(role), {"gizzi_api_validators": VALIDATORS} | given, {}, {}, None)
     return values["thresholds"], problems
 
 
