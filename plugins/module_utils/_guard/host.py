@@ -1,0 +1,132 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The machine: its commands and files, and one look at everything that a guard depends on."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shlex
+import shutil
+import subprocess
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from .._errors import GizziError
+from . import iptables, nftables, ufw
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
+PACKAGE = "nftables"
+# Held while rules are compared and changed. Only root can open it.
+LOCK = "/run/gizzi-guard.lock"
+
+
+class Host:
+    """This machine; ``root`` is another folder in tests."""
+
+    def __init__(self, root: Path = Path("/")) -> None:
+        self.root = root
+
+    def path(self, path: str) -> Path:
+        return self.root / path.lstrip("/")
+
+    def has(self, tool: str) -> bool:
+        return shutil.which(tool, path=SEARCH_PATH) is not None
+
+    def run(self, argv: Sequence[str], stdin: str = "") -> str:
+        """Return what a command printed; GizziError with its message when it fails."""
+        environment = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
+        try:
+            result = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, env=environment)
+        except OSError as error:
+            raise GizziError(f"{argv[0]} does not run: {error}") from error
+        if result.returncode != 0:
+            raise GizziError(f"{shlex.join(argv)} failed: {(result.stderr or result.stdout).strip()}")
+        return result.stdout
+
+    def read(self, path: str) -> str:
+        """Return a file as text, "" when there is none; surrogates keep every byte."""
+        try:
+            return self.path(path).read_text("utf-8", "surrogateescape")
+        except FileNotFoundError:
+            return ""
+
+    def write(self, path: str, content: str, mode: int = 0o644) -> None:
+        """Put a file in its place in one rename; one that is replaced keeps its owner and mode."""
+        self.write_bytes(path, content.encode("utf-8", "surrogateescape"), mode)
+
+    def write_bytes(self, path: str, content: bytes, mode: int = 0o644) -> None:
+        """Put a file in its place in one rename; one that is replaced keeps its owner."""
+        target = self.path(path)
+        target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        draft = target.with_name(f".{target.name}.gizzi")
+        draft.unlink(missing_ok=True)
+        with os.fdopen(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(content)
+            if target.exists():
+                os.fchown(file.fileno(), target.stat().st_uid, target.stat().st_gid)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        draft.replace(target)
+
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let nobody else change guards meanwhile: neither another run nor the program that holds them."""
+        lock = self.path(LOCK)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+
+@dataclass
+class Seen:
+    """The rules of this host. ``tables`` is None where nftables is not installed."""
+
+    tables: nftables.Tables | None = None
+    # By IP version, where iptables can list it; else why it cannot.
+    listings: dict[int, str] = field(default_factory=dict)
+    unseen: dict[int, str] = field(default_factory=dict)
+    # The rules in the files of ufw, by the IP versions that it manages.
+    ufw: dict[int, list[ufw.UfwRule]] = field(default_factory=dict)
+    ufw_enabled: bool = False
+    # What netfilter-persistent loads at boot, by path.
+    saved: dict[str, str] = field(default_factory=dict)
+
+    def ufw_is_active(self, version: int) -> bool:
+        """Tell by the live rules whether ufw filters an IP version, as ``ufw status`` does."""
+        chain = f"-N {ufw.USER_CHAINS[version]}"
+        return version in self.ufw and chain in self.listings.get(version, "").splitlines()
+
+
+def look(host: Host) -> Seen:
+    """Read all rules of a host; GizziError when nft cannot list them."""
+    seen = Seen()
+    if host.has("nft"):
+        seen.tables = nftables.parse(host.run(["nft", "-j", "list", "ruleset"]))
+    for version, program in iptables.PROGRAMS.items():
+        if not host.has(program) or (version == 6 and not host.read("/proc/net/if_inet6")):
+            continue
+        try:
+            listing = host.run([program, "-S"])
+        except GizziError as error:
+            seen.unseen[version] = str(error)
+            continue
+        # Under exit status 0 it says so, and lists what it has by default: "contains incompatible base-chains".
+        if "incompatible" in listing:
+            seen.unseen[version] = listing.splitlines()[0].lstrip("# ")
+        else:
+            seen.listings[version] = listing
+    if host.has("ufw"):
+        seen.ufw_enabled = ufw.is_enabled(host.read("/etc/ufw/ufw.conf"))
+        versions = (4, 6) if ufw.has_ipv6(host.read("/etc/default/ufw")) else (4,)
+        seen.ufw = {version: ufw.parse(host.read(ufw.RULES_FILES[version])) for version in versions}
+    seen.saved = {path: host.read(path) for path in iptables.SAVED_FILES.values()}
+    return seen

@@ -1,0 +1,208 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""iptables and ip6tables: what their rules do, and the chain that lets a guard's sources in before all of them."""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import shlex
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from .walk import (
+    ACCEPT,
+    GO_ON,
+    GOTO,
+    JUMP,
+    REFUSE,
+    RETURN,
+    Check,
+    Packet,
+    Rule,
+    always,
+    by_interface,
+    from_networks,
+    negated,
+    to_ports,
+    walk,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from .values import Guard
+
+CHAIN_PREFIX = "GIZZI-"
+PROGRAMS = {4: "iptables", 6: "ip6tables"}
+SAVED_FILES = {4: "/etc/iptables/rules.v4", 6: "/etc/iptables/rules.v6"}
+_VERDICTS = {"ACCEPT": ACCEPT, "DROP": REFUSE, "REJECT": REFUSE, "TARPIT": REFUSE, "NFQUEUE": REFUSE, "RETURN": RETURN}
+# Modules that hold back nothing by themselves: their options do, and are read.
+_PLAIN_MODULES = ("tcp", "udp", "multiport", "state", "conntrack", "comment", "addrtype", "icmp", "icmp6")
+
+
+@dataclass
+class Ruleset:
+    """The filter table of one IP version, as ``iptables -S`` prints it."""
+
+    policies: dict[str, str] = field(default_factory=dict)
+    chains: dict[str, list[Rule]] = field(default_factory=dict)
+
+    def outcome(self, packet: Packet) -> str:
+        """Return what becomes of a packet that comes in: ACCEPT, REFUSE or UNSURE."""
+        outcome = walk(self.chains, "INPUT", packet)
+        if outcome != GO_ON:
+            return outcome
+        return ACCEPT if self.policies.get("INPUT", "ACCEPT") == "ACCEPT" else REFUSE
+
+
+def parse(listing: str) -> Ruleset:
+    """Read what ``iptables -S`` printed."""
+    rules = [shlex.split(line) for line in listing.splitlines() if line.startswith("-")]
+    ruleset = Ruleset({words[1]: words[2] for words in rules if words[0] == "-P"})
+    ruleset.chains = {words[1]: [] for words in rules if words[0] in ("-P", "-N")}
+    for words in rules:
+        if words[0] == "-A":
+            ruleset.chains[words[1]].append(_rule(words[2:], ruleset.chains))
+    return ruleset
+
+
+def _rule(words: Sequence[str], chains: dict[str, list[Rule]]) -> Rule:
+    checks: list[Check] = []
+    left = list(words)
+    while left:
+        word = left.pop(0)
+        negate = word == "!" and bool(left)
+        if negate:
+            word = left.pop(0)
+        if word in ("-j", "-g"):
+            target = left.pop(0)
+            if target in chains:
+                return Rule(tuple(checks), GOTO if word == "-g" else JUMP, target)
+            return Rule(tuple(checks), _VERDICTS.get(target, GO_ON))
+        if word.startswith("-"):
+            check = _check(word, left)
+            checks.append(negated(check) if negate else check)
+    return Rule(tuple(checks), GO_ON)
+
+
+def _check(option: str, left: list[str]) -> Check:
+    """Return what an option asks of a packet, and take its value from the words that are left."""
+    readers: dict[str, Callable[[str], Check]] = {
+        "-p": lambda value: always(value in ("tcp", "6", "all")),
+        "-s": lambda value: from_networks([ipaddress.ip_network(value)]),
+        "-i": by_interface,
+        "--dport": lambda value: to_ports(_ranges(value)),
+        "--dports": lambda value: to_ports(_ranges(value)),
+        "--state": lambda value: always("NEW" in value.split(",")),
+        "--ctstate": lambda value: always("NEW" in value.split(",")),
+        "--dst-type": lambda value: always(value == "LOCAL"),
+        "--comment": lambda value: always(True),
+        # Who connects as everybody does sends no routing header.
+        "-m": lambda value: always(True if value in _PLAIN_MODULES else False if value == "rt" else None),
+    }
+    return readers[option](left.pop(0)) if option in readers and left else always(None)
+
+
+def _ranges(value: str) -> list[tuple[int, int]]:
+    ranges = []
+    for part in value.split(","):
+        first, _colon, last = part.partition(":")
+        ranges.append((int(first or 0), int(last or (65535 if _colon else first))))
+    return ranges
+
+
+# --- our chain
+
+
+def chain_of(name: str) -> str:
+    """Return the name of a guard's chain."""
+    return CHAIN_PREFIX + name.upper()
+
+
+def own_lines(listing: str, name: str) -> list[str]:
+    """Return the lines of ``iptables -S`` that are a guard's: its chain, its rules and the jumps to it."""
+    return [line for line in listing.splitlines() if chain_of(name) in shlex.split(line)]
+
+
+def names(listing: str) -> set[str]:
+    """Return the names of the guards that have a chain."""
+    prefix = f"-N {CHAIN_PREFIX}"
+    return {line[len(prefix) :].lower() for line in listing.splitlines() if line.startswith(prefix)}
+
+
+def may_refuse(listing: str) -> bool:
+    """Tell whether rules of others, or the policy, could refuse something that comes in."""
+    for line in listing.splitlines():
+        words = shlex.split(line)
+        if words[:2] == ["-P", "INPUT"] and words[2] != "ACCEPT":
+            return True
+        if words[:2] == ["-A", "INPUT"] and not _target(words).startswith((CHAIN_PREFIX, "ACCEPT")):
+            return True
+    return False
+
+
+def chain_lines(wanted: Guard, version: int) -> list[str]:
+    """Return the jump to a guard's chain and the chain's rules, as ``iptables -S`` prints them."""
+    chain = chain_of(wanted.name)
+    return [
+        f"-A INPUT -p tcp -m tcp --dport {wanted.port} -j {chain}",
+        # "-i lo" is the host itself, to whichever of its addresses it talks.
+        f"-A {chain} -i lo -j ACCEPT",
+        *(f"-A {chain} -s {source} -j ACCEPT" for source in wanted.of_version(version)),
+    ]
+
+
+def script(listing: str, name: str, wanted: Guard | None, version: int) -> str:
+    """Return input for ``iptables-restore --noflush`` that leads from ``iptables -S`` to what is wanted.
+
+    Empty when nothing differs. It is one transaction, so that no source is shut out in between.
+    """
+    chain = chain_of(name)
+    rules = [line for line in own_lines(listing, name) if line.startswith("-A ")]
+    jumps = [line for line in rules if not line.startswith(f"-A {chain} ")]
+    exists = f"-N {chain}" in listing.splitlines()
+    start = ["*filter", f":{chain} - [0:0]", *(line.replace("-A", "-D", 1) for line in jumps)]
+    if wanted is None:
+        return "\n".join([*start, f"-X {chain}", "COMMIT", ""]) if exists else ""
+    lines = chain_lines(wanted, version)
+    in_place = [_canonical(line) for line in (*jumps, *(line for line in rules if line not in jumps))] == lines
+    if in_place and all(parse(listing).outcome(packet) == ACCEPT for packet in packets(wanted, version)):
+        return ""
+    return "\n".join([*start, lines[0].replace("-A", "-I", 1), *lines[1:], "COMMIT", ""])
+
+
+def packets(wanted: Guard, version: int) -> list[Packet]:
+    """Return those who are to be let in: the host itself and every source of one IP version."""
+    return [
+        Packet(version, wanted.port),
+        *(Packet(version, wanted.port, source) for source in wanted.of_version(version)),
+    ]
+
+
+def without_chain(saved: str, name: str) -> str:
+    """Return a saved rule set without the lines that name a guard's chain."""
+    chain = chain_of(name)
+
+    def is_ours(line: str) -> bool:
+        return line.startswith(f":{chain} ") or (
+            line.lstrip("[0123456789:] ").startswith("-A ")
+            and re.search(rf"(-A|-j|-g) {re.escape(chain)}(\s|$)", line) is not None
+        )
+
+    return "".join(line for line in saved.splitlines(keepends=True) if not is_ours(line))
+
+
+def _target(words: Sequence[str]) -> str:
+    return next((words[place + 1] for place, word in enumerate(words[:-1]) if word in ("-j", "-g")), "")
+
+
+def _canonical(line: str) -> str:
+    """Return a rule with its source spelled in one way only."""
+    words = shlex.split(line)
+    if "-s" in words:
+        place = words.index("-s") + 1
+        words[place] = str(ipaddress.ip_network(words[place]))
+    return " ".join(words)

@@ -1,0 +1,158 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The program gizzi-guard: puts guards back at boot and when somebody flushes the firewall, and lists them.
+
+gizzi-guard restore NAME
+gizzi-guard watch
+gizzi-guard list
+"""
+
+from __future__ import annotations
+
+import json
+import select
+import socket
+import sys
+import time
+from typing import TYPE_CHECKING, Callable
+
+from .._errors import GizziError
+from .definitions import definition_path, definitions
+from .host import Host, look
+from .plan import carry_out, close, make_plan
+from .state import guards
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .values import Guard
+
+# include/uapi/linux/netlink.h and linux/netfilter/nfnetlink.h: the kernel tells every change of nftables to this group,
+# and with it what iptables changes, where that is the one that builds on nftables.
+NETLINK_NETFILTER = 12
+SOL_NETLINK = 270
+NETLINK_ADD_MEMBERSHIP = 1
+NFNLGRP_NFTABLES = 7
+# Seconds. Rules that change are mostly many: they are looked at when no more come, or after a while.
+QUIET = 0.3
+PATIENCE = 1.0
+# Where iptables does not build on nftables, nothing tells of a change.
+EVERY = 60.0
+
+
+def say(*lines: str) -> None:
+    """Write lines to the journal."""
+    sys.stderr.write("".join(f"{line}\n" for line in lines))
+    sys.stderr.flush()
+
+
+class Events:
+    """What the kernel tells of changes to nftables."""
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
+        self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
+        self._socket.setblocking(False)
+
+    def wait(self, seconds: float) -> bool:
+        """Return whether something has changed, at the latest after some seconds."""
+        readable, _writable, _failed = select.select([self._socket], [], [], max(seconds, 0))
+        if not readable:
+            return False
+        try:
+            while self._socket.recv(1 << 16):
+                pass
+        except BlockingIOError:
+            pass
+        except OSError as error:
+            # More was told than it could keep (ENOBUFS): that something has changed is all that counts.
+            say(f"events were lost: {error}")
+        return True
+
+
+def restore(host: Host, wanted: Guard) -> list[str]:
+    """Bring one guard's rules to what is wanted; return what keeps its sources out.
+
+    GizziError when strangers are not shut out. The lock is the caller's.
+    """
+    seen = look(host)
+    if seen.tables is None:
+        raise GizziError("nft is not installed: apt-get install nftables")
+    close(host, wanted, seen)
+    problems = list(make_plan(seen, wanted.name, wanted).problems)
+    try:
+        if not problems:
+            carry_out(host, wanted.name, wanted, look(host))
+    except GizziError as error:
+        problems.append(str(error))
+    return problems
+
+
+def restore_all(host: Host) -> list[str]:
+    """Bring the rules of every guard to what is wanted; return all that went wrong."""
+    with host.locked():
+        defined, unreadable = definitions(host)
+        problems = list(unreadable.values())
+        for name, wanted in defined.items():
+            problems += [f"{name}: {problem}" for problem in _problems_of(host, wanted)]
+    return problems
+
+
+def _problems_of(host: Host, wanted: Guard) -> list[str]:
+    try:
+        return restore(host, wanted)
+    except GizziError as error:
+        return [str(error)]
+
+
+def close_all(host: Host) -> None:
+    """Shut strangers out where that is all that is missing; what goes wrong shows when all is restored."""
+    with host.locked():
+        try:
+            seen = look(host)
+            for wanted in definitions(host)[0].values():
+                close(host, wanted, seen)
+        except GizziError:
+            pass
+
+
+def watch(host: Host, events: Events, clock: Callable[[], float] = time.monotonic) -> None:
+    """Restore all guards now and after every change of rules, for ever."""
+    said: list[str] | None = None
+    while True:
+        problems = restore_all(host)
+        # Once is enough, until it is another.
+        if problems != said:
+            say(*(problems or ["all guards hold"]))
+            said = problems
+        if not events.wait(EVERY):
+            continue
+        close_all(host)
+        until = clock() + PATIENCE
+        while clock() < until and events.wait(QUIET):
+            pass
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; return 1 when a guard does not hold."""
+    words = list(sys.argv[1:] if argv is None else argv)
+    host = Host()
+    try:
+        if words == ["watch"]:
+            watch(host, Events())
+        elif words == ["list"]:
+            sys.stdout.write(json.dumps(guards(host), indent=2) + "\n")
+        elif len(words) == 2 and words[0] == "restore":
+            with host.locked():
+                wanted = definitions(host)[0].get(words[1])
+                if wanted is None:
+                    raise GizziError(f"{definition_path(words[1])} does not define a guard")
+                say(*restore(host, wanted))
+        else:
+            raise GizziError("usage: gizzi-guard restore NAME | watch | list")
+    except GizziError as error:
+        say(str(error))
+        return 1
+    return 0
