@@ -40,7 +40,8 @@ options:
     required: true
   state:
     description:
-      - V(present) brings the list, V(absent) takes it away in reverse order, with the users that it brought.
+      - V(present) brings the list, V(absent) takes it away in reverse order, folders last, with the users that it
+        brought.
       - V(restored) puts back what the last V(present) has replaced. Users that it brought stay, as files may be theirs;
         so does their file below C(/etc/sysusers.d), by which V(absent) finds them.
       - V(settled) forgets it, and removes old releases, see O(files[].releases).

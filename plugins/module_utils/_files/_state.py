@@ -84,7 +84,7 @@ def absent(request: Request) -> Outcome:
     seen = _look(entries)
     kept = [entry.path for entry in entries if entry.keep and seen[entry.path] != ABSENT]
     unwanted = {entry.path: entry for entry in entries if not entry.keep}
-    going = [entry for entry in reversed(entries) if not entry.keep and _goes(entry, unwanted, seen, kept)]
+    going = [entry for entry in _inside_out(entries) if not entry.keep and _goes(entry, unwanted, seen, kept)]
     steps = [Step(entry, seen[entry.path], ABSENT) for entry in going]
     given = _given_to_root(entries, [step.path for step in steps], seen, kept)
     paths = [step.path for step in steps] + given
@@ -167,6 +167,13 @@ def _check_owners(entries: Iterable[Entry], declared: Declared) -> None:
     ]
     if problems:
         raise GizziError(" ".join(problems))
+
+
+def _inside_out(entries: Sequence[Entry]) -> list[Entry]:
+    """Return the list in reverse, and its folders last, each after those in it."""
+    files = [entry for entry in reversed(entries) if entry.kind != "folder"]
+    folders = [entry for entry in reversed(entries) if entry.kind == "folder"]
+    return files + sorted(folders, key=lambda entry: -entry.path.count("/"))
 
 
 def _check_parents(steps: Iterable[Step]) -> None:

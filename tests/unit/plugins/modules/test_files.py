@@ -425,7 +425,7 @@ def test_removal_leaves_what_is_of_others_and_what_is_kept(bring: Bring, tmp_pat
     (tmp_path / "srv/left/deep").mkdir(parents=True)
     assert bring(*entries, state="absent", check_mode=True)["changed"] is True
     result = bring(*entries, state="absent")
-    assert result["paths"] == ["srv/gone", "srv/left", "srv/home", "srv/shared/ours"]
+    assert result["paths"] == ["srv/gone", "srv/shared/ours", "srv/left", "srv/home"]
     assert sorted(tree(tmp_path / "srv")) == [
         "home",
         "home/models",
@@ -437,6 +437,18 @@ def test_removal_leaves_what_is_of_others_and_what_is_kept(bring: Bring, tmp_pat
     assert (again["changed"], again["paths"], (tmp_path / "undo").exists()) == (False, [], False)
     bring(*({**entry, "keep": False} for entry in entries), state="absent")
     assert sorted(tree(tmp_path / "srv")) == ["shared", "shared/theirs"]
+
+
+def test_folders_go_after_what_is_in_them_wherever_they_stand_in_the_list(bring: Bring, tmp_path: Path) -> None:
+    entries = [
+        {"path": "srv/a/b", "kind": "folder", "tree": True},
+        {"path": "srv/a/c", "content": ""},
+        {"path": "srv/a", "kind": "folder", "trace": True},
+    ]
+    (tmp_path / "srv/a").mkdir()
+    bring(*entries)
+    assert bring(*entries, state="absent")["paths"] == ["srv/a/c", "srv/a/b", "srv/a"]
+    assert tree(tmp_path / "srv") == {}
 
 
 def test_what_is_kept_goes_to_root_with_its_user(
