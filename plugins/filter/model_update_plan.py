@@ -14,7 +14,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Model, find_model
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import registry_at
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._observed import brief
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import reason as brief
 
 if t.TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._backups import Kept

@@ -71,6 +71,7 @@ def survey(host: Host, store: Store, demand: Demand, terms: Terms) -> dict[str, 
             "cpus": cpus,
             "disk_free": free,
             "models_dir": str(store.existing_parent()),
+            "partial_downloads": store.partial_downloads(),
         },
     }
 

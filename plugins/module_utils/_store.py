@@ -107,6 +107,16 @@ class Store:
         except OSError:
             return []
 
+    def partial_downloads(self) -> int | None:
+        """How many parts of unfinished downloads there are; None when the store cannot be read."""
+        try:
+            with opened_folder(self.path / "blobs") as folder:
+                return sum("-partial" in entry.name for entry in os.scandir(folder))
+        except FileNotFoundError:
+            return 0
+        except OSError:
+            return None
+
     def free_bytes(self) -> int | None:
         """Bytes free to a service, without the blocks that the filesystem keeps for root; None when unreadable."""
         try:

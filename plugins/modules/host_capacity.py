@@ -172,6 +172,9 @@ facts:
     models_dir:
       description: The directory that was measured.
       type: str
+    partial_downloads:
+      description: How many parts of unfinished downloads the store has. V(null) when it cannot be read.
+      type: int
 """
 
 from pathlib import Path

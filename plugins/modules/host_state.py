@@ -58,6 +58,10 @@ options:
     type: list
     elements: str
     default: []
+  guards:
+    description: Whether to look at the guards of M(etrid.gizzi.port_guard), by the live rules. Needs root.
+    type: bool
+    default: false
   journals:
     description: Names of units whose journal to look at, in the namespace C(ollama) too.
     type: list
@@ -198,6 +202,12 @@ groups:
   description: By name, C(gid) and C(members). V(null) where there is no such group.
   returned: when O(groups) names some
   type: dict
+guards:
+  description: >-
+    By name, the C(port) and C(sources) of each guard, whether it holds, also after a reboot and a flush (C(effective)),
+    or that cannot be told (C(unseen), a truth value), and the C(reason) why not.
+  returned: when O(guards)
+  type: dict
 journals:
   description: >-
     By unit, the last 15 C(lines), without what may be secret, and the last C(death) of a process since the unit was
@@ -279,6 +289,7 @@ SPEC = {
     "disks": TEXTS,
     "exposure": SWITCH,
     "groups": TEXTS,
+    "guards": SWITCH,
     "journals": TEXTS,
     "memory": SWITCH,
     "paths": TEXTS,

@@ -54,6 +54,13 @@ GROUPS = ("validators", "gizzi", "ollama_servers")
 # The options that each host has its own value of, and the roles whose values it needs.
 PER_HOST = ("validator_id", "gizzi_addresses")
 ROLES = ("ollama", "ollama_client")
+# Options of module host_capacity, by the values of role ollama that they are.
+CAPACITY = {
+    **{name: name for name in ("models_dir", "registry", "version", "memory_max", "context_length", "prompt_cache")},
+    "reserved_memory": "reserved_memory",
+    "reserved_disk": "reserved_disk",
+    "min_cpus": "minimum_cpus",
+}
 
 
 def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
@@ -281,7 +288,8 @@ class _Fleet:
             "client_model": _client_model(known, models),
             "context_length": _client_context(known),
         }
-        return {**about, **self._roles(known, about), "wanted": self._wanted(about)}
+        roles = self._roles(known, about)
+        return {**about, **roles, "wanted": self._wanted(about, roles)}
 
     def _reached(self, own: str, name: str) -> str:
         """Return where a host reaches the Gizzi host. Not every cloud lets a host reach its own public address."""
@@ -343,12 +351,20 @@ class _Fleet:
             else {},
         }
 
-    def _wanted(self, about: Mapping[str, Any]) -> dict[str, Any]:
+    def _wanted(self, about: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[str, Any]:
         names = (
-            *("host", "serves", "shared", "validator", "version", "port", "urls", "neighbour", "models", "sources"),
-            *("gizzi", "network_url", "client", "client_model"),
+            *("host", "serves", "shared", "validator", "version", "port", "urls", "models", "sources"),
+            *("gizzi", "network_url", "client", "client_model", "neighbour", "neighbour_addresses"),
         )
-        return {**{name: about[name] for name in names}, "topology": self.topology, "fleet": self.validators}
+        return {
+            **{name: about[name] for name in names},
+            "topology": self.topology,
+            "fleet": self.validators,
+            "models_dir": roles["ollama"]["models_dir"],
+            "api_port": NETWORK_PORT,
+            "api_sources": roles["gizzi_api"].get("allowed_sources", []),
+            "capacity": {**{name: roles["ollama"][ours] for name, ours in CAPACITY.items()}, "port": PORT},
+        }
 
 
 def _client_model(known: Mapping[str, Any], models: list[dict[str, Any]]) -> str:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _accounts as accounts
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _asked as asked
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _guards as firewall
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _journal as journal
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _paths as files
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _ports as network
@@ -47,6 +48,8 @@ def look(options: Mapping[str, Any]) -> dict[str, Any]:
         state["memory"] = resources.memory(host)
     if options.get("processors"):
         state["processors"] = resources.processors(host)
+    if options.get("guards"):
+        state["guards"] = firewall.guards()
     if options.get("units"):
         state["units"] = manager.units(options["units"], bool(options.get("exposure")))
     if options.get("ssh_host_keys"):

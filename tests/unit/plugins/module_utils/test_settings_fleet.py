@@ -10,12 +10,21 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import parse_wanted
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import fleet
 
 GIZZI, V2, V3 = "192.0.2.1", "2001:db8::2", "192.0.2.3"
 FLEET = [GIZZI, V2, V3]
 OWN = {"name": "own", "url": "http://127.0.0.1:11434"}
 CENTRAL = {"name": "v1", "url": f"http://{GIZZI}:11434"}
+CAPACITY = {
+    "models_dir": "/var/lib/ollama/models",
+    "registry": "https://registry.ollama.ai",
+    "memory_max": "12G",
+    "prompt_cache": 0,
+    "reserved_memory": 4_000_000_000,
+    "reserved_disk": 10_000_000_000,
+}
 MODEL: dict[str, Any] = {"from": None, "state": "present", "digest": None}
 
 
@@ -29,6 +38,8 @@ def host(number: int | None, *addresses: str, given: tuple[str, ...] = (), **oll
         "ollama": {
             "version": "0.34.2",
             "context_length": 4096,
+            **CAPACITY,
+            "minimum_cpus": 2,
             "models": [{**MODEL, **model} for model in models],
             **ollama,
         },
@@ -179,6 +190,11 @@ def test_what_a_look_compares_a_host_with() -> None:
         "port": 11434,
         "urls": [CENTRAL["url"]],
         "neighbour": "v3",
+        "neighbour_addresses": [V3],
+        "models_dir": CAPACITY["models_dir"],
+        "capacity": {**CAPACITY, "version": "0.34.2", "context_length": 4096, "min_cpus": 2, "port": 11434},
+        "api_port": 8080,
+        "api_sources": [],
         "models": [{"name": "llama3.1:8b", "state": "present"}],
         "sources": [],
         "gizzi": False,
@@ -187,6 +203,9 @@ def test_what_a_look_compares_a_host_with() -> None:
         "client_model": "llama3.1:8b",
         "fleet": ["v1", "v2", "v3"],
     }
+    wanted = resolve(operator_addresses=["198.51.100.1"])["hosts"]["v1"]["wanted"]
+    assert wanted["api_sources"] == [*FLEET, "198.51.100.1"]
+    assert parse_wanted(wanted).host == "v1"
 
 
 def test_how_known_hosts_names_a_host() -> None:

@@ -157,7 +157,18 @@ def test_every_shortage_is_named_with_both_figures(capacity: Run, tmp_path: Path
         "cpus": 4,
         "disk_free": 100 * GB,
         "models_dir": str(tmp_path),
+        "partial_downloads": 0,
     }
+
+
+def test_parts_of_unfinished_downloads_are_counted(capacity: Run, tmp_path: Path) -> None:
+    (tmp_path / "blobs").mkdir()
+    for name in ("sha256-00-partial", "sha256-00-partial-0", "sha256-11"):
+        (tmp_path / "blobs" / name).touch()
+    assert capacity()["facts"]["partial_downloads"] == 2
+    (tmp_path / "blobs").rename(tmp_path / "elsewhere")
+    (tmp_path / "blobs").write_text("no folder")
+    assert capacity()["facts"]["partial_downloads"] is None
 
 
 def test_another_model_is_measured_at_the_registry(capacity: Run, registry: FakeRegistry) -> None:

@@ -17,10 +17,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import Response
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import (
     _accounts,
     _asked,
+    _guards,
     _journal,
     _ports,
     _seen,
@@ -188,6 +190,18 @@ def test_exposures_are_read_as_json(program: Callable[..., None]) -> None:
         _units.exposures()
 
 
+def test_guards_are_seen_by_name(state: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:
+    guard = {"port": 11434, "sources": ["192.0.2.1"], "effective": True, "unseen": False, "reason": ""}
+    monkeypatch.setattr(_guards, "live_guards", lambda _host: [{"name": "ollama", **guard}])
+    assert state(guards=True)["guards"] == {"ollama": guard}
+
+    def refuse(_host: object) -> None:
+        raise GizziError("nft -j list ruleset failed: Operation not permitted")
+
+    monkeypatch.setattr(_guards, "live_guards", refuse)
+    assert "not permitted" in state(guards=True)["guards"]["unseen"]
+
+
 def test_a_calendar_expression_is_judged_by_systemd(
     state: Callable[..., dict[str, Any]], program: Callable[..., None]
 ) -> None:
@@ -220,7 +234,7 @@ def test_a_listener_is_seen_with_its_process(state: Callable[..., dict[str, Any]
 def test_a_listener_of_another_user_has_no_process(tmp_path: Path) -> None:
     (tmp_path / "net").mkdir()
     line = "   0: 00000000:2CAA 00000000:0000 0A 00000000:00000000 00:00000000 00000000   998        0 4242 1\n"
-    (tmp_path / "net/tcp").write_text("  sl  local_address\n" + line + line.replace("0A", "01"))
+    (tmp_path / "net/tcp").write_text("  sl  local_address\n" + line + line.replace("0A", "01").replace("2CAA", "0050"))
     assert _ports.ports([11434, 80], tmp_path) == {
         "11434": [{"address": "0.0.0.0", "pid": None, "process": "", "unit": ""}],
         "80": [],
@@ -392,7 +406,7 @@ def entries(*lines: dict[str, Any]) -> str:
         # After a restart of systemd's own.
         ([KILLED, STOPPED, STARTED], "no longer running", True),
         # What somebody else writes hides no death.
-        ([KILLED, {**STOPPING, "_PID": "812"}], "no longer running", True),
+        ([KILLED, {**STOPPING, "_PID": "812", "UNIT": "ollama.service"}], "no longer running", True),
         ([KILLED, {**STOPPING, "UNIT": "other.service"}], "no longer running", True),
     ],
 )

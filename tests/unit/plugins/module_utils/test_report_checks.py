@@ -4,17 +4,14 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
-from ansible.errors import AnsibleFilterError
 
-from ansible_collections.etrid.gizzi.plugins.filter.checklist import CHECKS, checklist
-from ansible_collections.etrid.gizzi.tests.unit.plugins.filter import observations as seen
-
-ITEMS = yaml.safe_load((Path(__file__).parents[4] / "playbooks/vars/checklist.yml").read_text())["_gizzi_checklist"]
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._checks import CHECKLIST, verify
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import Host
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import parse_wanted
+from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import observations as seen
 
 DISTRIBUTED = {"topology": "distributed", "shared": False, "sources": []}
 CLIENT = {"serves": False, "shared": False, "sources": [], "gizzi": False}
@@ -28,9 +25,8 @@ SERVING = "login memory installed service exposure environment secrets models li
 NOT_RUNNING = seen.environment(unexpected=None, secrets=None, unseen="The server does not run.")
 
 
-def knock(msg: str | None = None) -> dict[str, Any]:
-    result = {"item": "192.0.2.2", "state": "stopped"} if msg is None else {"item": "192.0.2.2", "msg": msg}
-    return {"results": [result]}
+def knock(is_open: bool = False) -> list[dict[str, Any]]:
+    return [{"address": "192.0.2.2", "port": 11434, "open": is_open, "reason": ""}]
 
 
 def blob(status: str) -> dict[str, Any]:
@@ -38,24 +34,24 @@ def blob(status: str) -> dict[str, Any]:
     return {"digest": "sha256:11", "size": 0, "models": ["llama3.1:8b"], "status": status, "message": told}
 
 
+def rows_of(host: dict[str, Any], **wanted: Any) -> list[dict[str, str]]:
+    return verify(Host(host, parse_wanted(seen.wanted(**wanted))))
+
+
 def verdicts(host: dict[str, Any], **wanted: Any) -> dict[str, tuple[str, str]]:
     """Return status and reason by check, without the items of the other topology."""
-    rows = checklist(host, ITEMS, seen.wanted(**wanted))
+    rows = rows_of(host, **wanted)
     assert all(row["host"] == "validator01" for row in rows)
     return {row["check"]: (row["status"], row["reason"]) for row in rows if row["status"] != "SKIP"}
 
 
-def local() -> dict[str, Any]:
-    return seen.server() | {"sockets": seen.sockets(seen.listener("127.0.0.1")), "knock": knock()}
+def local(**changes: Any) -> dict[str, Any]:
+    alone = {"ports": seen.ports(seen.listener("127.0.0.1")), "connections": knock(), "guards": {}}
+    return seen.server(**(alone | changes))
 
 
 def falls_back() -> dict[str, Any]:
-    asks = seen.gizzi("http://127.0.0.1:11434/", "http://[2001:db8:0::1]:11434/")
-    return local() | {"others": seen.others(seen.CENTRAL), "client": asks}
-
-
-def test_the_shipped_list_uses_every_check() -> None:
-    assert {item["check"] for item in ITEMS} == set(CHECKS)
+    return local() | {"client": seen.gizzi("http://127.0.0.1:11434/", "http://[2001:db8:0::1]:11434/")}
 
 
 @pytest.mark.parametrize(
@@ -83,12 +79,12 @@ def test_the_shipped_list_uses_every_check() -> None:
             SERVING + "isolated reach answers client network",
         ),
         (
-            seen.server() | {"knock": knock()},
+            seen.server(connections=knock()),
             FALLBACK | {"gizzi": False},
             SERVING + "guard isolated reach answers client network",
         ),
         (
-            local() | {"knock": {"results": []}},
+            local(connections=[]),
             DISTRIBUTED | {"gizzi": False, "neighbour": ""},
             SERVING + "isolated reach answers client network",
         ),
@@ -104,7 +100,7 @@ def test_a_healthy_host_passes(host: dict[str, Any], wanted: dict[str, Any], che
 def test_what_the_service_takes_out_of_its_environment_does_no_harm() -> None:
     host = seen.server() | {"environment": seen.environment(("OLLAMA_DEBUG", "the service manager's environment"))}
     assert verdicts(host)["environment"] == ("PASS", "nothing but what the role has set")
-    host["unit"] = seen.unit(UnsetEnvironment="LLAMA_API_KEY")
+    host["state"]["units"] = seen.units(unset_environment=["LLAMA_API_KEY"])
     assert verdicts(host)["environment"][0] == "FAIL"
 
 
@@ -114,12 +110,17 @@ def test_a_variable_is_named_once() -> None:
 
 
 def test_items_of_the_other_topology_are_skipped() -> None:
-    rows = checklist(seen.server(), ITEMS, seen.wanted())
+    rows = rows_of(seen.server())
     assert [row["check"] for row in rows if row["status"] == "SKIP"] == ["memory", "blobs", "isolated"]
 
 
+def test_without_a_model_no_answer_is_expected() -> None:
+    (row,) = [row for row in rows_of(seen.server(), models=[]) if row["check"] == "answers"]
+    assert row["status"] == "SKIP"
+
+
 def test_blobs_are_looked_at_when_somebody_asks() -> None:
-    (row,) = [row for row in checklist(seen.server(), ITEMS, seen.wanted()) if row["check"] == "blobs"]
+    (row,) = [row for row in rows_of(seen.server()) if row["check"] == "blobs"]
     assert row["status"] == "SKIP"
     assert "gizzi_verify_blobs=true" in row["reason"]
     assert verdicts(seen.server() | {"blobs": seen.blobs()})["blobs"] == ("PASS", "2 blobs, 5.0 GB")
@@ -134,13 +135,13 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
             {},
             "16 GB needed, 8 GB there",
         ),
-        ("installed", {"installed": {"stat": {"exists": False}}}, {}, "not installed"),
+        ("installed", {"releases": seen.releases("")}, {}, "not installed"),
         ("installed", {}, {"version": "0.34.3"}, "0.34.2 is installed, 0.34.3 is wanted"),
         ("installed", {"info": seen.info() | {"version": "0.34.1"}}, {}, "0.34.1 runs"),
         ("installed", {"info": {"msg": "Nothing listens"}}, {}, "could not be seen: Nothing listens"),
-        ("service", {"unit": seen.unit(ActiveState="failed")}, {}, "failed, enabled"),
-        ("service", {"unit": seen.unit(UnitFileState="disabled")}, {}, "active, disabled"),
-        ("exposure", {"exposure": seen.command("→ Overall exposure level for ollama.service: 9.6 UNSAFE")}, {}, "9.6"),
+        ("service", {"units": seen.units(active="failed")}, {}, "failed, enabled"),
+        ("service", {"units": seen.units(enabled="disabled")}, {}, "active, disabled"),
+        ("exposure", {"units": seen.units(exposure=9.6)}, {}, "9.6"),
         (
             "environment",
             {"environment": seen.environment(("LLAMA_API_KEY", "x"), ("LLAMA_ARG_CTX", "/etc/systemd/system/x.conf"))},
@@ -181,23 +182,36 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
         ("blobs", {"blobs": {"blobs": []}}, {}, "llama3.1:8b was not looked at"),
         ("models", {}, {"models": [{"name": "mistral"}]}, "mistral:latest is not there"),
         ("models", {}, {"models": [{"name": "llama3.1:8b", "digest": "sha256:" + "0" * 64}]}, "000000000000 is wanted"),
-        ("listening", {"sockets": seen.sockets()}, {}, "nothing listens"),
-        ("listening", {"sockets": seen.sockets(seen.listener("127.0.0.1"))}, {}, "listens on 127.0.0.1"),
-        ("listening", {}, DISTRIBUTED, "listens on *"),
-        ("listening", {}, {"serves": False, "shared": False, "sources": []}, "listens on *"),
-        ("listening", {"sockets": seen.sockets(seen.listener("127.0.0.1"))}, FALLBACK, "listens on 127.0.0.1"),
-        ("guard", {"guard": seen.guard("iptables-restore\n-A GIZZI-OLLAMA -j DROP")}, {}, "-A GIZZI-OLLAMA -j DROP"),
-        ("guard", {"guard": seen.guard(missing=("iptables",))}, {}, "iptables is not installed"),
-        ("guard", {"guard_unit": seen.command("ActiveState=inactive\nUnitFileState=")}, {}, "at boot"),
-        ("isolated", {"knock": knock("Timeout when waiting for 192.0.2.2:11434 to stop.")}, DISTRIBUTED, "192.0.2.2"),
+        ("listening", {"ports": seen.ports()}, {}, "nothing listens"),
+        ("listening", {"ports": seen.ports(seen.listener("127.0.0.1"))}, {}, "listens on 127.0.0.1"),
+        ("listening", {}, DISTRIBUTED, "listens on 0.0.0.0"),
+        ("listening", {}, {"serves": False, "shared": False, "sources": []}, "listens on 0.0.0.0"),
+        ("listening", {"ports": seen.ports(seen.listener("127.0.0.1"))}, FALLBACK, "listens on 127.0.0.1"),
+        ("guard", {"guards": {}}, {}, "port 11434 has no guard"),
+        ("guard", {"guards": seen.guards(effective=False, reason="strangers are")}, {}, "strangers are"),
+        ("guard", {"guards": seen.guards(unseen=True, effective=False, reason="odd")}, {}, "could not be seen: odd"),
+        ("guard", {"guards": seen.guards(port=80)}, {}, "of port 80, not of 11434"),
+        ("guard", {"guards": seen.guards(sources=["192.0.2.1"])}, {}, "2001:db8::1/128 is not let in"),
+        (
+            "guard",
+            {"guards": seen.guards(sources=[*seen.SOURCES, "10.0.0.0/8"])},
+            {},
+            "10.0.0.0/8 is let in, and is not",
+        ),
+        ("isolated", {"connections": knock(True)}, DISTRIBUTED, "192.0.2.2"),
         ("reach", {"health": seen.health("reachable", "connection refused")}, {}, "connection refused"),
-        ("reach", {"others": seen.others(seen.CENTRAL, msg="refused")}, FALLS_BACK, f"{seen.CENTRAL}: refused"),
-        ("reach", {"others": seen.others("http://192.0.2.9:11434")}, FALLS_BACK, f"{seen.CENTRAL}: it was not looked"),
+        (
+            "reach",
+            {"urls": seen.urls(seen.network(), central={"unseen": "refused"})},
+            FALLS_BACK,
+            f"{seen.CENTRAL}: refused",
+        ),
+        ("reach", {"urls": {}}, FALLS_BACK, f"{seen.CENTRAL}: the result of state, urls"),
         ("answers", {"health": seen.health("loads", "stalled")}, {}, "stalled"),
         ("absent", {}, {"serves": False, "shared": False, "sources": []}, "version 0.34.2 is installed"),
         (
             "absent",
-            seen.client() | {"guard": seen.guard("iptables-restore")},
+            seen.client() | {"state": seen.client()["state"] | {"guards": seen.guards()}},
             {"serves": False, "shared": False, "sources": []},
             "in the firewall",
         ),
@@ -224,32 +238,47 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
             {},
             "Gizzi API at http://192.0.2.9:8080",
         ),
-        ("api", {"api_unit": seen.unit(ActiveState="failed")}, {}, "failed, enabled"),
-        ("api_guard", {"api_guard": seen.guard("-A GIZZI-GIZZI-API -j DROP")}, {}, "-j DROP"),
-        (
-            "api_guard",
-            {"api_guard_unit": seen.command("ActiveState=inactive\nUnitFileState=")},
-            {},
-            "gizzi-api.service",
-        ),
-        ("network", {"network": {"status": -1, "msg": "Connection refused"}}, {}, "could not be seen: Connection"),
-        ("network", {"network": seen.network("validator02")}, {}, "unknown of validator02: no data"),
+        ("api", {"units": seen.units(gizzi_api=seen.unit(active="failed"))}, {}, "failed, enabled"),
+        ("api_guard", {"guards": {"ollama": seen.guard()}}, {}, "port 8080 has no guard"),
+        ("api_guard", {"guards": {"gizzi-api": seen.guard(effective=False, reason="not at boot")}}, {}, "not at boot"),
+        ("network", {"urls": seen.urls({"unseen": "Connection refused"})}, {}, "could not be seen: Connection"),
+        ("network", {"urls": seen.urls(seen.network("validator02"))}, {}, "unknown of validator02: no data"),
         ("network", {}, {"fleet": ["validator01", "validator03"]}, "validator03: it is not in the API's settings"),
     ],
 )
 def test_what_is_wrong_fails(check: str, changes: dict[str, Any], wanted: dict[str, Any], reason: str) -> None:
-    status, found = verdicts(seen.server() | changes, **wanted)[check]
+    status, found = verdicts(seen.changed(seen.server(), changes), **wanted)[check]
     assert status == "FAIL"
     assert reason in found
 
 
-@pytest.mark.parametrize("missing", [None, {}, {"msg": "the module broke"}, {"rc": 127, "stderr": "not found"}])
+NOT_SEEN = [None, {}, {"msg": "the module broke"}, {"rc": 127, "stderr": "not found"}, {"unseen": "why"}]
+
+
+@pytest.mark.parametrize("missing", NOT_SEEN)
 @pytest.mark.parametrize("wanted", [{}, DISTRIBUTED, CLIENT], ids=["A", "B", "client"])
 def test_what_cannot_be_seen_never_passes(missing: dict[str, Any] | None, wanted: dict[str, Any]) -> None:
-    blind = {"login": {"ping": "pong"}} | {name: missing for name in seen.server() if name != "login"}
+    blind = dict.fromkeys(seen.server(), missing) | {"state": dict.fromkeys(seen.state(), missing)}
     found = verdicts(blind, **wanted)
     assert found.pop("login")[0] == "PASS"
     assert {status for status, _reason in found.values()} == {"FAIL"}
+
+
+@pytest.mark.parametrize("wrong", ["text", 7, True, ["text"], [{}], {"ollama.service": 1}, {"status": 200, "json": 1}])
+@pytest.mark.parametrize("wanted", [{}, DISTRIBUTED, CLIENT], ids=["A", "B", "client"])
+def test_what_has_another_type_was_not_seen(wrong: Any, wanted: dict[str, Any]) -> None:
+    sound = seen.server(connections=knock())
+    for name in [*sound["state"], *sound]:
+        if name in ("system", "state"):
+            continue
+        before, after = verdicts(sound, **wanted), verdicts(seen.changed(sound, {name: wrong}), **wanted)
+        differ = {check for check in before if after.get(check) != before[check]}
+        assert all(after[check][0] == "FAIL" for check in differ), name
+
+
+@pytest.mark.parametrize("level", ["1.2", True, None, [1.2], {"unseen": "systemd gives none"}])
+def test_a_level_that_is_no_number_was_not_seen(level: Any) -> None:
+    assert verdicts(seen.server(units=seen.units(exposure=level)))["exposure"][0] == "FAIL"
 
 
 @pytest.mark.parametrize("host", [seen.UNREACHABLE, seen.NO_SUDO, {}], ids=["unreachable", "no sudo", "nothing"])
@@ -257,7 +286,5 @@ def test_a_host_that_cannot_be_looked_at_fails_throughout(host: dict[str, Any]) 
     assert {status for status, _reason in verdicts(host).values()} == {"FAIL"}
 
 
-@pytest.mark.parametrize("item", [{"check": "weather", "hosts": "fleet"}, {"check": "login", "hosts": "moon"}])
-def test_a_list_with_a_mistake_is_refused(item: dict[str, str]) -> None:
-    with pytest.raises(AnsibleFilterError, match=r"weather|moon"):
-        checklist(seen.server(), [{"item": "x"} | item], seen.wanted())
+def test_no_two_items_are_one() -> None:
+    assert len({item.text for item in CHECKLIST}) == len(CHECKLIST)

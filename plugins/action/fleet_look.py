@@ -1,0 +1,50 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Looks at one host for the playbooks verify and diagnose: decides which modules to run there, and runs them."""
+
+from __future__ import annotations
+
+import typing as t
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import Step, first_step, parse_wanted, steps
+
+SPEC = {
+    "about": {"type": "str", "choices": ["verify", "diagnose"], "required": True},
+    "wanted": {"type": "dict", "required": True},
+    "blobs": {"type": "bool", "default": False},
+    "answer_timeout": {"type": "float", "default": 300},
+}
+# What nobody asked for says so.
+NOT_ASKED = ("blobs",)
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
+    _supports_check_mode = True
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        """Return every module's result in ``seen``, as module fleet_look describes it."""
+        super().run(tmp, task_vars)
+        _validated, arguments = self.validate_argument_spec(argument_spec=SPEC)
+        about = arguments["about"]
+        try:
+            wanted = parse_wanted(arguments["wanted"])
+        except KeyError as error:
+            raise AnsibleActionFail(f"wanted does not say what the host is to be: {error} is missing.") from error
+
+        def look(step: Step) -> t.Any:
+            return self._execute_module(step.module, step.options, task_vars=task_vars)
+
+        seen = {name: {"skipped": True} for name in NOT_ASKED}
+        first = first_step(about, wanted)
+        seen[first.name] = look(first)
+        if "system" not in seen[first.name]:
+            # Nobody can log in there, or become root.
+            return {"changed": False, "seen": seen}
+        todo = steps(about, wanted, arguments["blobs"], arguments["answer_timeout"])
+        seen.update({step.name: look(step) for step in todo})
+        return {"changed": False, "seen": seen}

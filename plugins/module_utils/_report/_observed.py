@@ -1,0 +1,308 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the playbooks verify and diagnose saw of one host, and what is wanted of it."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import ipaddress
+import json
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import urlsplit
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import Given, UnseenError, reason
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
+    API_GUARD,
+    API_SERVICE,
+    GUARD,
+    RELEASES,
+    SERVICE,
+    version_page,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import Wanted
+
+WIDE = ("0.0.0.0", "::")
+
+
+class Listener(NamedTuple):
+    """Who listens at Ollama's port."""
+
+    address: str
+    process: str
+
+    @property
+    def wide(self) -> bool:
+        """Whether it listens on all addresses."""
+        return self.address in WIDE
+
+    @property
+    def loopback(self) -> bool:
+        """Whether its own host alone reaches it."""
+        return ipaddress.ip_address(self.address).is_loopback
+
+
+def full_name(model: str) -> str:
+    """Return a model's name as Ollama lists it: with its tag."""
+    return str(parse_model_name(model))
+
+
+class Host:
+    """Each property is what was seen, with its type, or raises UnseenError."""
+
+    def __init__(self, results: Mapping[str, Any], wanted: Wanted) -> None:
+        """Take the results of the playbooks' tasks by name; none of them is trusted to be there or to have a form."""
+        self._results = results
+        self.wanted = wanted
+
+    def _given(self, name: str, key: str) -> Given:
+        """Return a task's result; where it lacks what it has when it is one, it could not be seen."""
+        result = self._results.get(name)
+        if not isinstance(result, dict) or key not in result:
+            raise UnseenError(reason(result))
+        return Given(result, f"the result of {name}")
+
+    def _section(self, name: str) -> Given:
+        return self._given("state", "system").mapping(name)
+
+    @property
+    def blind(self) -> str:
+        """Why the host cannot be looked at; empty when it can."""
+        try:
+            self._given("state", "system")
+        except UnseenError as error:
+            return str(error)
+        return ""
+
+    @property
+    def unreachable(self) -> bool:
+        """Whether nobody could log in."""
+        result = self._results.get("state")
+        return isinstance(result, dict) and result.get("unreachable") is True
+
+    @property
+    def unit(self) -> Given:
+        """Ollama's service, as host_state describes a unit."""
+        return self._section("units").mapping(SERVICE)
+
+    @property
+    def api_unit(self) -> Given:
+        """The Gizzi API's service."""
+        return self._section("units").mapping(API_SERVICE)
+
+    @property
+    def installed(self) -> str:
+        """The installed version; empty when there is none."""
+        return self._section("releases").mapping(RELEASES).text("current")
+
+    @cached_property
+    def listeners(self) -> list[Listener]:
+        """Who listens at Ollama's port."""
+        rows = self._section("ports").rows(str(self.wanted.port))
+        found = [Listener(row.text("address"), row.text("process") or "an unknown process") for row in rows]
+        for listener in found:
+            with contextlib.suppress(ValueError):
+                ipaddress.ip_address(listener.address)
+                continue
+            raise UnseenError("what listens has an address that is none")
+        return found
+
+    @property
+    def memory(self) -> Given:
+        """Bytes of memory: total, available."""
+        return self._section("memory")
+
+    @property
+    def disk(self) -> Given:
+        """The disk of the models: bytes free and total, path."""
+        return self._section("disks").mapping(self.wanted.models_dir)
+
+    def capacity(self, name: str) -> Given:
+        """One of the checks of host_capacity."""
+        for check in self._given("capacity", "checks").rows("checks"):
+            if check.text("name") == name:
+                return check
+        raise UnseenError(f"host_capacity did not look at {name}")
+
+    @property
+    def partial_downloads(self) -> int:
+        """How many parts of unfinished downloads the store has."""
+        return self._given("capacity", "checks").mapping("facts").count("partial_downloads")
+
+    @property
+    def info(self) -> Given:
+        """Version and models of the host's own server."""
+        return self._given("info", "models")
+
+    @property
+    def digests(self) -> dict[str, str]:
+        """The digest of each model of the host's own server."""
+        return {model.text("name"): model.text("digest") for model in self.info.rows("models")}
+
+    @property
+    def loaded(self) -> dict[str, bool]:
+        """The models that the server lists as loaded, and whether a process that can answer with them is alive."""
+        models = {model.text("name"): model for model in self.info.rows("models")}
+        names = [model.text("name") for model in self.info.rows("loaded")]
+        unseen = [name for name in names if name not in models or models[name].is_none("loaded")]
+        if unseen:
+            raise UnseenError(f"whether a process of {', '.join(unseen)} is alive")
+        return {name: models[name].flag("loaded") for name in names}
+
+    @property
+    def environment(self) -> Given:
+        """What ollama_unit_info found in the environment of the host's own server."""
+        return self._given("environment", "foreign")
+
+    @property
+    def blobs(self) -> list[Given] | None:
+        """What ollama_blobs found of each blob of the host's models; None when nobody asked for it."""
+        result = self._results.get("blobs")
+        if isinstance(result, dict) and result.get("skipped") is True:
+            return None
+        return self._given("blobs", "blobs").rows("blobs")
+
+    @property
+    def health(self) -> Given:
+        """What the host's server answers the host."""
+        return self._given("health", "layers")
+
+    def layer(self, name: str) -> Given:
+        """One of the layers of ollama_health."""
+        for layer in self.health.rows("layers"):
+            if layer.text("layer") == name:
+                return layer
+        raise UnseenError(f"ollama_health did not get as far as '{name}'")
+
+    def _page(self, url: str) -> Given:
+        """The document that a page answered."""
+        return self._section("urls").mapping(url).mapping("json")
+
+    @property
+    def unreached(self) -> list[tuple[str, str]]:
+        """Which of the servers that the host falls back to do not answer it, and why."""
+        answers = [(url, self._silence(url)) for url in self.wanted.urls[1:]]
+        return [(url, why) for url, why in answers if why]
+
+    def _silence(self, url: str) -> str:
+        """Return why a server does not answer, "" where it does."""
+        try:
+            self._page(version_page(url)).text("version")
+        except UnseenError as error:
+            return str(error)
+        return ""
+
+    @property
+    def knocks(self) -> list[tuple[str, bool]]:
+        """The neighbour's addresses, and whether each of them takes a connection."""
+        rows = self._given("state", "connections").rows("connections")
+        if not rows:
+            raise UnseenError("there is no neighbour to try")
+        return [(row.text("address"), row.flag("open")) for row in rows]
+
+    @property
+    def unknown_validators(self) -> list[tuple[str, str]]:
+        """Of which validators the Gizzi API cannot tell the state, and why."""
+        rows = self._page(self.wanted.status_page).rows("validators")
+        states = {row.text("name"): row for row in rows}
+        found = []
+        for name in self.wanted.fleet:
+            if name not in states:
+                found.append((name, "it is not in the API's settings"))
+            elif states[name].text("status") == "unknown":
+                found.append((name, states[name].text("reason")))
+        return found
+
+    @property
+    def guard(self) -> str:
+        """What the guard of Ollama's port lacks; empty when it is as wanted, which may be: not there."""
+        wanted = self.wanted
+        if wanted.shared:
+            return self._guard(GUARD, wanted.port, wanted.sources)
+        return f"a guard of port {wanted.port} is there, and none is wanted" if GUARD in self._section("guards") else ""
+
+    @property
+    def api_guard(self) -> str:
+        """What the guard of the Gizzi API's port lacks; empty when it is as wanted."""
+        return self._guard(API_GUARD, self.wanted.api_port, self.wanted.api_sources)
+
+    def _guard(self, name: str, port: int, sources: list[str]) -> str:
+        guards = self._section("guards")
+        if name not in guards:
+            return f"port {port} has no guard"
+        guard = guards.mapping(name)
+        if guard.flag("unseen"):
+            raise UnseenError(guard.text("reason"))
+        if not guard.flag("effective"):
+            return guard.text("reason")
+        if guard.count("port") != port:
+            return f"the guard is of port {guard.count('port')}, not of {port}"
+        found, wanted = ({_network(text) for text in texts} for texts in (guard.texts("sources"), sources))
+        problems = [f"{source} is not let in" for source in sorted(wanted - found)]
+        problems += [f"{source} is let in, and is not of the fleet" for source in sorted(found - wanted)]
+        return ", ".join(problems)
+
+    @property
+    def client_problem(self) -> str:
+        """What is wrong with the command gizzi or its settings; empty when they are as wanted."""
+        result = self._results.get("client")
+        missing = isinstance(result, dict) and result.get("rc") == errno.ENOENT
+        if isinstance(result, dict) and missing and not result.get("stdout") and not result.get("stderr"):
+            return "gizzi is not installed"
+        shown = self._document("client")
+        if "error" in shown:
+            return f"gizzi refuses its settings: {shown.mapping('error').text('message')}"
+        settings = shown.mapping("settings")
+        wanted = self.wanted
+        asked = [endpoint.text("url") for endpoint in settings.rows("endpoints")]
+        if [_place(url) for url in asked] != [_place(url) for url in wanted.urls]:
+            return f"gizzi asks {', then '.join(asked)}; {', then '.join(wanted.urls)} is wanted"
+        api = settings.mapping("api").text("url")
+        if _place(api) != _place(wanted.network_url):
+            return f"gizzi looks for the Gizzi API at {api}; {wanted.network_url} is wanted"
+        model = settings.text("model")
+        if full_name(model) != full_name(wanted.client_model):
+            return f"gizzi asks {model}; {wanted.client_model} is wanted"
+        return ""
+
+    def _document(self, name: str) -> Given:
+        """Return the JSON that a program printed."""
+        result = self._results.get(name)
+        output = result.get("stdout") if isinstance(result, dict) else None
+        try:
+            return Given(json.loads(output if isinstance(output, str) else ""), f"what {name} printed")
+        except ValueError:
+            raise UnseenError(reason(result)) from None
+
+    @property
+    def journal(self) -> Given:
+        """The end of Ollama's journal: lines, death."""
+        return self._section("journals").mapping(SERVICE)
+
+
+def _network(text: str) -> str:
+    """Return an address or network as it is written in short."""
+    try:
+        return str(ipaddress.ip_network(text, strict=False))
+    except ValueError as error:
+        raise UnseenError(f"a source of the guard is {text}, which is no address") from error
+
+
+def _place(url: str) -> tuple[str, str, int | None, str]:
+    """Return where a URL leads, however it is written; raise UnseenError where it is none."""
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname or "", parts.port
+    except ValueError as error:
+        raise UnseenError(f"{url} is no address") from error
+    with contextlib.suppress(ValueError):
+        host = str(ipaddress.ip_address(host))
+    return parts.scheme, host, port or {"http": 80, "https": 443}.get(parts.scheme), parts.path.rstrip("/")

@@ -1,0 +1,128 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What the playbooks verify and diagnose look at on one host: which modules, and with which options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+SERVICE = "ollama.service"
+API_SERVICE = "gizzi-api.service"
+RELEASES = "/opt/ollama"
+GUARD = "ollama"
+API_GUARD = "gizzi-api"
+COMMAND = "/usr/local/bin/gizzi"
+
+
+class Step(NamedTuple):
+    """One module with its options; its result has a name."""
+
+    name: str
+    module: str
+    options: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What a host is to be, by the inventory.
+
+    Attributes:
+        serves: whether it runs a server; shared, whether others ask it.
+        urls: the servers that it asks, in order.
+        sources: who is let in to its server.
+        gizzi: whether it runs the Gizzi API, at api_port, which api_sources are let in to.
+        client: whether it has the command gizzi, with client_model.
+        fleet: the names of all validators.
+        neighbour: the next validator that serves itself alone, at neighbour_addresses, "" where there is none.
+        models_dir: where the models are, or would be.
+        capacity: options of host_capacity, without the models.
+    """
+
+    host: str
+    topology: str
+    serves: bool
+    shared: bool
+    validator: bool
+    version: str
+    port: int
+    urls: list[str]
+    neighbour: str
+    neighbour_addresses: list[str]
+    models_dir: str
+    capacity: Mapping[str, Any]
+    models: list[Mapping[str, Any]]
+    sources: list[str]
+    gizzi: bool
+    api_port: int
+    api_sources: list[str]
+    network_url: str
+    client: bool
+    client_model: str
+    fleet: list[str]
+
+    @property
+    def status_page(self) -> str:
+        """Where the Gizzi API tells the network's state."""
+        return f"{self.network_url}/api/network/status"
+
+
+def parse_wanted(value: Mapping[str, Any]) -> Wanted:
+    """Return what is wanted of a host, from the mapping that the inventory gives; a KeyError names what is missing."""
+    return Wanted(**{field.name: value[field.name] for field in fields(Wanted)})
+
+
+def version_page(url: str) -> str:
+    """Return where a server tells its version."""
+    return f"{url}/api/version"
+
+
+def first_step(about: str, wanted: Wanted) -> Step:
+    """Return the look at the host itself, which also shows whether anybody can log in there."""
+    pages = [wanted.status_page] if wanted.validator else []
+    # What the host falls back to is not asked a question: that it is there is enough.
+    pages += [version_page(url) for url in wanted.urls[1:]] if wanted.validator else []
+    alone = wanted.topology == "distributed" and wanted.validator
+    options: dict[str, Any] = {
+        "units": [SERVICE, *([API_SERVICE] if wanted.gizzi else [])],
+        "guards": True,
+        "exposure": about == "verify" and wanted.serves,
+        "ports": [wanted.port],
+        "releases": [RELEASES],
+        "memory": True,
+        "disks": [wanted.models_dir],
+        "urls": pages,
+        "connections": [
+            {"address": address, "port": wanted.port} for address in (wanted.neighbour_addresses if alone else [])
+        ],
+        "journals": [SERVICE] if about == "diagnose" else [],
+    }
+    return Step("state", "etrid.gizzi.host_state", options)
+
+
+def steps(about: str, wanted: Wanted, blobs: bool, timeout: float) -> Iterator[Step]:
+    """Yield what else is looked at; blobs: whether to read every model; timeout: seconds for an answer."""
+    names = [str(model["name"]) for model in wanted.models]
+    # One that is made from another shares its weights.
+    pulled = [str(model["name"]) for model in wanted.models if not model.get("from")]
+    if wanted.serves:
+        options = {**wanted.capacity, "models": pulled, "fail_on": "never"}
+        yield Step("capacity", "etrid.gizzi.host_capacity", options)
+        yield Step("info", "etrid.gizzi.ollama_info", {"url": f"http://127.0.0.1:{wanted.port}"})
+    if wanted.serves and about == "verify":
+        yield Step("environment", "etrid.gizzi.ollama_unit_info", {})
+    if wanted.serves and about == "verify" and blobs:
+        stored = {"models_dir": wanted.models_dir, "models": names, "fail_on": "never"}
+        yield Step("blobs", "etrid.gizzi.ollama_blobs", stored)
+    if wanted.validator:
+        patience = {"timeout": timeout, "stall_timeout": timeout, "fail_on": "never"}
+        # Without a model, a server that answers is all that there is to see.
+        asked = {"model": names[0]} if names else {}
+        yield Step("health", "etrid.gizzi.ollama_health", {"url": wanted.urls[0], **asked, **patience})
+    if wanted.client:
+        yield Step("client", "ansible.builtin.command", {"argv": [COMMAND, "config", "--json"]})

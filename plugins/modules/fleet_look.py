@@ -1,0 +1,61 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+DOCUMENTATION = r"""
+module: fleet_look
+short_description: Look at all that the deployment checklist needs to know of a host
+version_added: 1.0.0
+author:
+  - Ëtrid operations (@etrid)
+description:
+  - Used by the playbooks C(etrid.gizzi.verify) and C(etrid.gizzi.diagnose). It runs on the host those of the
+    collection's modules that only look, and does not fail where one of them does. M(etrid.gizzi.fleet_report) judges
+    what was seen.
+extends_documentation_fragment:
+  - etrid.gizzi.attributes
+  - etrid.gizzi.attributes.info_module
+options:
+  about:
+    description: The playbook for which to look.
+    type: str
+    choices:
+      - verify
+      - diagnose
+    required: true
+  wanted:
+    description: What the host is to be by the inventory, which decides what there is to look at.
+    type: dict
+    required: true
+  blobs:
+    description: Whether V(verify) reads every model and compares it with its checksums.
+    type: bool
+    default: false
+  answer_timeout:
+    description: Seconds in which the host's server must have answered a question.
+    type: float
+    default: 300
+seealso:
+  - module: etrid.gizzi.fleet_report
+  - module: etrid.gizzi.host_state
+"""
+
+EXAMPLES = r"""
+- name: Look at the host
+  etrid.gizzi.fleet_look:
+    about: diagnose
+    wanted: "{{ __fleet.hosts[inventory_hostname].wanted }}"
+  register: look
+  ignore_unreachable: true
+"""
+
+RETURN = r"""
+seen:
+  description: >-
+    The result of each module that was run, by what it looked at. C(state) is that of M(etrid.gizzi.host_state), and the
+    only one where nobody could become root.
+  returned: success
+  type: dict
+"""

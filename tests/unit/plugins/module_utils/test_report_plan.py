@@ -1,0 +1,99 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
+    Wanted,
+    first_step,
+    parse_wanted,
+    steps,
+)
+from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import observations as seen
+
+CLIENT = {"serves": False, "shared": False, "gizzi": False, "urls": ["http://192.0.2.9:11434"]}
+ALONE = {"topology": "distributed", "shared": False, "gizzi": False}
+
+
+def wanted(**changes: Any) -> Wanted:
+    return parse_wanted(seen.wanted(**changes))
+
+
+def modules(about: str, blobs: bool = False, **changes: Any) -> list[str]:
+    """Return what is called on a host, in order."""
+    rest = steps(about, wanted(**changes), blobs, 300)
+    return [step.module.rpartition(".")[2] for step in (first_step(about, wanted(**changes)), *rest)]
+
+
+@pytest.mark.parametrize(
+    ("about", "changes", "called"),
+    [
+        ("verify", CLIENT, "host_state ollama_health command"),
+        ("verify", CLIENT | {"client": False}, "host_state ollama_health"),
+        ("verify", CLIENT | {"validator": False, "client": False}, "host_state"),
+        ("verify", {}, "host_state host_capacity ollama_info ollama_unit_info ollama_health command"),
+        (
+            "verify",
+            {"validator": False, "client": False},
+            "host_state host_capacity ollama_info ollama_unit_info",
+        ),
+        ("diagnose", CLIENT, "host_state ollama_health command"),
+        ("diagnose", {}, "host_state host_capacity ollama_info ollama_health command"),
+    ],
+)
+def test_a_host_costs_few_modules(about: str, changes: dict[str, Any], called: str) -> None:
+    assert modules(about, **changes) == called.split()
+
+
+def test_a_host_without_models_is_not_asked_a_question() -> None:
+    asked = [step.options for step in steps("verify", wanted(models=[]), False, 300) if step.name == "health"]
+    assert "model" not in asked[0]
+
+
+def test_blobs_are_read_when_somebody_asks() -> None:
+    assert "ollama_blobs" in modules("verify", blobs=True)
+    assert "ollama_blobs" not in modules("diagnose", blobs=True)
+    assert "ollama_blobs" not in modules("verify", blobs=True, **CLIENT)
+
+
+def test_a_model_made_from_another_needs_no_room() -> None:
+    models = [{"name": "phi3"}, {"name": "own", "from": "phi3"}]
+    capacity = next(steps("verify", wanted(models=models), False, 300))
+    assert capacity.options == {"port": 11434, "models": ["phi3"], "fail_on": "never"}
+
+
+def test_what_is_looked_at_on_the_host_itself() -> None:
+    server, client = first_step("verify", wanted()).options, first_step("verify", wanted(**CLIENT)).options
+    assert server["exposure"] is True
+    assert client["exposure"] is False
+    assert "gizzi-api.service" in server["units"]
+    assert client["units"] == ["ollama.service"]
+    assert server["journals"] == []
+    assert first_step("diagnose", wanted()).options["journals"] == ["ollama.service"]
+    assert server["disks"] == ["/var/lib/ollama/models"]
+
+
+def test_others_are_asked_by_validators() -> None:
+    both = ["http://127.0.0.1:11434", seen.CENTRAL]
+    assert first_step("verify", wanted(urls=both)).options["urls"] == [seen.STATUS, f"{seen.CENTRAL}/api/version"]
+    assert first_step("verify", wanted(urls=both, validator=False)).options["urls"] == []
+
+
+def test_a_neighbour_is_knocked_at_where_each_serves_itself() -> None:
+    knocked = [{"address": "192.0.2.2", "port": 11434}]
+    assert first_step("verify", wanted(**ALONE)).options["connections"] == knocked
+    assert first_step("verify", wanted(**ALONE, neighbour="", neighbour_addresses=[])).options["connections"] == []
+    assert first_step("verify", wanted(**ALONE, validator=False)).options["connections"] == []
+    assert first_step("verify", wanted()).options["connections"] == []
+
+
+def test_wants_that_are_not_whole_are_refused() -> None:
+    given = seen.wanted()
+    del given["port"]
+    with pytest.raises(KeyError, match="port"):
+        parse_wanted(given)
