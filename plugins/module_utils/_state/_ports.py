@@ -42,19 +42,23 @@ def parse_address(text: str) -> str:
 
 
 def _sockets(numbers: set[int], proc: Path) -> list[tuple[str, int, str]]:
-    """Return address, port and inode of those who listen; a kernel without IPv6 has no second table."""
+    """Return address, port and inode of those who listen; a kernel without IPv6 has no second table.
+
+    A busy host has many connections: the table is read line by line, however long it is.
+    """
     found = []
     for table in TABLES:
         path = proc / table
         if table != TABLES[0] and not path.exists():
             continue
-        for line in _seen.read_text(path).splitlines()[1:]:
-            columns = line.split()
-            if len(columns) < 10 or columns[3] != _LISTEN:
-                continue
-            address, _colon, port = columns[1].rpartition(":")
-            if int(port, 16) in numbers:
-                found.append((parse_address(address), int(port, 16), columns[9]))
+        with path.open(encoding="ascii", errors="replace") as lines:
+            next(lines, "")
+            for columns in map(str.split, lines):
+                if len(columns) < 10 or columns[3] != _LISTEN:
+                    continue
+                address, _colon, port = columns[1].rpartition(":")
+                if int(port, 16) in numbers:
+                    found.append((parse_address(address), int(port, 16), columns[9]))
     return found
 
 

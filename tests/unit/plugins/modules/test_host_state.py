@@ -241,6 +241,14 @@ def test_a_listener_of_another_user_has_no_process(tmp_path: Path) -> None:
     }
 
 
+def test_a_host_with_many_connections_is_seen(tmp_path: Path) -> None:
+    (tmp_path / "net").mkdir()
+    line = "   0: 00000000:2CAA 00000000:0000 {} 00000000:00000000 00:00000000 00000000   998        0 4242 1\n"
+    (tmp_path / "net/tcp").write_text("  sl  local_address\n" + line.format("01") * 20_000 + line.format("0A"))
+    assert (tmp_path / "net/tcp").stat().st_size > _seen.MAX_OUTPUT
+    assert len(_ports.ports([11434], tmp_path)["11434"]) == 1
+
+
 def test_ports_that_cannot_be_seen_are_not_free(tmp_path: Path) -> None:
     assert "unseen" in _ports.ports([11434], tmp_path)["11434"]
 
