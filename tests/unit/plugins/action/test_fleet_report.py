@@ -18,7 +18,7 @@ from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import obse
 if TYPE_CHECKING:
     from pathlib import Path
 
-HOSTS = ["validator01", "validator02"]
+HOSTS = ("validator01", "validator02")
 
 
 def fleet(*hosts: str) -> dict[str, Any]:
@@ -28,7 +28,7 @@ def fleet(*hosts: str) -> dict[str, Any]:
 
 @pytest.fixture
 def report(tmp_path: Path) -> Any:
-    def run(registered: dict[str, Any], here: list[str] = HOSTS, **arguments: Any) -> dict[str, Any]:
+    def run(registered: dict[str, Any], here: tuple[str, ...] = HOSTS, **arguments: Any) -> dict[str, Any]:
         given = {
             "about": "verify",
             "fleet": fleet(*HOSTS),
@@ -92,7 +92,7 @@ def test_a_host_that_was_not_reached_is_judged_too(report: Any) -> None:
 
 
 def test_a_host_at_which_the_run_broke_off_is_judged_too(report: Any) -> None:
-    rows = report(SOUND, here=["validator01"])["rows"]
+    rows = report(SOUND, here=("validator01",))["rows"]
     assert {row["status"] for row in rows if row["host"] == "validator02"} == {"FAIL", "SKIP"}
 
 
