@@ -67,6 +67,7 @@ def variables(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, o
     (further / "meta").mkdir(parents=True)
     (further / "meta" / "runtime.yml").write_text("requires_ansible: '>=2.19.0'\n")
     return {
+        "gizzi_topology": "distributed",
         "model_update_timer_collections": [str(further)],
         "model_update_timer_inventory": str(inventory),
         "model_update_timer_ssh_key": str(lab.inventory.parent / "ssh" / "id_ed25519"),

@@ -246,9 +246,9 @@ class Host:
         if guard.count("port") != port:
             return f"the guard is of port {guard.count('port')}, not of {port}"
         found, wanted = ({_network(text) for text in texts} for texts in (guard.texts("sources"), sources))
-        problems = [f"{source} is not let in" for source in sorted(wanted - found)]
-        problems += [f"{source} is let in, and is not of the fleet" for source in sorted(found - wanted)]
-        return ", ".join(problems)
+        lacking, strange = ", ".join(sorted(wanted - found)), ", ".join(sorted(found - wanted))
+        problems = [f"does not let in {lacking}"] * bool(lacking) + [f"lets in {strange}"] * bool(strange)
+        return f"the guard {' and '.join(problems)}" if problems else ""
 
     @property
     def client_problem(self) -> str:
