@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, NamedTuple, Optional
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError, cut
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
@@ -323,7 +323,7 @@ def verify(host: Host) -> list[dict[str, str]]:
         if item.concerns(host.wanted):
             status, reason = _judged(host, item)
             row = {"item": item.text, "check": item.judge.__name__, "host": host.wanted.host}
-            rows.append({**row, "status": status, "reason": reason})
+            rows.append({**row, "status": status, "reason": cut(reason)})
     return rows
 
 

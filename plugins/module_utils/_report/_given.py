@@ -13,6 +13,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 # Characters of a text, and entries of a list, that are read.
 MAX_TEXT = 4000
 MAX_ENTRIES = 10_000
+# Characters of what is told of a host at one place; the end of a journal is the longest.
+MAX_TOLD = 20_000
 
 
 class UnseenError(GizziError):
@@ -97,6 +99,11 @@ def _check_seen(value: object) -> None:
     """Raise UnseenError for what module host_state puts in the place of what it could not see."""
     if isinstance(value, dict) and set(value) == {"unseen"}:
         raise UnseenError(str(value["unseen"])[:MAX_TEXT])
+
+
+def cut(text: str) -> str:
+    """Return a text that is made of a host's answers with an end."""
+    return text if len(text) <= MAX_TOLD else text[:MAX_TOLD] + "…"
 
 
 def reason(result: object) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError, cut
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
@@ -300,7 +300,10 @@ def diagnose(host: Host) -> list[dict[str, Any]]:
     findings = {"login": _login(host)}
     if not host.blind:
         findings.update({topic: _judged(host, look) for topic, look in TOPICS.items()})
-    return [{"topic": topic, "host": host.wanted.host, **finding._asdict()} for topic, finding in findings.items()]
+    return [
+        {"topic": topic, "host": host.wanted.host, "ok": finding.ok, "found": cut(finding.found), "do": cut(finding.do)}
+        for topic, finding in findings.items()
+    ]
 
 
 def _login(host: Host) -> Finding:

@@ -79,3 +79,10 @@ def test_what_a_host_says_steers_no_terminal() -> None:
     for report in (verified(fleet(hosts)), diagnosed(fleet(hosts))):
         assert all(letter.isprintable() or letter == "\n" for letter in report.table)
         assert r"\x1b[2J" in report.table
+
+
+def test_what_a_host_says_has_an_end() -> None:
+    many = seen.ports(*(seen.listener(f"10.0.{number // 250}.{number % 250}", "x" * 99) for number in range(9000)))
+    host = seen.server(ports=many, guards=seen.guards(effective=False, reason="x" * 10**6))
+    for report in (verified(fleet({"validator01": host})), diagnosed(fleet({"validator01": host}))):
+        assert 20_000 < len(report.table) < 100_000
