@@ -145,9 +145,14 @@ options:
           removed there.
         type: bool
         default: false
+      initial:
+        description: Whether a file only comes where there is none. What the service has made of it stays.
+        type: bool
+        default: false
       stale:
         description: >-
-          Patterns of names in a folder which are of this list alone. What is there and not in the list is removed.
+          Patterns of names in a folder which are of this list alone. What is there and not in the list is removed,
+          folders only where this one is a O(files[].tree).
         type: list
         elements: str
 seealso:
@@ -227,6 +232,7 @@ ENTRY = {
     "trace": {"type": "bool", "default": False},
     "releases": {"type": "bool", "default": False},
     "moving": {"type": "bool", "default": False},
+    "initial": {"type": "bool", "default": False},
     "stale": {"type": "list", "elements": "str"},
 }
 STATES = {

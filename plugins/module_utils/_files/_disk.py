@@ -170,12 +170,12 @@ def children(path: str) -> list[str]:
         return [f"{path}/{name}" for name in _names(folder)]
 
 
-def matching(path: str, patterns: Sequence[str]) -> list[str]:
-    """Return the paths of what a folder holds under names that match one of the patterns, folders left out."""
+def matching(path: str, patterns: Sequence[str], folders: bool = False) -> list[str]:
+    """Return the paths of what a folder holds under names that match one of the patterns: the folders, or all else."""
     try:
         with opened_folder(Path(path)) as folder:
             found = [name for name in _names(folder) if any(fnmatchcase(name, one) for one in patterns)]
-            return [f"{path}/{name}" for name in found if not _is_folder(folder, name)]
+            return [f"{path}/{name}" for name in found if _is_folder(folder, name) is folders]
     except FileNotFoundError:
         return []
 

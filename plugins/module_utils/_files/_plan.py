@@ -76,6 +76,8 @@ def _is_in_the_way(entry: Entry, there: Seen) -> bool:
 
 
 def _is_as_wanted(step: Step) -> bool:
+    if step.entry.initial and step.before.kind == "file":
+        return True
     if step.entry.kind == "link":
         return (step.before.kind, step.before.target) == ("link", step.after.target)
     return step.before == step.after

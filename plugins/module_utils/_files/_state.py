@@ -146,12 +146,16 @@ def _look(entries: Iterable[Entry]) -> dict[str, Seen]:
 
 def _stale(entries: Sequence[Entry]) -> list[Entry]:
     """Return entries for what a folder of the list holds by a pattern of ours, and the list has no more."""
-    listed, found = {entry.path for entry in entries}, []
+    listed: set[str] = {entry.path for entry in entries}
+    found: list[Entry] = []
     for entry in entries:
         if entry.stale:
             with _named(entry.path):
-                found += [path for path in _disk.matching(entry.path, entry.stale) if path not in listed]
-    return [Entry(path, secret=True, wanted=False) for path in found]
+                files = _disk.matching(entry.path, entry.stale)
+                folders = _disk.matching(entry.path, entry.stale, folders=True) if entry.tree else []
+            found += [Entry(path, secret=True, wanted=False) for path in files if path not in listed]
+            found += [Entry(path, "folder", tree=True, wanted=False) for path in folders if path not in listed]
+    return found
 
 
 def _check_owners(entries: Iterable[Entry], declared: Declared) -> None:

@@ -13,6 +13,7 @@ import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._presets import presets, recorded_facts
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import (
     further_problems,
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 CONFIG_DIR = "/etc/gizzi"
 UNIT = "gizzi-api.service"
+GUARD = "gizzi-api"
 # Where the API's own documentation is; the unit names it.
 DOCUMENTATION = "/docs"
 TOKEN_FILE = f"{CONFIG_DIR}/api.token"
@@ -69,6 +71,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
         *_validator_problems(values["validators"]),
         *threshold_problems("gizzi_api_thresholds", values["thresholds"]),
         *_number_problems(values),
+        *(f"gizzi_api_allowed_sources: {one}." for one in source_problems(values["allowed_sources"])),
         *wheelhouse_problems("gizzi_api", values["wheelhouse"]),
     ]
 
@@ -116,17 +119,24 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 def host_derived(_values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     """Return whether the API runs, and the note by which role release goes back: its address and guard before this."""
-    unit, guard = host["units"][UNIT], host["guards"]["gizzi-api"]
+    unit = host["units"][UNIT]
     page = unit.get("documentation", "")
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
     return {
         "running": unit.get("active") == "active",
         "note": {
             "url": f"{page[: -len(DOCUMENTATION)]}/healthz" if is_page else "",
-            # One that cannot be seen is left alone.
-            "guard": {} if "unseen" in guard else guard,
+            "guard": _guard_before(host["guards"]),
         },
     }
+
+
+def _guard_before(guards: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the guard by which it was before this; where none can be seen, none is touched."""
+    guard = guards.get(GUARD, {})
+    if guard.get("port"):
+        return {"state": "present", "port": guard["port"], "sources": guard["sources"], "units": [UNIT]}
+    return {} if GUARD in guards or isinstance(guards.get("unseen"), str) else {"state": "absent"}
 
 
 def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -498,6 +498,26 @@ def test_old_files_of_a_pattern_go(bring: Bring, tmp_path: Path) -> None:
     assert [path.name for path in (tmp_path / "srv/etc").iterdir()] == ["of-others"]
 
 
+def test_folders_that_are_no_longer_in_the_list_go_from_a_tree(bring: Bring, tmp_path: Path) -> None:
+    tree = {"path": "srv/etc", "kind": "folder", "tree": True, "stale": ["*"]}
+    inner, file = {"path": "srv/etc/one", "kind": "folder"}, {"path": "srv/etc/one/a", "content": "a"}
+    bring(tree, inner, file, {"path": "srv/etc/b", "content": "b"})
+    assert bring(tree, inner, file, {"path": "srv/etc/b", "content": "b"})["paths"] == []
+    result = bring(tree, {"path": "srv/etc/b", "content": "b"})
+    assert result["paths"] == ["srv/etc/one"]
+    assert [path.name for path in (tmp_path / "srv/etc").iterdir()] == ["b"]
+
+
+def test_what_a_service_has_made_of_an_initial_file_stays(bring: Bring, tmp_path: Path) -> None:
+    folder, file = {"path": "srv/etc", "kind": "folder"}, {"path": "srv/etc/a", "content": "", "initial": True}
+    assert "srv/etc/a" in bring(folder, file)["paths"]
+    (tmp_path / "srv/etc/a").write_text("of the service")
+    assert bring(folder, file)["paths"] == []
+    assert (tmp_path / "srv/etc/a").read_text() == "of the service"
+    bring(folder, file, state="absent")
+    assert not (tmp_path / "srv/etc").exists()
+
+
 def test_one_earlier_release_is_kept(bring: Bring, tmp_path: Path) -> None:
     for name in ("1", "2", "3", ".half"):
         (tmp_path / "srv" / name / "bin").mkdir(parents=True)

@@ -19,12 +19,13 @@ from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judge
 ONE = {"number": 1, "name": "validator01", "address": "192.0.2.1"}
 OTHER = {"number": 2, "name": "validator02", "address": "2001:db8::2"}
 PYTHON = {"version": "3.11.2", "minor_version": "3.11", "venv": True, "of_distribution": True}
+LIVE = {"port": 8081, "sources": ["192.0.2.7"], "effective": False, "unseen": False, "reason": "no unit"}
 GUARD = {"state": "present", "port": 8081, "sources": ["192.0.2.7"], "units": ["gizzi-api.service"]}
 HOST: dict[str, Any] = {
     "system": {"service_manager": "systemd", "systemd": 252},
     "pythons": {"/usr/bin/python3": PYTHON},
     "units": {"gizzi-api.service": {"active": "active", "documentation": "http://[fd42::1]:8081/docs"}},
-    "guards": {"gizzi-api": GUARD},
+    "guards": {"gizzi-api": LIVE},
 }
 
 
@@ -75,6 +76,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"settings": {"prometheus": {"job": 3}}}, ["gizzi_api_settings has the job 3. Name Prometheus' job"]),
     ({"settings": {"prometheus": "substrate"}}, ["has a prometheus that is no table"]),
     ({"settings": {"expressions": {"peers": 3}}}, ["gizzi_api_settings has expressions that are no texts"]),
+    ({"allowed_sources": ["validator01"]}, ["gizzi_api_allowed_sources: source 'validator01' is not an IP address"]),
+    ({"allowed_sources": ["0.0.0.0/0"]}, ["source '0.0.0.0/0' would open the port to everybody"]),
     ({"start_timeout": 0}, ["gizzi_api_start_timeout is 0. It must be 1 or more."]),
     ({"node_port": 0}, ["gizzi_api_node_port is 0. It goes from 1 to 65535."]),
     ({"node_exporter_port": 65536}, ["gizzi_api_node_exporter_port is 65536. It goes from 1 to 65535."]),
@@ -156,16 +159,17 @@ def test_what_ran_before_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "guard"),
+    ("unit", "guards", "noted"),
     [
-        ({"active": "inactive", "documentation": ""}, {"state": "absent"}),
-        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"state": "absent"}),
-        ({"unseen": "no systemctl"}, {"unseen": "no nft"}),
+        ({"active": "inactive", "documentation": ""}, {}, {"state": "absent"}),
+        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"ollama": LIVE}, {"state": "absent"}),
+        # What cannot be seen is not touched.
+        ({"unseen": "no systemctl"}, {"unseen": "no nft"}, {}),
+        ({"unseen": "no systemctl"}, {"gizzi-api": LIVE | {"port": None, "sources": None}}, {}),
     ],
 )
-def test_what_did_not_run_before_is_not_asked(unit: Any, guard: Any) -> None:
-    host = HOST | {"units": {"gizzi-api.service": unit}, "guards": {"gizzi-api": guard}}
-    noted = {} if "unseen" in guard else guard
+def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any) -> None:
+    host = HOST | {"units": {"gizzi-api.service": unit}, "guards": guards}
     assert gizzi_api.host_derived(values(), host) == {"running": False, "note": {"url": "", "guard": noted}}
 
 
