@@ -52,9 +52,9 @@ def options_of(role: str, root: Path = COLLECTION) -> dict[str, t.Any]:
         specs = yaml_load(path.read_text(encoding="utf-8"))["argument_specs"] if path.is_file() else {}
         if entry in specs:
             options = dict(specs[entry].get("options") or {})
-            return options | {
-                name: options_of(home, root)[other] for name, (home, other) in rules_of(role).same_as.items()
-            }
+            rules = rules_of(role)
+            same = {name: options_of(home, root)[other] for name, (home, other) in rules.same_as.items()}
+            return {**options, **same, **rules.options}
     raise GizziError(f"role is {shown(role)}, which has no argument specification in this collection.")
 
 
@@ -67,6 +67,7 @@ class Rules:
     host_problems: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], list[str]]
     host_derived: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], dict[str, t.Any]]
     same_as: dict[str, tuple[str, str]]
+    options: dict[str, t.Any]
 
 
 def rules_of(role: str) -> Rules:
@@ -82,9 +83,14 @@ def rules_of(role: str) -> Rules:
     def found(function: str, nothing: t.Any) -> t.Any:
         return getattr(module, function, lambda *_values: nothing)
 
-    same_as = getattr(module, "SAME_AS", {})
-    host = found("host_problems", []), found("host_derived", {})
-    return Rules(found("problems", []), found("derived", {}), *host, same_as)
+    return Rules(
+        found("problems", []),
+        found("derived", {}),
+        found("host_problems", []),
+        found("host_derived", {}),
+        getattr(module, "SAME_AS", {}),
+        getattr(module, "OPTIONS", {}),
+    )
 
 
 def _rendered(

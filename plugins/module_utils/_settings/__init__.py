@@ -10,7 +10,8 @@ Beside this lies a module for each role that has rules between its values. It ma
 - ``derived(values) -> dict[str, Any]``: what follows from values without a problem;
 - ``host_problems(values, host) -> list[str]``: what a host, as ``host_state`` saw it, lacks for these values;
 - ``host_derived(values, host) -> dict[str, Any]``: what follows from both, where there is no problem;
-- ``SAME_AS``: options that another role specifies, by name, each with that role and its option.
+- ``SAME_AS``: options that another role specifies, by name, each with that role and its option;
+- ``OPTIONS``: variables of Ansible's own that the rules need, specified as options.
 
 ``values`` has the names without the role's prefix. The functions are pure: they read nothing else.
 """
