@@ -23,7 +23,7 @@ help: ## Show the targets
 
 .PHONY: setup
 setup: ## Make this machine ready: packages, Docker engine, virtual environment
-	@lab/bootstrap.sh
+	@lab/bootstrap.sh tests
 
 # A release that was given is looked at before anything starts with it.
 .PHONY: release
@@ -31,21 +31,21 @@ release: setup
 	@[ -z "$(OLLAMA_ARCHIVE)$(OLLAMA_VERSION)" ] || PYTHONPATH=. python -m lab.artifacts >/dev/null
 
 .PHONY: demo
-demo: release ## A real Ollama on a local fleet, and its answer; TOPOLOGY=distributed, VALIDATORS=21, OLLAMA_VERSION=0.34.2
+demo: ## A real Ollama on a local fleet, and a validator that stalls; TOPOLOGY=distributed, VALIDATORS=21, OLLAMA_VERSION=0.34.2
+	@lab/bootstrap.sh demo
 	@lab/demo.sh $(TOPOLOGY)
 
 .PHONY: demo-clean
 demo-clean: ## Remove the demo's hosts and network
 	@mkdir -p .ansible
-	@for scenario in centralized distributed; do \
-	  molecule destroy --scenario-name $$scenario >.ansible/demo-clean.log 2>&1 || { cat .ansible/demo-clean.log; exit 1; }; \
-	done
+	@lab/fleet.sh destroy demo >.ansible/demo-clean.log 2>&1 || { cat .ansible/demo-clean.log; exit 1; }
 	@echo 'The demo is gone; the download cache stays.'
 
-# Two at a time: a scenario waits for its hosts as often as it computes. The output of each comes when it has ended.
+# Two at a time: a scenario waits for its hosts as often as it computes. The longest come first, so that both lanes end
+# together. The output of each comes when it has ended.
 .PHONY: test
 test: release ## Everything; OLLAMA_ARCHIVE=…/ollama-linux-amd64.tar.zst OLLAMA_VERSION=0.34.2
-	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint sanity build unit $(addprefix scenario-,$(SCENARIOS))
+	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint $(addprefix scenario-,$(SCENARIOS)) unit sanity build
 	@echo 'Everything passed.'
 
 .PHONY: lint
@@ -100,3 +100,4 @@ requirements: setup ## Pin requirements/dev.in and the programs' requirements.in
 	$(PIP_COMPILE) --output-file $(OLLAMA_CLIENT)/requirements.txt $(OLLAMA_CLIENT)/requirements.in
 	$(PIP_COMPILE) --output-file $(MODEL_UPDATE)/requirements.txt $(MODEL_UPDATE)/requirements.in
 	$(PIP_COMPILE) --output-file requirements/dev.txt requirements/dev.in
+	$(PIP_COMPILE) --output-file requirements/demo.txt requirements/demo.in

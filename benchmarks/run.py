@@ -16,7 +16,8 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
@@ -38,11 +39,6 @@ def run(command: Sequence[str], validators: int) -> float:
 def median(command: Sequence[str], validators: int) -> float:
     """Return the median of the seconds that ``command`` takes, in seconds."""
     return statistics.median(run(command, validators) for repeat in range(REPEATS))
-
-
-def inventory(scenario: str) -> Path:
-    """Return the folder of the inventory of a scenario's lab."""
-    return PROJECT / ".ansible" / "lab" / scenario / "inventory"
 
 
 def registry_traffic(hosts: Path) -> tuple[int, int]:
@@ -80,28 +76,32 @@ def show(validators: int, figure: str, value: str) -> None:
     print(f"| {validators} | {figure} | {value} |", flush=True)
 
 
+@contextmanager
+def deployed(topology: str, validators: int) -> Iterator[tuple[Path, list[str]]]:
+    """Deploy a fleet for as long as the block takes; give its inventory, and the command to deploy it once more."""
+    hosts = PROJECT / ".ansible" / "lab" / "benchmark" / "inventory"
+    site = ["ansible-playbook", "--inventory", str(hosts), "playbooks/site.yml", "-e", f"gizzi_topology={topology}"]
+    try:
+        run(["lab/fleet.sh", "create", "benchmark"], validators)
+        run(site, validators)
+        yield hosts, site
+    finally:
+        run(["lab/fleet.sh", "destroy", "benchmark"], validators)
+
+
 def traffic(validators: int) -> None:
     """Measure what that many servers, each with a store of its own, cost the registry."""
-    run(["molecule", "destroy", "--scenario-name", "distributed"], validators)
-    try:
-        run(["molecule", "converge", "--scenario-name", "distributed"], validators)
-        hosts = inventory("distributed")
+    with deployed("distributed", validators) as (hosts, _site):
         sent, requests = registry_traffic(hosts)
         show(validators, "bytes from the registry / model size", f"{sent / model_bytes(hosts):.3f}")
         show(validators, "requests to the registry", str(requests))
-    finally:
-        run(["molecule", "destroy", "--scenario-name", "distributed"], validators)
 
 
 def speed(validators: int) -> None:
     """Measure runs with nothing to do on a centralized fleet, in which every validator asks one server."""
-    hosts = str(inventory("centralized"))
-    site = ["ansible-playbook", "--inventory", hosts, "playbooks/site.yml", "-e", "gizzi_topology=centralized"]
-    every = ["ansible", "all", "--inventory", hosts, "--module-name"]
-    server = ["ansible", "gizzi", "--inventory", hosts, "--module-name"]
-    run(["molecule", "destroy", "--scenario-name", "centralized"], validators)
-    try:
-        run(["molecule", "converge", "--scenario-name", "centralized"], validators)
+    with deployed("centralized", validators) as (hosts, site):
+        every = ["ansible", "all", "--inventory", str(hosts), "--module-name"]
+        server = ["ansible", "gizzi", "--inventory", str(hosts), "--module-name"]
         setup = median([*every, "ansible.builtin.setup"], validators)
         # Long enough to be steady when run once.
         second = run(site, validators)
@@ -112,8 +112,6 @@ def speed(validators: int) -> None:
         for state in ("present", "latest"):
             model = [*server, "etrid.gizzi.ollama_model", "--args", f"name=smollm2:135m state={state}"]
             show(validators, f"ollama_model {state}, nothing to do / ping", f"{median(model, validators) / ping:.2f}")
-    finally:
-        run(["molecule", "destroy", "--scenario-name", "centralized"], validators)
 
 
 KINDS: dict[str, tuple[Callable[[int], None], tuple[int, ...]]] = {

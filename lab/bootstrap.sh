@@ -1,9 +1,12 @@
 #!/usr/bin/env bash
-# Make this machine ready for the lab and the tests: Debian packages, a running Docker engine, the base image, the
-# virtual environment, Prometheus and a browser. Does only what is missing, so that a second run takes a second. Where
-# it may not do a thing itself, it names the command that does.
+# Make this machine ready:
+#   bootstrap.sh demo     a running Docker engine, the base image and what the lab runs with: what `make demo` needs
+#   bootstrap.sh tests    the linters, Prometheus and a browser too
+# Does only what is missing, so that a second run takes a second. Where it may not do a thing itself, it names the
+# command that does.
 set -euo pipefail
 
+purpose=${1:-tests}
 project=$(cd "$(dirname "$0")/.." && pwd)
 venv=$project/.venv
 # make puts the environment first on the path; the one to make it anew with is another.
@@ -63,7 +66,8 @@ install_packages() {
     done
     [ ${#missing[@]} -gt 0 ] || return 0
     say "Installing Debian packages: ${missing[*]}"
-    as_root apt-get update -qq
+    [ -n "${lists_are_new:-}" ] || as_root apt-get update -qq
+    lists_are_new=yes
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install --yes -qq --no-install-recommends "${missing[@]}" >/dev/null
 }
 
@@ -110,24 +114,34 @@ make_base_image() {
     as_root rm -f "$rootfs"
 }
 
+# What the demo runs with is a part of what the tests do, at the same versions.
 make_venv() {
-    local lock stamp python
-    lock=$(sha256sum "$project/requirements/dev.txt" | cut -d ' ' -f 1)
-    stamp=$venv/requirements.sha256
-    [ "$(cat "$stamp" 2>/dev/null)" != "$lock" ] || return 0
+    local stamp=$venv/requirements.sha256 has wanted
+    has=$(cat "$stamp" 2>/dev/null || true)
+    wanted=$(checksum "$1")
+    [ "$has" != "$wanted" ] || return 0
+    [ "$1 $has" != "demo $(checksum dev)" ] || return 0
+    [ "$has" = "$(checksum demo)" ] || new_venv
+    say "Installing Python packages: requirements/$1.txt"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$project/requirements/$1.txt"
+    # The checkout itself is the installed collection, for every tool of this environment.
+    local collections
+    collections=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections
+    mkdir -p "$collections/etrid"
+    ln -sfn "$project" "$collections/etrid/gizzi"
+    echo "$wanted" >"$stamp"
+}
+
+checksum() { sha256sum "$project/requirements/$1.txt" | cut -d ' ' -f 1; }
+
+new_venv() {
+    local python
     python=$(command -v python3.11 || command -v python3)
     "$python" -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' ||
         stop "$("$python" --version) is not one that ansible-core 2.19 runs on." "install Python 3.11, 3.12 or 3.13"
     say 'Making the virtual environment'
     rm -rf "$venv"
     "$python" -m venv "$venv"
-    "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$project/requirements/dev.txt"
-    # The checkout itself is the installed collection, for every tool of this environment.
-    local collections
-    collections=$("$venv/bin/python" -c 'import ansible_collections; print(list(ansible_collections.__path__)[0])')
-    mkdir -p "$collections/etrid"
-    ln -sfn "$project" "$collections/etrid/gizzi"
-    echo "$lock" >"$stamp"
 }
 
 # A task on localhost takes as long to compile as one on a lab's host.
@@ -163,13 +177,23 @@ get_browser() {
     fi
 }
 
+case $purpose in
+    demo | tests) ;;
+    *) stop "'$purpose' is nothing to make it ready for." "lab/bootstrap.sh demo, or tests" ;;
+esac
 check_release
 check_machine
-install_packages ca-certificates openssh-client openssl procps python3 python3-venv shellcheck util-linux zstd
+install_packages ca-certificates openssh-client openssl procps python3 python3-venv util-linux zstd
 start_engine
 raise_inotify
-make_base_image
-make_venv
+# Each waits for other things than the other.
+make_base_image &
+image=$!
+if [ "$purpose" = demo ]; then make_venv demo; else make_venv dev; fi
 keep_compiled
-get_prometheus
-get_browser
+wait "$image" || exit
+if [ "$purpose" = tests ]; then
+    install_packages shellcheck
+    get_prometheus
+    get_browser
+fi

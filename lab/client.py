@@ -29,18 +29,28 @@ def statuses(host: Host) -> dict[str, str]:
     return {one["name"]: one["status"] for one in gizzi(host, "status")["validators"]}
 
 
+def ask_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> None:
+    """Ask on every host that ``endpoints`` names, all at once; what answers a host is the endpoint given."""
+
+    def use(name: str) -> None:
+        answer = gizzi(fleet[name], "ask", QUESTION)
+        assert "Paris" in answer["text"]
+        assert answer["endpoint"] == endpoints[name]
+
+    with ThreadPoolExecutor(len(endpoints)) as pool:
+        list(pool.map(use, endpoints))
+
+
 def use_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> None:
     """Use gizzi on every host that ``endpoints`` names, all at once; what answers a host is the endpoint given.
 
     Each asks, looks at the network, and has its own journal and its own peers looked into.
     """
 
+    ask_everywhere(fleet, endpoints)
+
     def use(name: str) -> None:
         host = fleet[name]
-        answer = gizzi(host, "ask", QUESTION)
-        assert "Paris" in answer["text"]
-        assert answer["endpoint"] == endpoints[name]
-
         healthy = dict.fromkeys(endpoints, "healthy")
         wait_until(lambda: statuses(host) == healthy, 60, f"gizzi on {name} shows that all are healthy")
 

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The demo: scenario `centralized` or `distributed`, created and converged by molecule, and a summary at the end.
-# A demo that is there already is used again, also after its engine was stopped.
+# The demo: a fleet of the lab, etrid.gizzi.site on it, a question, and a validator that stalls and recovers.
+# A demo that is there already is used again, also after its engine was stopped or for the other topology.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 topology=$1
 export VALIDATORS=${VALIDATORS:-4}
-lab=.ansible/lab/$topology
-log=.ansible/demo-$topology.log
+lab=.ansible/lab/demo
+log=.ansible/demo.log
 
 fail() {
     printf '%s\n' "$@" >&2
@@ -34,16 +34,26 @@ step() {
     printf '%4d s\n' $((SECONDS - start))
 }
 
-# Molecule skips what it created before. What it created may be stopped, be another number of hosts, or run another release.
-start_again() {
+play() { ansible-playbook --inventory "$lab/inventory" --extra-vars "gizzi_topology=$topology" "$@"; }
+
+# The images and what the stand-in internet serves take a minute each, of a processor and of the network.
+build() {
+    docker build --quiet --tag gizzi-lab-host lab/images/host &
+    PYTHONPATH=. python -m lab.artifacts || return
+    wait $!
+}
+
+# What is there may be stopped, be another number of hosts, or run another release.
+start() {
     local prefix containers tree
     tree=$(PYTHONPATH=. python -m lab.artifacts)
     prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml" 2>/dev/null || true)
     mapfile -t containers < <([ -z "$prefix" ] || docker ps --all --quiet --filter "label=org.etrid.gizzi.lab=$prefix")
-    if [ "${#containers[@]}" -eq $((VALIDATORS + 2)) ] && grep -qF "lab_tree: $tree" "$lab/inventory/hosts.yml"; then
+    if [ "${#containers[@]}" -eq $((10#$VALIDATORS + 2)) ] && grep -qF "lab_tree: $tree" "$lab/inventory/hosts.yml"; then
         docker start "${containers[@]}"
+        play lab/playbooks/wait.yml
     else
-        molecule destroy --scenario-name "$topology"
+        lab/fleet.sh create demo --extra-vars lab_block_time=1
     fi
 }
 
@@ -52,32 +62,73 @@ on_validator() {
     local terminal=()
     [ ! -t 1 ] || terminal=(--tty --env "TERM=${TERM:-dumb}")
     printf '\n%s$ %s\n' "$last" "$1"
-    docker exec "${terminal[@]}" --user ops "$container" bash -c "$1"
+    docker exec "${terminal[@]}" --user ops "$prefix-$last" bash -c "$1"
+}
+
+# The same without a terminal, for long lines: these are broken between words.
+on_validator_folded() {
+    printf '\n%s$ %s\n' "$last" "$1"
+    docker exec --user ops "$prefix-$last" bash -c "$1" | fold --spaces --width=80
+}
+
+# Waits until the Gizzi API says of validator 2 what is given.
+wait_for() {
+    for _ in $(seq 120); do
+        docker exec "$prefix-$last" curl --silent --fail http://gizzi:8080/api/validator/2 | grep -q "\"status\": *\"$1\"" && return
+        sleep 1
+    done
+    return 1
+}
+
+stall() {
+    docker exec "$prefix-validator02" sh -c 'echo "{\"stall\": true}" >/run/flare-node/control.json'
+    wait_for lagging
+}
+
+recover() {
+    docker exec "$prefix-validator02" rm /run/flare-node/control.json
+    wait_for healthy
+}
+
+# The page's title, and its first row: the worst validator.
+read_page() {
+    docker exec "$prefix-$last" curl --silent --fail http://gizzi:8080/ | sed -nE \
+        -e 's:.*<title>(.*) · Gizzi network</title>.*:  \1:p' \
+        -e 's:.*<tr role="row" class="lagging">.*class="reason">([^<]*)<.*href="/api/validator/[0-9]+">([^<]*)<.*:  ▼ lagging  \2  \1:p'
 }
 
 mkdir -p .ansible
 : >"$log"
 echo "Ollama on a fleet of $VALIDATORS validators, $topology. Each step's output: $log"
-step 'Looking for an earlier demo' start_again
-step 'Starting the hosts and the stand-in internet' molecule create --scenario-name "$topology"
-step 'Waiting for the hosts' ansible-playbook --inventory "$lab/inventory" lab/playbooks/wait.yml
-step 'Deploying: etrid.gizzi.site' molecule converge --scenario-name "$topology"
-step 'Looking at the result' ansible-playbook --inventory "$lab/inventory" \
-    --extra-vars "gizzi_topology=$topology" lab/playbooks/demo.yml
+step 'Building what the lab is made of' build
+step 'Starting the hosts and the stand-in internet' start
+step 'Deploying: etrid.gizzi.site' play playbooks/site.yml
+step 'Looking at the result' play lab/playbooks/demo.yml
 cat "$lab/summary.txt"
 
 last=$(printf 'validator%02d' "$((10#$VALIDATORS))")
-container=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml")-$last
+prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml")
 on_validator 'gizzi ask "What is the capital of France?"'
+echo
+step 'Waiting until all are seen healthy' wait_for healthy
 on_validator 'gizzi status'
-on_validator 'gizzi status | gizzi ask "Is every validator of this network healthy?"'
+
+echo
+step 'validator02 stalls: no new block. Waiting until it is seen' stall
+on_validator 'gizzi status | head -n 3'
+on_validator_folded 'gizzi health; echo "exit code $?"'
+echo 'The model here, of 135 million parameters, is a toy, and Claude has no key: it is the rules that have judged.'
+printf '\n%s, for people:\n' "$(sed -n 's/^ *page *//p' "$lab/summary.txt")"
+read_page
+
+echo
+step 'validator02 recovers. Waiting until it is seen' recover
+on_validator 'gizzi status | tail -n 1'
 
 cat <<EOF
 
-The lab's model, of 135 million parameters, is a toy: what counts is the table.
-
 Look around:
-  docker exec -it --user ops $container bash
+  docker exec -it --user ops $prefix-$last bash
   source .venv/bin/activate
   ansible-playbook -i $lab/inventory playbooks/verify.yml -e gizzi_topology=$topology
   ansible-playbook -i $lab/inventory playbooks/diagnose.yml -e gizzi_topology=$topology

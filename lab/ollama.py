@@ -9,7 +9,7 @@ from contextlib import contextmanager
 
 from testinfra.host import Host
 
-from lab.testing import Lab
+from lab.testing import Lab, wait_until
 
 PORT = 11434
 MODEL = "smollm2:135m"
@@ -78,6 +78,14 @@ def answered(server: Host) -> list[str]:
     """
     lines = server.check_output(f"{JOURNAL} _PID=$(systemctl show -P MainPID ollama)")
     return re.findall(r'\| 200 \|[^|]*\|\s*(\S+) \| POST\s+"/api/generate"', lines)
+
+
+def asked(server: Host, client: Host, address: str, seen_as: str) -> None:
+    """Ask from the client, and see in the server's journal that it is this server that has answered."""
+    before = answered(server).count(seen_as)
+    assert "Paris" in ask(client, address)
+    # Over loopback the metrics ask as well.
+    wait_until(lambda: answered(server).count(seen_as) > before, 60, f"the server has answered {seen_as}")
 
 
 def processes(server: Host) -> dict[int, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 BOOTSTRAP = Path(__file__).resolve().parents[3] / "lab" / "bootstrap.sh"
+REQUIREMENTS = BOOTSTRAP.parents[1] / "requirements"
 DEBIAN = 'ID=debian\nVERSION_ID="12"\n'
 
 
@@ -78,6 +79,23 @@ def test_a_release_that_cannot_be_run_is_told_before_all_else(
     assert result.returncode == 2
     assert named in result.stderr
     assert "/nowhere.tar.zst" in result.stderr
+
+
+def test_it_is_told_for_what() -> None:
+    result = subprocess.run([str(BOOTSTRAP), "dmeo"], check=False, capture_output=True, text=True, timeout=60)
+    assert result.returncode == 2
+    assert "'dmeo'" in result.stderr
+    assert "Remedy: lab/bootstrap.sh demo, or tests" in result.stderr
+
+
+def test_the_tests_can_add_to_what_the_demo_has_installed() -> None:
+    """As ``make setup`` does after ``make demo``: each pin of the demo's is one of the tests' too."""
+    demo, dev = (
+        {line.split()[0] for line in (REQUIREMENTS / name).read_text().splitlines() if "==" in line}
+        for name in ("demo.txt", "dev.txt")
+    )
+    assert demo
+    assert demo < dev
 
 
 def test_make_hands_a_release_on_by_its_whole_path() -> None:
