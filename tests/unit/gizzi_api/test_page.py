@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import re
+import subprocess
 from html.parser import HTMLParser
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,6 +49,25 @@ async def test_worst_first_with_reason(serve: Serve) -> None:
     assert len(rows) == 21
     assert "2 peers (needs 3)" in text
     assert "21 validators: 1 offline, 2 isolated, 2 lagging, 2 unknown, 1 syncing, 13 healthy" in text
+
+
+async def test_the_demo_finds_who_lags(serve: Serve, tmp_path: Path) -> None:
+    """It shows the page's title and its lagging rows by a pattern of its own."""
+    page = tmp_path / "page.html"
+    async with serve(Upstream("faults")) as client:
+        page.write_text((await client.get("/")).text)
+    demo = (Path(__file__).parents[3] / "lab/demo.sh").read_text()
+    (read_page,) = re.findall(r"^read_page\(\) \{\n.*?^\}\n", demo, re.M | re.S)
+    shown = subprocess.run(
+        ["bash", "-euc", f"docker() {{ cat {page}; }}\nprefix= last=\n{read_page}read_page"],
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.splitlines()
+    title, *rows = (line.strip() for line in shown)
+    assert title == "21 validators: 1 offline, 2 isolated, 2 lagging, 2 unknown, 1 syncing, 13 healthy"
+    assert [row.split()[:3] for row in rows] == [["▼", "lagging", f"validator{number:02d}"] for number in (7, 2)]
+    assert all("blocks behind" in row or "no new block" in row for row in rows)
 
 
 async def test_unknown_is_a_word_and_not_zero(serve: Serve) -> None:
