@@ -42,6 +42,28 @@ def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
     pytest.fail(f"not within {timeout:g} s: {what}" + (f" (last: {last})" if last else ""))
 
 
+@contextmanager
+def module_calls() -> Iterator[tuple[dict[str, str], Callable[[], dict[str, list[str]]]]]:
+    """Give the environment in which ``ansible-playbook`` notes its modules, and a function that reads them by host."""
+    with tempfile.TemporaryDirectory() as folder:
+        notes = Path(folder) / "calls"
+        notes.touch()
+        environment = {
+            "ANSIBLE_CALLBACK_PLUGINS": str(Path(__file__).parent / "callbacks"),
+            "ANSIBLE_CALLBACKS_ENABLED": "module_calls",
+            "LAB_MODULE_CALLS": str(notes),
+        }
+
+        def read() -> dict[str, list[str]]:
+            calls: dict[str, list[str]] = {}
+            for line in notes.read_text(encoding="utf-8").splitlines():
+                call = json.loads(line)
+                calls.setdefault(call["host"], []).append(call["module"])
+            return calls
+
+        yield environment, read
+
+
 class Lab:
     """One scenario's lab, as the tests see it."""
 
@@ -123,6 +145,23 @@ class Lab:
         return subprocess.run(
             command, cwd=self.project, env=environment, check=False, capture_output=True, text=True, timeout=900
         )
+
+    def counted(
+        self, playbook: str, *arguments: str, variables: Mapping[str, Any] | None = None
+    ) -> tuple[subprocess.CompletedProcess[str], dict[str, list[str]]]:
+        """Run ``ansible-playbook`` as above; return by host the modules that it sent there, too."""
+        command, environment = self._ansible(playbook, arguments, variables)
+        with module_calls() as (notes, calls):
+            result = subprocess.run(
+                command,
+                cwd=self.project,
+                env=environment | notes,
+                check=False,
+                capture_output=True,
+                text=True,
+                timeout=900,
+            )
+            return result, calls()
 
     @contextmanager
     def running(
