@@ -32,12 +32,13 @@ def stub(folder: Path, role: str) -> None:
     """Write a role that says what it is told, and fails where the inventory says so."""
     (folder / "tasks").mkdir(parents=True)
     (folder / "meta").symlink_to(PROJECT / "roles" / role / "meta")
-    for stage in ("preflight", "main"):
-        tasks: list[dict[str, Any]] = [{"ansible.builtin.debug": {"msg": SAY % (stage, TOLD[role])}}]
-        tasks.append({"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} {stage}'"})
+    for stage in ("preflight", "deploy", "main"):
+        said = "preflight" if stage == "preflight" else "deploy"
+        tasks: list[dict[str, Any]] = [{"ansible.builtin.debug": {"msg": SAY % (said, TOLD[role])}}]
+        tasks.append({"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} {said}'"})
         if (role, stage) == ("ollama", "preflight"):
             unit = {"server": {"on_loopback": "{{ listens | default('') != 'everywhere' }}"}}
-            tasks.append({"ansible.builtin.set_fact": {"__ollama_unit_info": unit}})
+            tasks.append({"ansible.builtin.set_fact": {"__ollama_unit_info": unit, "__ollama_unit": unit}})
         (folder / f"tasks/{stage}.yml").write_text(json.dumps(tasks))
 
 
@@ -97,11 +98,11 @@ def events(printed: str) -> list[str]:
     return found
 
 
-def server(*hosts: str, listen: str = "127.0.0.1:11434", stage: str = "main", state: str = "present") -> list[str]:
+def server(*hosts: str, listen: str = "127.0.0.1:11434", stage: str = "deploy", state: str = "present") -> list[str]:
     return [f"ollama {stage} {host} {state} {listen}" for host in hosts]
 
 
-def client(address: str, *hosts: str, stage: str = "main") -> list[str]:
+def client(address: str, *hosts: str, stage: str = "deploy") -> list[str]:
     return [f"ollama_client {stage} {host} {address}:11434" for host in hosts]
 
 
@@ -109,7 +110,7 @@ def answers(*hosts: str) -> list[str]:
     return [f"server answers {host}" for host in hosts]
 
 
-API = ["gizzi_api main v1 3", *(f"api answers {host}" for host in ALL)]
+API = ["gizzi_api deploy v1 3", *(f"api answers {host}" for host in ALL)]
 
 
 def test_to_distributed_the_shared_server_withdraws_when_the_others_have_their_own(site: Site) -> None:
@@ -146,7 +147,7 @@ def test_a_host_that_cannot_have_it_ends_the_run_before_anything_changes(site: S
 
 
 def test_a_new_server_that_fails_leaves_the_shared_one_alone(site: Site) -> None:
-    status, found = site("distributed", v1={"listens": "everywhere"}, v3={"fails": "ollama main"})
+    status, found = site("distributed", v1={"listens": "everywhere"}, v3={"fails": "ollama deploy"})
     assert status != 0
     assert [event for event in found if " preflight " not in event] == server("v2", "v3")
 
