@@ -49,6 +49,21 @@ options:
     type: list
     elements: str
     default: []
+  documents:
+    description: Programs that print a document of JSON, and change nothing. They have 30 seconds each.
+    type: list
+    elements: dict
+    default: []
+    suboptions:
+      argv:
+        description: The program by its absolute path, and its arguments.
+        type: list
+        elements: str
+        required: true
+      name:
+        description: The document's name in the result.
+        type: str
+        required: true
   exposure:
     description: Whether to ask C(systemd-analyze security) about each of O(units). It needs systemd 250 or newer.
     type: bool
@@ -198,6 +213,11 @@ disks:
     By path, C(free) and C(total) bytes of its filesystem, the C(mount) point, and C(path), the nearest that exists.
   returned: when O(disks) names some
   type: dict
+documents:
+  description: >-
+    By name, the document (C(json)) and the C(code) with which the program ended. V(null) where there is none.
+  returned: when O(documents) names some
+  type: dict
 groups:
   description: By name, C(gid) and C(members). V(null) where there is no such group.
   returned: when O(groups) names some
@@ -281,12 +301,17 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state._look import lo
 
 TEXTS = {"type": "list", "elements": "str", "default": []}
 CONNECTION = {"address": {"type": "str", "required": True}, "port": {"type": "int", "required": True}}
+DOCUMENT = {
+    "argv": {"type": "list", "elements": "str", "required": True},
+    "name": {"type": "str", "required": True},
+}
 SWITCH = {"type": "bool", "default": False}
 SPEC = {
     "calendars": TEXTS,
     "commands": TEXTS,
     "connections": {"type": "list", "elements": "dict", "default": [], "options": CONNECTION},
     "disks": TEXTS,
+    "documents": {"type": "list", "elements": "dict", "default": [], "options": DOCUMENT},
     "exposure": SWITCH,
     "groups": TEXTS,
     "guards": SWITCH,

@@ -7,9 +7,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import ipaddress
-import json
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
@@ -19,6 +17,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import 
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
     API_GUARD,
     API_SERVICE,
+    CLIENT,
     GUARD,
     RELEASES,
     SERVICE,
@@ -253,11 +252,10 @@ class Host:
     @property
     def client_problem(self) -> str:
         """What is wrong with the command gizzi or its settings; empty when they are as wanted."""
-        result = self._results.get("client")
-        missing = isinstance(result, dict) and result.get("rc") == errno.ENOENT
-        if isinstance(result, dict) and missing and not result.get("stdout") and not result.get("stderr"):
+        documents = self._section("documents")
+        if documents.is_none(CLIENT):
             return "gizzi is not installed"
-        shown = self._document("client")
+        shown = documents.mapping(CLIENT).mapping("json")
         if "error" in shown:
             return f"gizzi refuses its settings: {shown.mapping('error').text('message')}"
         settings = shown.mapping("settings")
@@ -272,15 +270,6 @@ class Host:
         if full_name(model) != full_name(wanted.client_model):
             return f"gizzi asks {model}; {wanted.client_model} is wanted"
         return ""
-
-    def _document(self, name: str) -> Given:
-        """Return the JSON that a program printed."""
-        result = self._results.get(name)
-        output = result.get("stdout") if isinstance(result, dict) else None
-        try:
-            return Given(json.loads(output if isinstance(output, str) else ""), f"what {name} printed")
-        except ValueError:
-            raise UnseenError(reason(result)) from None
 
     @property
     def journal(self) -> Given:

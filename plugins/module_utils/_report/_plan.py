@@ -17,6 +17,7 @@ API_SERVICE = "gizzi-api.service"
 RELEASES = "/opt/ollama"
 GUARD = "ollama"
 API_GUARD = "gizzi-api"
+CLIENT = "client"
 COMMAND = "/usr/local/bin/gizzi"
 
 
@@ -100,6 +101,7 @@ def first_step(about: str, wanted: Wanted) -> Step:
         "connections": [
             {"address": address, "port": wanted.port} for address in (wanted.neighbour_addresses if alone else [])
         ],
+        "documents": [{"name": CLIENT, "argv": [COMMAND, "config", "--json"]}] if wanted.client else [],
         "journals": [SERVICE] if about == "diagnose" else [],
     }
     return Step("state", "etrid.gizzi.host_state", options)
@@ -124,5 +126,3 @@ def steps(about: str, wanted: Wanted, blobs: bool, timeout: float) -> Iterator[S
         # Without a model, a server that answers is all that there is to see.
         asked = {"model": names[0]} if names else {}
         yield Step("health", "etrid.gizzi.ollama_health", {"url": wanted.urls[0], **asked, **patience})
-    if wanted.client:
-        yield Step("client", "ansible.builtin.command", {"argv": [COMMAND, "config", "--json"]})

@@ -2,12 +2,13 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the host can reach: pages of JSON, and ports of others. Nothing is asked through a proxy."""
+"""What answers in JSON, programs of the host and pages, and ports of others. Nothing is asked through a proxy."""
 
 from __future__ import annotations
 
 import json
 import socket
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import request
@@ -27,6 +28,11 @@ def urls(addresses: list[str]) -> dict[str, Any]:
     return {url: _seen.seen_or_why(_page, url) for url in addresses}
 
 
+def documents(wanted: list[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the document that each program prints, by name, also where it fails; None where there is none."""
+    return {str(one["name"]): _seen.seen_or_why(_document, one["argv"]) for one in wanted}
+
+
 def connections(wanted: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Return of each address and port whether somebody takes a connection there, and why not."""
     return [_connection(str(one["address"]), int(one["port"])) for one in wanted]
@@ -40,6 +46,19 @@ def _page(url: str) -> dict[str, Any]:
         return {"status": answer.status, "json": json.loads(answer.body)}
     except ValueError as error:
         raise _seen.UnseenError(f"GET {url} answered with what is no JSON") from error
+
+
+def _document(argv: list[str]) -> dict[str, Any] | None:
+    if not argv or not argv[0].startswith("/"):
+        raise _seen.UnseenError("a program is named by its absolute path")
+    if not Path(argv[0]).exists():
+        return None
+    code, output, errors = _seen.ask(argv)
+    try:
+        return {"code": code, "json": json.loads(output)}
+    except ValueError as error:
+        last = (errors.strip() or f"it ended with {code}").splitlines()[-1]
+        raise _seen.UnseenError(f"{argv[0]} prints no JSON: {_seen.short(last)}") from error
 
 
 def _connection(address: str, port: int) -> dict[str, Any]:

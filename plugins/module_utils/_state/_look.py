@@ -29,6 +29,7 @@ LISTED: dict[str, Callable[[list[Any]], Any]] = {
     "commands": basics.commands,
     "connections": asked.connections,
     "disks": resources.disks,
+    "documents": asked.documents,
     "groups": accounts.groups,
     "journals": journal.journals,
     "paths": files.paths,

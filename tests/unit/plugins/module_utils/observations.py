@@ -5,7 +5,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 DIGEST = "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e"
@@ -14,10 +13,6 @@ DIGEST = "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e"
 CENTRAL = "http://[2001:db8::1]:11434"
 STATUS = "http://127.0.0.1:8080/api/network/status"
 DEATH = "2026-11-22T22:00:01Z ollama[812]: llama-server process no longer running"
-
-
-def command(stdout: str, rc: int = 0, stderr: str = "") -> dict[str, Any]:
-    return {"rc": rc, "stdout": stdout, "stderr": stderr}
 
 
 def unit(**changes: Any) -> dict[str, Any]:
@@ -54,6 +49,7 @@ def state(**changes: Any) -> dict[str, Any]:
         "journals": journal("2026-11-22T21:00:00Z systemd[1]: Started ollama.service - Ollama."),
         "urls": urls(network()),
         "connections": [],
+        "documents": gizzi("http://127.0.0.1:11434/"),
     } | changes
 
 
@@ -120,9 +116,14 @@ def urls(status: dict[str, Any], **others: dict[str, Any]) -> dict[str, Any]:
 
 
 def gizzi(*urls: str, model: str = "llama3.1:8b", api: str = "http://127.0.0.1:8080/") -> dict[str, Any]:
-    """What ``gizzi config --json`` prints."""
+    """What ``gizzi config --json`` prints, as host_state returns it."""
     settings = {"model": model, "endpoints": [{"name": url, "url": url} for url in urls], "api": {"url": api}}
-    return command(json.dumps({"file": "/etc/gizzi/client.toml", "settings": settings}))
+    return {"client": {"code": 0, "json": {"file": "/etc/gizzi/client.toml", "settings": settings}}}
+
+
+def refuses(message: str) -> dict[str, Any]:
+    """What it prints where it refuses its settings."""
+    return {"client": {"code": 1, "json": {"error": {"message": message}}}}
 
 
 LAYERS = ("reachable", "version", "present", "loads", "answers", "speed")
@@ -174,7 +175,6 @@ def server(**changes: Any) -> dict[str, Any]:
         "capacity": capacity(),
         "info": info(),
         "health": health(),
-        "client": gizzi("http://127.0.0.1:11434/"),
         "environment": environment(),
         "blobs": {"skipped": True},
     }

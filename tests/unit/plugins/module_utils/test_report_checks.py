@@ -51,7 +51,7 @@ def local(**changes: Any) -> dict[str, Any]:
 
 
 def falls_back() -> dict[str, Any]:
-    return local() | {"client": seen.gizzi("http://127.0.0.1:11434/", "http://[2001:db8:0::1]:11434/")}
+    return local(documents=seen.gizzi("http://127.0.0.1:11434/", "http://[2001:db8:0::1]:11434/"))
 
 
 @pytest.mark.parametrize(
@@ -64,7 +64,7 @@ def falls_back() -> dict[str, Any]:
         ),
         (seen.client(), CLIENT, "login listening reach answers client absent network"),
         (
-            seen.client() | {"client": seen.command("", rc=2)},
+            seen.changed(seen.client(), {"documents": {}}),
             CLIENT | {"client": False},
             "login listening reach answers absent network",
         ),
@@ -215,26 +215,26 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
             {"serves": False, "shared": False, "sources": []},
             "in the firewall",
         ),
-        ("client", {"client": seen.command("", rc=2)}, {}, "gizzi is not installed"),
+        ("client", {"documents": {"client": None}}, {}, "gizzi is not installed"),
         (
             "client",
-            {"client": seen.command("", rc=1, stderr="gizzi: Traceback")},
+            {"documents": {"client": {"unseen": "gizzi: Traceback"}}},
             {},
             "could not be seen: gizzi: Trace",
         ),
         (
             "client",
-            {"client": seen.command('{"error": {"message": "model: too short"}}', rc=1)},
+            {"documents": seen.refuses("model: too short")},
             {},
             "refuses its settings: model: too short",
         ),
-        ("client", {"client": seen.gizzi(seen.CENTRAL)}, {}, "; http://127.0.0.1:11434 is wanted"),
-        ("client", {"client": seen.gizzi("http://127.0.0.1:11434")}, FALLS_BACK, f"then {seen.CENTRAL} is wanted"),
-        ("client", {"client": seen.gizzi(seen.CENTRAL, "http://127.0.0.1:11434")}, FALLS_BACK, "is wanted"),
-        ("client", {"client": seen.gizzi("http://127.0.0.1:11434", model="phi3:mini")}, {}, "gizzi asks phi3:mini"),
+        ("client", {"documents": seen.gizzi(seen.CENTRAL)}, {}, "; http://127.0.0.1:11434 is wanted"),
+        ("client", {"documents": seen.gizzi("http://127.0.0.1:11434")}, FALLS_BACK, f"then {seen.CENTRAL} is wanted"),
+        ("client", {"documents": seen.gizzi(seen.CENTRAL, "http://127.0.0.1:11434")}, FALLS_BACK, "is wanted"),
+        ("client", {"documents": seen.gizzi("http://127.0.0.1:11434", model="phi3:mini")}, {}, "gizzi asks phi3:mini"),
         (
             "client",
-            {"client": seen.gizzi("http://127.0.0.1:11434", api="http://192.0.2.9:8080")},
+            {"documents": seen.gizzi("http://127.0.0.1:11434", api="http://192.0.2.9:8080")},
             {},
             "Gizzi API at http://192.0.2.9:8080",
         ),

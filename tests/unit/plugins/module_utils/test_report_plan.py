@@ -33,17 +33,16 @@ def modules(about: str, blobs: bool = False, **changes: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("about", "changes", "called"),
     [
-        ("verify", CLIENT, "host_state ollama_health command"),
-        ("verify", CLIENT | {"client": False}, "host_state ollama_health"),
+        ("verify", CLIENT, "host_state ollama_health"),
         ("verify", CLIENT | {"validator": False, "client": False}, "host_state"),
-        ("verify", {}, "host_state host_capacity ollama_info ollama_unit_info ollama_health command"),
+        ("verify", {}, "host_state host_capacity ollama_info ollama_unit_info ollama_health"),
         (
             "verify",
             {"validator": False, "client": False},
             "host_state host_capacity ollama_info ollama_unit_info",
         ),
-        ("diagnose", CLIENT, "host_state ollama_health command"),
-        ("diagnose", {}, "host_state host_capacity ollama_info ollama_health command"),
+        ("diagnose", CLIENT, "host_state ollama_health"),
+        ("diagnose", {}, "host_state host_capacity ollama_info ollama_health"),
     ],
 )
 def test_a_host_costs_few_modules(about: str, changes: dict[str, Any], called: str) -> None:
@@ -73,6 +72,8 @@ def test_what_is_looked_at_on_the_host_itself() -> None:
     assert client["exposure"] is False
     assert "gizzi-api.service" in server["units"]
     assert client["units"] == ["ollama.service"]
+    assert [one["argv"] for one in server["documents"]] == [["/usr/local/bin/gizzi", "config", "--json"]]
+    assert first_step("verify", wanted(client=False)).options["documents"] == []
     assert server["journals"] == []
     assert first_step("diagnose", wanted()).options["journals"] == ["ollama.service"]
     assert server["disks"] == ["/var/lib/ollama/models"]

@@ -90,8 +90,8 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
             f"answers a prompt, but {seen.CENTRAL}: timed out",
             "security list",
         ),
-        ("client", {"client": seen.command("", rc=2)}, {}, "not installed", "etrid.gizzi.site"),
-        ("client", {"client": seen.gizzi(seen.CENTRAL)}, {}, "http://127.0.0.1:11434 is wanted", "etrid.gizzi.site"),
+        ("client", {"documents": {"client": None}}, {}, "not installed", "etrid.gizzi.site"),
+        ("client", {"documents": seen.gizzi(seen.CENTRAL)}, {}, "http://127.0.0.1:11434 is wanted", "etrid.gizzi.site"),
         (
             "network status",
             {"units": seen.units(gizzi_api=seen.unit(**seen.ABSENT))},

@@ -493,6 +493,20 @@ def test_a_page_has_an_end_and_is_json(monkeypatch: pytest.MonkeyPatch, body: by
     assert reason in _asked.urls(["http://192.0.2.1"])["http://192.0.2.1"]["unseen"]
 
 
+def test_a_program_prints_a_document(
+    state: Callable[..., dict[str, Any]], program: Callable[..., None], tmp_path: Path
+) -> None:
+    argv = [str(tmp_path / "bin/gizzi"), "config", "--json"]
+    assert state(documents=[{"name": "gizzi", "argv": argv}])["documents"] == {"gizzi": None}
+    program("gizzi", '{"error": {"message": "too short"}}', "said", 1)
+    assert state(documents=[{"name": "gizzi", "argv": argv}])["documents"] == {
+        "gizzi": {"code": 1, "json": {"error": {"message": "too short"}}}
+    }
+    program("gizzi", "settings", "Traceback\nKeyError", 1)
+    assert "KeyError" in state(documents=[{"name": "gizzi", "argv": argv}])["documents"]["gizzi"]["unseen"]
+    assert "absolute" in state(documents=[{"name": "gizzi", "argv": ["gizzi"]}])["documents"]["gizzi"]["unseen"]
+
+
 def test_a_connection_is_taken_or_not(state: Callable[..., dict[str, Any]]) -> None:
     with socket.socket() as server, socket.socket() as silent:
         server.bind(("127.0.0.1", 0))
