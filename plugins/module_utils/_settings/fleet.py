@@ -77,7 +77,7 @@ def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -
     server = {name: value for name, value in public.items() if name.startswith("ollama_") and name not in client}
     return {
         "validator_id": values["validator_id"],
-        "addresses": values["gizzi_addresses"],
+        "addresses": values["gizzi_addresses"] if "gizzi_addresses" in given else [values["ansible_host"]],
         "ssh_host": values["ansible_host"],
         "ssh_port": values["ansible_port"],
         "ollama": without_prefix("ollama", server),

@@ -59,16 +59,22 @@ def test_text_of_the_command_line_and_variables_of_each_host(resolve: Resolve) -
         v2={"ollama_models": [{"name": "mistral"}], "ollama_context_length": "{{ 2 * 1024 }}"},
         v3={"gizzi_addresses": ["{{ ansible_host }}"], "ansible_host": "192.0.2.33"},
     )
+    # Without the variable it is the address by which Ansible reaches the host.
+    inventory["validators"]["hosts"]["192.0.2.44"] = {"validator_id": 4}
     found = resolve(
         inventory,
         *("-e", "gizzi_topology=distributed", "-e", "gizzi_fallback_server=true", "-e", "gizzi_answer_timeout=5"),
-        *("-e", "gizzi_expected_validators=3", "-e", "gizzi_operator_addresses=198.51.100.1,198.51.100.2"),
+        *("-e", "gizzi_expected_validators=4", "-e", "gizzi_operator_addresses=198.51.100.1,198.51.100.2"),
     )
     assert (found["fallback_server"], found["answer_timeout"], found["missing"]) == (True, 5, [])
     assert found["operator_addresses"] == ["198.51.100.1", "198.51.100.2"]
-    assert [host["client_model"] for host in found["hosts"].values()] == ["llama3.1:8b", "mistral", "llama3.1:8b"]
-    assert [host["context_length"] for host in found["hosts"].values()] == [4096, 2048, 4096]
-    assert found["hosts"]["v1"]["sources"] == ["192.0.2.1", "192.0.2.2", "192.0.2.33"]
+    assert [host["client_model"] for host in found["hosts"].values()] == [
+        "llama3.1:8b",
+        "mistral",
+        *["llama3.1:8b"] * 2,
+    ]
+    assert [host["context_length"] for host in found["hosts"].values()] == [4096, 2048, 4096, 4096]
+    assert found["hosts"]["v1"]["sources"] == ["192.0.2.1", "192.0.2.2", "192.0.2.33", "192.0.2.44"]
 
 
 def test_variables_of_a_play_count_and_a_limit_hides_no_host(
