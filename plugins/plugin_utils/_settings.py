@@ -112,6 +112,11 @@ def _rendered(
     return values, problems
 
 
+def _facts_are_injected() -> bool:
+    """Whether ansible.cfg has it so; a later ansible-core will not know the setting, nor do it."""
+    return bool(getattr(constants, "INJECT_FACTS_AS_VARS", False))
+
+
 @contextmanager
 def without_injected_facts() -> Iterator[None]:
     """While this lasts, what a host called a fact is no variable, also where ansible.cfg has inject_facts_as_vars on.
@@ -119,6 +124,9 @@ def without_injected_facts() -> Iterator[None]:
     Ansible's own facts (``ansible_distribution``) stay what they are; a host that answers with the fact
     ``gizzi_addresses`` would decide what another one opens its port to.
     """
+    if not _facts_are_injected():
+        yield
+        return
     cleaned = manager.clean_facts
 
     def known(facts: dict[str, t.Any]) -> dict[str, t.Any]:
@@ -134,7 +142,7 @@ def without_injected_facts() -> Iterator[None]:
 def trusted(task: t.Any, task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
     """Return a task's variables without those that are facts of its host. To be called without_injected_facts."""
     doubted = {name for name in task_vars.get("ansible_facts") or {} if name in task_vars}
-    if not doubted or not constants.INJECT_FACTS_AS_VARS:
+    if not doubted or not _facts_are_injected():
         return dict(task_vars)
     sure = variables_of(task, task_vars, task_vars["inventory_hostname"])
     kept = {name: value for name, value in task_vars.items() if name not in doubted}
