@@ -101,13 +101,13 @@ def processes(server: Host) -> dict[int, float]:
 _TRACES = """
 ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama* \
   /etc/systemd/system/*.wants/ollama* /usr/local/sbin/ollama-metrics /var/lib/prometheus/node-exporter/*ollama* \
-  /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall \
-  /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
+  /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard \
+  /etc/gizzi-guard /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
   /var/cache/gizzi /var/lib/gizzi /var/lib/gizzi-ollama-pulls \
   /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama
 for folder in /var/lib/ollama /etc/gizzi; do [ ! -e $folder ] || find $folder; done
-(iptables-save; ip6tables-save) | grep GIZZI
+(iptables-save; ip6tables-save; nft list tables) | grep -i gizzi
 systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*' 'systemd-journald@ollama.service'
 pgrep --list-full ollama
 ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080'
@@ -130,6 +130,5 @@ def traces(host: Host, *, models_kept: bool = False, client_kept: bool = False) 
 
 
 def guard_rules(host: Host) -> list[str]:
-    """Return the firewall's rules that guard Ollama, of both address families."""
-    rules = host.check_output("iptables-save; ip6tables-save").splitlines()
-    return [rule for rule in rules if "GIZZI-OLLAMA" in rule]
+    """Return the rules that guard Ollama."""
+    return list(host.run("nft list table inet gizzi-ollama").stdout.splitlines())

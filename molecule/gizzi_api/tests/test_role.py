@@ -23,7 +23,7 @@ ROOT = "/opt/gizzi-api"
 
 TRACES = """
 ls -d /opt/gizzi-api /etc/gizzi /etc/prometheus/gizzi /etc/systemd/system/gizzi-api.service* /root/.cache/pip \
-  /etc/systemd/system/*.wants/gizzi-api.service /etc/systemd/system/gizzi-firewall-* /usr/local/sbin/gizzi-firewall
+  /etc/systemd/system/*.wants/gizzi-api.service /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard
 systemctl list-units --all --plain --no-legend 'gizzi*'
 pgrep --list-full gizzi-api
 ss --no-header --listening --tcp --numeric sport = :8080

@@ -45,9 +45,9 @@ def distributed(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
         listeners = host.check_output(f"ss -Hltn sport = :{PORT}").splitlines()
         assert [line.split()[3] for line in listeners] == [f"127.0.0.1:{PORT}"]
         assert guard_rules(host) == []
-        assert not host.file("/etc/systemd/system/gizzi-firewall-ollama.service").exists
+        assert not host.file("/etc/systemd/system/gizzi-guard-ollama.service").exists
         # The Gizzi API keeps its own guard.
-        assert host.file("/usr/local/sbin/gizzi-firewall").exists == (name == SERVER)
+        assert host.file("/usr/local/sbin/gizzi-guard").exists == (name == SERVER)
         assert reached(host, every_address(lab)) == set()
     assert reached(stranger, every_address(lab)) == set()
 
