@@ -102,7 +102,8 @@ _TRACES = """
 ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama* \
   /etc/systemd/system/*.wants/ollama* /usr/local/sbin/ollama-metrics /var/lib/prometheus/node-exporter/*ollama* \
   /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard \
-  /etc/gizzi-guard /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
+  /etc/gizzi-guard /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* \
+  /etc/systemd/system/*.wants/gizzi-api* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
   /var/cache/gizzi /var/lib/gizzi /var/lib/gizzi-ollama-pulls \
   /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama
