@@ -22,12 +22,14 @@ def main() -> None:
     init_plugin_loader()
     loader = DataLoader()
     files = [role / "defaults" / "main.yml", role / "vars" / "main.yml"]
-    defaults, own = (loader.load_from_file(str(file), trusted_as_template=True) for file in files)
-    fleet = loader.load_from_file(str(PROJECT / "playbooks" / "vars" / "fleet.yml"), trusted_as_template=True)
+    defaults, own = (
+        loader.load_from_file(str(file), trusted_as_template=True) if file.exists() else {} for file in files
+    )
+    (told,) = loader.load_from_file(str(PROJECT / "playbooks" / "tasks" / "client.yml"), trusted_as_template=True)
     variables = {
         **defaults,
         # As the playbooks give it to the client.
-        "ollama_client_thresholds": fleet["ollama_client_thresholds"],
+        "ollama_client_thresholds": told["vars"]["ollama_client_thresholds"],
         **own,
         **json.load(sys.stdin),
         "role_path": str(role),

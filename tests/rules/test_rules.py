@@ -16,6 +16,8 @@ import yaml
 from gizzi_api import settings as api_settings
 from ollama_client import settings as client_settings
 
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
+
 PROJECT = Path(__file__).parents[2]
 RENDER = Path(__file__).with_name("render.py")
 VALIDATORS = [
@@ -31,16 +33,24 @@ Alert = tuple[str, dict[str, str], str]
 
 
 def render(template: str, **variables: Any) -> str:
-    """Return one of the files for Prometheus as Ansible renders it."""
-    return rendered("gizzi_api", f"prometheus/{template}.yml.j2", **variables)
+    """Return one of the files for Prometheus as the role makes it of its variables."""
+    port = variables.pop("port", None)
+    return rendered("gizzi_api", f"prometheus/{template}.yml.j2", __gizzi_api=settings(**variables), port=port)
+
+
+def settings(**variables: Any) -> dict[str, Any]:
+    """Return what the role makes of its variables."""
+    given = {"gizzi_api_validators": VALIDATORS} | variables
+    values, problems = judged("gizzi_api", options_of("gizzi_api"), given, {}, {}, None)
+    assert problems == []
+    return values
 
 
 def rendered(role: str, template: str, **variables: Any) -> str:
     """Return a template of a role as Ansible renders it."""
-    values = {"gizzi_api_validators": VALIDATORS} | variables
     result = subprocess.run(
         [sys.executable, RENDER, role, template],
-        input=json.dumps(values),
+        input=json.dumps(variables),
         capture_output=True,
         text=True,
         check=False,
@@ -419,7 +429,7 @@ def expression(rules: str, alert: str) -> str:
 
 def thresholds(**variables: Any) -> dict[str, list[dict[str, float]]]:
     """Return what the API, the alerts and the client judge by, each as its program reads its file."""
-    api = api_settings.Thresholds(**tomllib.loads(rendered("gizzi_api", "api.toml.j2", **variables))["thresholds"])
+    api = api_settings.Thresholds(**tomllib.loads(settings(**variables)["config"])["thresholds"])
     file = tomllib.loads(rendered("ollama_client", "client.toml.j2", **variables))
     client = client_settings.Thresholds(**file["thresholds"])
     rules = render("rules", **variables)
@@ -469,11 +479,11 @@ def test_a_changed_threshold_changes_all_that_judge_by_it(name: str) -> None:
 
 
 def test_settings_of_the_api_count_here_too(tmp_path: Path) -> None:
-    settings = {
+    own = {
         "prometheus": {"job": 'my "nodes"', "preset": "etrid"},
         "expressions": {"peers": 'max by (validator) (my_peers{job="$JOB"}) # the p2p ones\n', "finalized": ""},
     }
-    rules = render("rules", gizzi_api_settings=settings)
+    rules = render("rules", gizzi_api_settings=own)
     path = tmp_path / "rules.yml"
     path.write_text(rules)
     promtool("check", "rules", "--lint-fatal", path)
@@ -515,7 +525,7 @@ def test_prometheus_reads_its_configuration(tmp_path: Path, listen: str, target:
     (tmp_path / "rules.yml").write_text(render("rules"))
     (tmp_path / "targets").mkdir()
     for job, port in (("substrate", 9615), ("node", 9100)):
-        (tmp_path / "targets" / f"{job}.yml").write_text(render("targets", _gizzi_api_target_port=port))
+        (tmp_path / "targets" / f"{job}.yml").write_text(render("targets", port=port))
     (tmp_path / "prometheus.yml").write_text(f"{yaml.safe_dump(own)}{stanza}")
     found = promtool("check", "config", tmp_path / "prometheus.yml")
     assert "WARNING" not in found, found
@@ -529,12 +539,12 @@ def test_targets() -> None:
         {"number": 1, "name": "validator01", "address": "192.0.2.1"},
         {"number": 10, "name": "validator10", "address": "2001:db8::10"},
     ]
-    assert yaml.safe_load(render("targets", gizzi_api_validators=validators, _gizzi_api_target_port=9615)) == [
+    assert yaml.safe_load(render("targets", gizzi_api_validators=validators, port=9615)) == [
         {"targets": ["192.0.2.1:9615"], "labels": {"validator": "1", "instance": "validator01"}},
         {"targets": ["[2001:db8::10]:9615"], "labels": {"validator": "10", "instance": "validator10"}},
     ]
 
 
 def test_job_of_the_settings_is_the_job_that_is_scraped() -> None:
-    stanza = render("scrape", gizzi_api_settings={"prometheus": {"job": "nodes"}}, gizzi_api_prometheus_dir="/x")
+    stanza = render("scrape", gizzi_api_settings={"prometheus": {"job": "nodes"}}, gizzi_api_prometheus_dir="/etc/x")
     assert yaml.safe_load(stanza)["scrape_configs"][0]["job_name"] == "nodes"

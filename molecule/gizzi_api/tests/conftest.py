@@ -21,6 +21,11 @@ def gizzi(fleet: dict[str, Host]) -> Host:
     return fleet["validator01"]
 
 
+def guard_rules(gizzi: Host) -> list[str]:
+    """Return the rules that guard the API's port."""
+    return list(gizzi.run("nft --stateless list table inet gizzi-gizzi-api").stdout.splitlines())
+
+
 @pytest.fixture
 def converge(lab: Lab) -> Converge:
     """Return a function that runs the role with other values, and returns what was printed."""
