@@ -16,7 +16,6 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 SSH = Path("/etc/ssh")
 _PUBLIC_KEY = re.compile(r"(ssh-[a-z0-9]+|ecdsa-sha2-[a-z0-9-]+|sk-[a-z0-9@.-]+) ([A-Za-z0-9+/]+={0,2})(?: .*)?")
-# The old name of RSA with SHA-1 is the name of the key all the same (RFC 8332).
 MAX_KEYS = 16
 
 
