@@ -37,8 +37,8 @@ def play(folder: Path) -> dict[str, Any]:
 def resolve(run_play: RunPlay, tmp_path: Path) -> Resolve:
     """Return a function that returns the settings of the fleet."""
 
-    def run(groups: dict[str, Any] = GROUPS, *arguments: str, **variables: Any) -> dict[str, Any]:
-        result = run_play(play(tmp_path), groups, *arguments, **variables)
+    def run(inventory: dict[str, Any], *arguments: str, **variables: Any) -> dict[str, Any]:
+        result = run_play(play(tmp_path), inventory, *arguments, **variables)
         assert result.returncode == 0, result.stdout + result.stderr
         found: dict[str, Any] = json.loads((tmp_path / "fleet.json").read_text(encoding="utf-8"))
         return found

@@ -85,7 +85,7 @@ class Program:
             command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=PROJECT
         ) as control:
             (self.folder / "control.pid").write_text(str(control.pid))
-            output, _ = control.communicate()
+            output, _errors = control.communicate()
         return control.returncode, output
 
     @property

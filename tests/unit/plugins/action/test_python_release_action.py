@@ -75,7 +75,7 @@ def act(monkeypatch: pytest.MonkeyPatch, host: Host, tmp_path: Path) -> Act:
 def test_a_release_that_is_there_costs_one_call(act: Act, host: Host) -> None:
     act(changed=False)
     act(check_mode=True)
-    assert [name for name, _ in host.calls] == ["etrid.gizzi.python_release"] * 2
+    assert [name for name, _arguments in host.calls] == ["etrid.gizzi.python_release"] * 2
     assert (host.sent, host.removed) == (b"", 0)
     assert host.calls[0][1]["version"] == "1"
     assert host.calls[0][1]["program"] is True
@@ -83,7 +83,7 @@ def test_a_release_that_is_there_costs_one_call(act: Act, host: Host) -> None:
 
 def test_a_new_one_is_sent_and_built(act: Act, host: Host) -> None:
     act()
-    (_, looked), (_, built) = host.calls
+    (_first, looked), (_second, built) = host.calls
     assert "archive" not in looked
     assert built["archive"] == "/home/x/tmp/program.tar"
     assert built["checksum"] == hashlib.sha256(host.sent).hexdigest()
@@ -95,7 +95,7 @@ def test_a_new_one_is_sent_and_built(act: Act, host: Host) -> None:
 def test_the_missing_package_is_installed_first(act: Act, host: Host) -> None:
     host.missing = "python3.11-venv"
     act()
-    assert [name for name, _ in host.calls][1] == "ansible.builtin.apt"
+    assert [name for name, _arguments in host.calls][1] == "ansible.builtin.apt"
     assert host.calls[1][1]["name"] == "python3.11-venv"
     host.apt = {"failed": True, "msg": "no such package"}
     assert act() == host.apt
