@@ -21,15 +21,8 @@ def main() -> None:
     role = PROJECT / "roles" / name
     init_plugin_loader()
     loader = DataLoader()
-    files = [role / "defaults" / "main.yml", role / "vars" / "main.yml"]
-    defaults, own = (
-        loader.load_from_file(str(file), trusted_as_template=True) if file.exists() else {} for file in files
-    )
-    (told,) = loader.load_from_file(str(PROJECT / "playbooks" / "tasks" / "client.yml"), trusted_as_template=True)
+    own = loader.load_from_file(str(role / "vars" / "main.yml"), trusted_as_template=True)
     variables = {
-        **defaults,
-        # As the playbooks give it to the client.
-        "ollama_client_thresholds": told["vars"]["ollama_client_thresholds"],
         **own,
         **json.load(sys.stdin),
         "role_path": str(role),

@@ -430,8 +430,10 @@ def expression(rules: str, alert: str) -> str:
 def thresholds(**variables: Any) -> dict[str, list[dict[str, float]]]:
     """Return what the API, the alerts and the client judge by, each as its program reads its file."""
     api = api_settings.Thresholds(**tomllib.loads(settings(**variables)["config"])["thresholds"])
-    file = tomllib.loads(rendered("ollama_client", "client.toml.j2", **variables))
-    client = client_settings.Thresholds(**file["thresholds"])
+    # As the playbooks give it to the client.
+    given = {"ollama_client_thresholds": variables.get("gizzi_api_thresholds", {})}
+    values, _problems = judged("ollama_client", options_of("ollama_client"), given, {}, {}, None)
+    client = client_settings.Thresholds(**tomllib.loads(values["config"])["thresholds"])
     rules = render("rules", **variables)
     ends = {
         "max_lag": ("ValidatorLagging", r" > (\d+)$"),

@@ -154,7 +154,6 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(host: Host, conve
         ollama_client_endpoints=[{"name": "own", "url": "gizzi:11434"}, {"name": "own", "url": "http://gizzi:11434"}],
         ollama_client_api_token="two words",
         ollama_client_settings={"api": {"url": "http://192.0.2.1"}},
-        ollama_client_users=["ops", "nobody-knows"],
         ollama_client_wheelhouse="/nowhere",
     )
     for said in (
@@ -163,7 +162,6 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(host: Host, conve
         "ollama_client_endpoints has the addresses gizzi:11434",
         "ollama_client_api_token, ollama_client_anthropic_key or a token in ollama_client_endpoints has blanks",
         "ollama_client_settings sets api.url. Set ollama_client_api_url instead",
-        "ollama_client_users names nobody-knows",
         'ollama_client_wheelhouse is "/nowhere", and the control host has no folder with wheels there',
     ):
         assert said in printed
@@ -209,8 +207,9 @@ def test_removal_leaves_nothing(host: Host, converge: Converge) -> None:
 def test_installation_without_an_index_leaves_what_is_not_ours(lab: Lab, host: Host, converge: Converge) -> None:
     host.check_output("printf '#!/bin/sh\\necho theirs\\n' > /usr/local/bin/gizzi && chmod 755 /usr/local/bin/gizzi")
     host.check_output("mkdir /etc/gizzi && touch /etc/gizzi/client.toml")
-    printed = converge(fails=True)
+    printed = converge(fails=True, ollama_client_users=["ops", "nobody-knows"])
     assert "This role has not made what is at /usr/local/bin/gizzi and /etc/gizzi/client.toml" in printed
+    assert "ollama_client_users names nobody-knows" in printed
     assert host.check_output("gizzi") == "theirs"
     assert not host.file(ROOT).exists
     host.check_output("rm /usr/local/bin/gizzi /etc/gizzi/client.toml")

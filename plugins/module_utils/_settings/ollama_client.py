@@ -2,10 +2,202 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The values of role ollama_client."""
+"""The values of role ollama_client: what is wrong between them, what follows from them, and what the host must have.
+
+The values are those of the role's argument specification, with their types and without the prefix ``ollama_client_``.
+"""
 
 from __future__ import annotations
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings._thresholds import HOME
+import re
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import (
+    further_problems,
+    merged,
+    python_problems,
+    toml_of,
+    wheelhouse_problems,
+)
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._thresholds import HOME, threshold_problems
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
 
 SAME_AS = {"ollama_client_thresholds": HOME}
+
+CONFIG_DIR = "/etc/gizzi"
+API_TOKEN_FILE = f"{CONFIG_DIR}/client-api.token"
+ANTHROPIC_FILE = f"{CONFIG_DIR}/client-anthropic.key"
+ROOT = "/opt/validator/ollama-client"
+# Links of the role's own into its releases.
+LINKS = ("/usr/local/bin/gizzi", f"{CONFIG_DIR}/client.toml")
+GROUP = "gizzi"
+# Tokens in which a prompt and its answer have room at all.
+SMALLEST_CONTEXT = 256
+
+# What the role sets from a variable of its own, and that variable.
+_RESERVED = {
+    "model": "ollama_client_model",
+    "thresholds": "ollama_client_thresholds",
+    "endpoints": "ollama_client_endpoints",
+    "api.url": "ollama_client_api_url",
+    "api.token_file": "ollama_client_api_token",
+    "claude.api_key_file": "ollama_client_anthropic_key",
+}
+_MODEL = re.compile(r"\S+")
+_ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_URL = re.compile(r"https?://[^/\s]\S*")
+_SECRET = re.compile(r"[\x21-\x7e]+")
+# As sysusers.d(5) takes it.
+_USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+
+
+def problems(values: Mapping[str, Any]) -> list[str]:
+    """Return everything that is wrong with the values, each with the value and the remedy."""
+    if values["state"] == "absent":
+        return []
+    return [
+        *_model_problems(values["model"]),
+        *_endpoint_problems(values["endpoints"]),
+        *_api_problems(values["api_url"]),
+        *_context_problems(values["context_length"]),
+        *_secret_problems(values),
+        *threshold_problems("ollama_client_thresholds", values["thresholds"]),
+        *further_problems("ollama_client_settings", values["settings"], _RESERVED, "{failover: {cooldown: 10}}"),
+        *_user_problems(values["users"]),
+        *wheelhouse_problems("ollama_client", values["wheelhouse"]),
+    ]
+
+
+def derived(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what follows from sound values: the program's TOML file, and the files of the secrets."""
+    if values["state"] == "absent":
+        return {"config": "", "secret_files": []}
+    entry = {"owner": "root", "group": GROUP, "mode": "0640", "secret": True}
+    return {
+        "config": toml_of(merged(_own_settings(values), values["settings"])),
+        "secret_files": [{**entry, "path": path, "content": f"{secret}\n"} for path, secret in _secrets(values)],
+    }
+
+
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what the host lacks for these values."""
+    if values["state"] == "absent":
+        return []
+    found = python_problems("ollama_client", values["python"], host)
+    unseen = [f"{path} ({host['paths'][path]['unseen']})" for path in LINKS if "unseen" in (host["paths"][path] or {})]
+    if unseen:
+        found.append(f"What is at {' and '.join(unseen)} could not be seen. Run the role as root.")
+    foreign = [path for path in LINKS if _is_foreign(host["paths"][path])]
+    if foreign:
+        found.append(
+            f"This role has not made what is at {' and '.join(foreign)}. Move it away, and run the role again."
+        )
+    missing = [name for name in values["users"] if host["users"][name] is None]
+    if missing:
+        found.append(
+            f"ollama_client_users names {', '.join(missing)}, and the host has no such user. Create it first, or leave "
+            "it out."
+        )
+    return found
+
+
+def _is_foreign(there: Mapping[str, Any] | None) -> bool:
+    if there is None or "unseen" in there:
+        return False
+    return there["kind"] != "link" or not there["target"].startswith(f"{ROOT}/")
+
+
+def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:
+    thresholds = {name: value for name, value in values["thresholds"].items() if name != "stall_seconds"}
+    token = {"token_file": API_TOKEN_FILE} if values["api_token"] else {}
+    return {
+        "model": values["model"],
+        "endpoints": [_endpoint(one) for one in values["endpoints"]],
+        "api": {"url": values["api_url"], **token},
+        "prompt": {"context_tokens": values["context_length"]},
+        "claude": {"api_key_file": ANTHROPIC_FILE} if values["anthropic_key"] else {},
+        "thresholds": thresholds,
+        "cache": {"folder": "/var/cache/gizzi"},
+        "ledger": {"path": "/var/lib/gizzi/ledger.db"},
+    }
+
+
+def _endpoint(one: Mapping[str, Any]) -> dict[str, str]:
+    token = {"token_file": _token_file(one)} if one.get("token") else {}
+    return {"name": one["name"], "url": one["url"], **token}
+
+
+def _token_file(endpoint: Mapping[str, Any]) -> str:
+    return f"{CONFIG_DIR}/client-endpoint-{endpoint['name']}.token"
+
+
+def _secrets(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield the file of each secret, and the secret."""
+    for one in values["endpoints"]:
+        if one.get("token"):
+            yield _token_file(one), one.get("token")
+    if values["api_token"]:
+        yield API_TOKEN_FILE, values["api_token"]
+    if values["anthropic_key"]:
+        yield ANTHROPIC_FILE, values["anthropic_key"]
+
+
+def _model_problems(model: str) -> list[str]:
+    if _MODEL.fullmatch(model):
+        return []
+    return [f'ollama_client_model is "{model}". Name a model, for instance "llama3.1:8b".']
+
+
+def _endpoint_problems(endpoints: list[dict[str, Any]]) -> list[str]:
+    if not endpoints:
+        return [
+            "ollama_client_endpoints is empty. List the servers to ask, for instance "
+            '[{name: own, url: "http://127.0.0.1:11434"}].'
+        ]
+    names = [one["name"] for one in endpoints]
+    found = []
+    if len(set(names)) < len(names):
+        found.append(f"ollama_client_endpoints has a name twice: {', '.join(names)}. Give each server its own.")
+    wrong = [name for name in names if not _ENDPOINT.fullmatch(name)]
+    if wrong:
+        found.append(
+            f"ollama_client_endpoints has the names {', '.join(wrong)}. A name has letters, digits, dots, underscores "
+            "and hyphens alone."
+        )
+    elsewhere = [one["url"] for one in endpoints if not _URL.fullmatch(one["url"])]
+    if elsewhere:
+        found.append(
+            f"ollama_client_endpoints has the addresses {', '.join(elsewhere)}. Each must start with http:// or https://."
+        )
+    return found
+
+
+def _api_problems(url: str) -> list[str]:
+    return [] if _URL.fullmatch(url) else [f'ollama_client_api_url is "{url}". It must start with http:// or https://.']
+
+
+def _context_problems(length: int) -> list[str]:
+    if length >= SMALLEST_CONTEXT:
+        return []
+    return [
+        f"ollama_client_context_length is {length}. Give the tokens of the servers' context, for instance 4096; a "
+        f"prompt and its answer need {SMALLEST_CONTEXT} at least."
+    ]
+
+
+def _secret_problems(values: Mapping[str, Any]) -> list[str]:
+    if all(_SECRET.fullmatch(secret) for _path, secret in _secrets(values)):
+        return []
+    return [
+        "ollama_client_api_token, ollama_client_anthropic_key or a token in ollama_client_endpoints has blanks or "
+        "characters that are not ASCII. Give it as it was given to you."
+    ]
+
+
+def _user_problems(users: list[str]) -> list[str]:
+    wrong = [name for name in users if not _USER.fullmatch(name)]
+    if not wrong:
+        return []
+    return [f"ollama_client_users names {', '.join(map(repr, wrong))}, which cannot be a user. Name a login."]
