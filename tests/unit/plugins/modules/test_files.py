@@ -220,9 +220,12 @@ def test_a_run_that_was_cut_off_keeps_the_older_copy_and_its_note(bring: Bring, 
     bring(*LIST)
     bring(state="settled")
     second, third = ({**LIST[1], "content": f"a = {number}\n"} for number in (2, 3))
-    assert bring(LIST[0], second, LIST[2], note={"port": 1})["note"] == {"port": 1}
-    resumed = bring(LIST[0], third, LIST[2], {"path": "srv/late", "content": ""}, note={"port": 2})
+    link = {**LIST[2], "target": "."}
+    assert bring(LIST[0], second, link, note={"port": 1})["note"] == {"port": 1}
+    resumed = bring(LIST[0], third, link, {"path": "srv/late", "content": ""}, note={"port": 2})
     assert (resumed["resumed"], resumed["note"]) == (True, {"port": 1})
+    # Where it led before the run that was cut off.
+    assert resumed["links"] == {f"{tmp_path}/srv/app/current": "settings"}
     bring(state="restored")
     assert tree(tmp_path / "srv") == WANTED
 
