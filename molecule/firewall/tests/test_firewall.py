@@ -60,7 +60,7 @@ def meaningful(saved: str) -> list[str]:
     lines = [re.sub(r"\[\d+:\d+\]", "", line).rstrip() for line in saved.splitlines() if not line.startswith("#")]
     empty = ["*filter", ":INPUT ACCEPT", ":FORWARD ACCEPT", ":OUTPUT ACCEPT", "COMMIT"]
     text = "\n".join([*lines, ""]).replace("\n".join([*empty, ""]), "")
-    return text.splitlines()
+    return [line for line in text.splitlines() if line]
 
 
 def rules_before(host: Host) -> list[str]:
@@ -93,11 +93,16 @@ class Fleet:
         socket = self.hosts[name].socket(f"tcp://:::{port}")
         wait_until(lambda: socket.is_listening, 60, f"{name} listens on port {port}")
 
-    def becomes_guarded(self, names: Iterable[str]) -> None:
-        """The peer is let in again everywhere, and the stranger nowhere, without a playbook."""
+    def becomes_guarded(self, names: Iterable[str], flushed: bool = False) -> None:
+        """The peer is let in again everywhere, and the stranger nowhere, without a playbook.
+
+        The stranger is shut out all the time, but for the moment after somebody has flushed the whole rule set.
+        """
         addresses = self.addresses(names)
+        if flushed:
+            wait_until(lambda: not reached(self.stranger, addresses), 30, "the stranger is shut out")
         assert reached(self.stranger, addresses) == set()
-        wait_until(lambda: reached(self.hosts["peer"], addresses) == addresses, 30, "the peer is let in")
+        wait_until(lambda: reached(self.hosts["peer"], addresses) == addresses, 60, "the peer is let in")
         assert reached(self.stranger, addresses) == set()
 
     def on(self, name: str, command: str) -> str:
@@ -195,7 +200,7 @@ def test_a_flushed_rule_set_is_back_within_two_seconds(lab_fleet: Fleet, name: s
 def test_back_to_the_firewalls_of_the_hosts(lab_fleet: Fleet) -> None:
     lab_fleet.on("oracle", "netfilter-persistent reload")
     lab_fleet.on("ufw", UFW_ANEW)
-    lab_fleet.becomes_guarded(HOSTS)
+    lab_fleet.becomes_guarded(HOSTS, flushed=True)
 
 
 @pytest.mark.parametrize(
@@ -218,7 +223,7 @@ def test_what_others_do_to_the_rules(lab_fleet: Fleet, name: str, command: str, 
     lab_fleet.on(name, command)
     lab_fleet.becomes_guarded([name])
     lab_fleet.on(name, undo)
-    lab_fleet.becomes_guarded([name])
+    lab_fleet.becomes_guarded([name], flushed=undo == UFW_ANEW)
 
 
 def test_ufw_that_is_never_asked_does_not_count(lab_fleet: Fleet) -> None:

@@ -96,7 +96,6 @@ class Seen:
     unseen: dict[int, str] = field(default_factory=dict)
     # The rules in the files of ufw, by the IP versions that it manages.
     ufw: dict[int, list[ufw.UfwRule]] = field(default_factory=dict)
-    ufw_enabled: bool = False
     # What netfilter-persistent loads at boot, by path.
     saved: dict[str, str] = field(default_factory=dict)
 
@@ -125,7 +124,6 @@ def look(host: Host) -> Seen:
         else:
             seen.listings[version] = listing
     if host.has("ufw"):
-        seen.ufw_enabled = ufw.is_enabled(host.read("/etc/ufw/ufw.conf"))
         versions = (4, 6) if ufw.has_ipv6(host.read("/etc/default/ufw")) else (4,)
         seen.ufw = {version: ufw.parse(host.read(ufw.RULES_FILES[version])) for version in versions}
     seen.saved = {path: host.read(path) for path in iptables.SAVED_FILES.values()}

@@ -16,6 +16,8 @@ from .host import Host, Seen, look
 from .walk import ACCEPT, UNSURE, Packet, Rule, worst
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from .values import Guard
 
 LOCK_SECONDS = "30"
@@ -130,18 +132,14 @@ def _chain_steps(seen: Seen, name: str, wanted: Guard | None, version: int) -> l
 
 
 def _ufw_steps(seen: Seen, name: str, wanted: Guard | None, way: str, version: int) -> list[Step]:
-    if _ufw_keeps(seen, wanted, way, version):
+    if wanted and way != UFW:
+        # They stay in ufw's files for the time when it is asked again, and open nothing.
         return []
     by_ufw = wanted if way == UFW else None
     steps = [Step(argv) for argv in ufw.commands(seen.ufw.get(version, []), name, by_ufw, version)]
     if by_ufw and not steps and not _is_in(seen, by_ufw, version):
         return [Step(("ufw", "reload"))]
     return steps
-
-
-def _ufw_keeps(seen: Seen, wanted: Guard | None, way: str, version: int) -> bool:
-    """Tell whether the rules of a guard stay in ufw's files, though they are not how its sources are let in now."""
-    return wanted is not None and way != UFW and (seen.ufw_enabled or seen.ufw_is_active(version))
 
 
 def _is_in(seen: Seen, wanted: Guard, version: int) -> bool:
@@ -197,23 +195,27 @@ def shown_wanted(seen: Seen, wanted: Guard | None) -> str:
             lines = iptables.chain_lines(wanted, version)
             text += "".join(f"{iptables.PROGRAMS[version]} {line}\n" for line in lines)
     for version, rules in sorted(seen.ufw.items()):
-        kept = ufw.rules_of(wanted, version) if ways[version] == UFW else []
-        if _ufw_keeps(seen, wanted, ways[version], version):
-            kept = [rule for rule in rules if rule.is_ours(wanted.name)]
+        kept = [rule for rule in rules if rule.is_ours(wanted.name)]
+        kept = ufw.rules_of(wanted, version) if ways[version] == UFW else kept
         text += "".join(f"{shlex.join(rule.command())}\n" for rule in kept)
     return text
 
 
-def carry_out(host: Host, name: str, wanted: Guard | None, seen: Seen) -> Seen:
+def carry_out(
+    host: Host, name: str, wanted: Guard | None, seen: Seen, between: Callable[[], None] | None = None
+) -> Seen:
     """Bring the rules to what is wanted and return how they are then; GizziError when they do not take.
 
-    What ufw makes of a command shows only afterwards, so that a second plan may find one more step.
+    What ufw makes of a command shows only afterwards, so that a second plan may find one more step. Its commands take
+    their time: ``between`` is called before each step.
     """
     for _round in range(2):
         plan = make_plan(seen, name, wanted)
         if not plan.steps:
             return seen
         for step in plan.steps:
+            if between:
+                between()
             _do(host, step)
         seen = look(host)
     left = [step.summary for step in make_plan(seen, name, wanted).steps]

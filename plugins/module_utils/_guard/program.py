@@ -11,6 +11,7 @@ gizzi-guard list
 
 from __future__ import annotations
 
+import errno
 import json
 import select
 import socket
@@ -40,6 +41,8 @@ QUIET = 0.3
 PATIENCE = 1.0
 # Where iptables does not build on nftables, nothing tells of a change.
 EVERY = 60.0
+# The first pause before what went wrong is tried again; each further one is twice as long.
+SOON = 1.0
 
 
 def say(*lines: str) -> None:
@@ -69,15 +72,16 @@ class Events:
         except BlockingIOError:
             pass
         except OSError as error:
-            # More was told than it could keep (ENOBUFS): that something has changed is all that counts.
-            say(f"events were lost: {error}")
+            # More was told than it could keep. That something has changed is all that counts.
+            if error.errno != errno.ENOBUFS:
+                raise
         return True
 
 
-def restore(host: Host, wanted: Guard) -> list[str]:
+def restore(host: Host, wanted: Guard, between: Callable[[], None] | None = None) -> list[str]:
     """Bring one guard's rules to what is wanted; return what keeps its sources out.
 
-    GizziError when strangers are not shut out. The lock is the caller's.
+    GizziError when strangers are not shut out. The lock is the caller's. ``between`` is called before each step.
     """
     seen = look(host)
     if seen.tables is None:
@@ -86,52 +90,66 @@ def restore(host: Host, wanted: Guard) -> list[str]:
     problems = list(make_plan(seen, wanted.name, wanted).problems)
     try:
         if not problems:
-            carry_out(host, wanted.name, wanted, look(host))
+            carry_out(host, wanted.name, wanted, look(host), between)
     except GizziError as error:
         problems.append(str(error))
     return problems
 
 
-def restore_all(host: Host) -> list[str]:
-    """Bring the rules of every guard to what is wanted; return all that went wrong."""
+def restore_all(host: Host, events: Events) -> list[str]:
+    """Bring the rules of every guard to what is wanted; return all that went wrong.
+
+    What is flushed meanwhile does not wait until the last source is let in.
+    """
+
+    def shut() -> None:
+        if events.wait(0):
+            close_all(host)
+
     with host.locked():
         defined, unreadable = definitions(host)
         problems = list(unreadable.values())
         for name, wanted in defined.items():
-            problems += [f"{name}: {problem}" for problem in _problems_of(host, wanted)]
+            problems += [f"{name}: {problem}" for problem in _problems_of(host, wanted, shut)]
     return problems
 
 
-def _problems_of(host: Host, wanted: Guard) -> list[str]:
+def _problems_of(host: Host, wanted: Guard, between: Callable[[], None]) -> list[str]:
     try:
-        return restore(host, wanted)
+        return restore(host, wanted, between)
     except GizziError as error:
         return [str(error)]
 
 
 def close_all(host: Host) -> None:
-    """Shut strangers out where that is all that is missing; what goes wrong shows when all is restored."""
-    with host.locked():
-        try:
-            seen = look(host)
-            for wanted in definitions(host)[0].values():
-                close(host, wanted, seen)
-        except GizziError:
-            pass
+    """Shut strangers out where that is all that is missing; what goes wrong shows when all is restored.
+
+    The lock is the caller's.
+    """
+    try:
+        seen = look(host)
+        for wanted in definitions(host)[0].values():
+            close(host, wanted, seen)
+    except GizziError:
+        pass
 
 
 def watch(host: Host, events: Events, clock: Callable[[], float] = time.monotonic) -> None:
-    """Restore all guards now and after every change of rules, for ever."""
+    """Restore all guards now and after every change of rules, for ever; what went wrong is tried again."""
     said: list[str] | None = None
+    pause = EVERY
     while True:
-        problems = restore_all(host)
+        problems = restore_all(host, events)
         # Once is enough, until it is another.
         if problems != said:
             say(*(problems or ["all guards hold"]))
-            said = problems
-        if not events.wait(EVERY):
+            pause = SOON
+        said = problems
+        if not events.wait(pause if problems else EVERY):
+            pause = min(2 * pause, EVERY)
             continue
-        close_all(host)
+        with host.locked():
+            close_all(host)
         until = clock() + PATIENCE
         while clock() < until and events.wait(QUIET):
             pass

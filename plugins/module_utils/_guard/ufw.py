@@ -120,14 +120,5 @@ def commands(present: Sequence[UfwRule], name: str, wanted: Guard | None, versio
 
 def has_ipv6(settings: str) -> bool:
     """Tell by /etc/default/ufw whether ufw has rules for IPv6; without, it shuts IPv6 out altogether."""
-    return _setting(settings, "IPV6")
-
-
-def is_enabled(settings: str) -> bool:
-    """Tell by /etc/ufw/ufw.conf whether ufw is to be active at boot."""
-    return _setting(settings, "ENABLED")
-
-
-def _setting(text: str, name: str) -> bool:
-    values = re.findall(rf"^\s*{name}=\W*(\w+)", text, re.MULTILINE)
+    values = re.findall(r"^\s*IPV6=\W*(\w+)", settings, re.MULTILINE)
     return bool(values) and values[-1].lower() == "yes"

@@ -145,7 +145,7 @@ def _first_rule(lines: Sequence[str]) -> int:
 
 
 def seen_of(
-    tables: str = NO_TABLES, v4: str | None = BARE, v6: str | None = BARE, ufw: bool = False, enabled: bool = True
+    tables: str = NO_TABLES, v4: str | None = BARE, v6: str | None = BARE, ufw: bool = False
 ) -> guard_host.Seen:
     """What a look has found."""
     listings = {version: listing for version, listing in ((4, v4), (6, v6)) if listing is not None}
@@ -153,5 +153,4 @@ def seen_of(
     if ufw:
         parse = guard_host.ufw.parse
         seen.ufw = {4: parse(recorded("user.rules")), 6: parse(recorded("user6.rules"))}
-        seen.ufw_enabled = enabled
     return seen

@@ -214,8 +214,8 @@ class TestIncompatible:
 UFW4, UFW6 = recorded("ufw.v4"), recorded("ufw.v6")
 
 
-def ufw_seen(v4: str = UFW4, v6: str = UFW6, enabled: bool = True, tables: str = "") -> Seen:
-    return seen_of(tables or guarded(), v4, v6, ufw=True, enabled=enabled)
+def ufw_seen(v4: str = UFW4, v6: str = UFW6) -> Seen:
+    return seen_of(guarded(), v4, v6, ufw=True)
 
 
 def without(listing: str, start: str) -> str:
@@ -263,14 +263,7 @@ class TestUfw:
         del seen.ufw[6]
         assert opening(seen) == ["ip6tables-restore --noflush -w 30 (make chain GIZZI-OLLAMA)"]
 
-    def test_a_host_that_no_longer_has_ufw_is_moved(self) -> None:
-        seen = ufw_seen(v4=BARE, v6=BARE, enabled=False)
-        assert opening(seen) == [
-            "ufw delete allow proto tcp from 10.0.0.1 to any port 11434 comment 'gizzi ollama'",
-            "ufw delete allow proto tcp from fd42::1 to any port 11434 comment 'gizzi ollama'",
-        ]
-
-    def test_ufw_that_somebody_flushed_keeps_its_rules_for_the_next_boot(self) -> None:
+    def test_ufw_that_is_not_active_keeps_its_rules_for_when_it_is(self) -> None:
         assert opening(ufw_seen(v4=BARE, v6=BARE)) == []
 
     def test_removal(self) -> None:

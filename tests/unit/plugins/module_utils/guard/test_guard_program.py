@@ -39,10 +39,12 @@ class FakeEvents(program.Events):
 
     def __init__(self, *happenings: Callable[[], bool]) -> None:
         self.left = list(happenings)
+        # What happens while guards are being restored.
+        self.at_once: list[Callable[[], bool]] = []
 
     def wait(self, seconds: float) -> bool:
-        if seconds < program.EVERY:
-            return False
+        if seconds in (0, program.QUIET):
+            return bool(seconds == 0 and self.at_once and self.at_once.pop(0)())
         if not self.left:
             raise StoppedError
         return self.left.pop(0)()
@@ -109,6 +111,24 @@ def test_strangers_are_shut_out_though_the_sources_cannot_be_let_in(host: FakeHo
     assert problems == ["iptables-restore --noflush -w 30 failed: Another app is currently holding the xtables lock"]
 
 
+def test_what_is_flushed_while_sources_are_let_in_does_not_wait(host: FakeHost) -> None:
+    host.listings = dict.fromkeys(host.listings, recorded("oracle.v4"))
+    events = FakeEvents()
+
+    def flush() -> bool:
+        host.tables = NO_TABLES
+        return True
+
+    events.at_once = [lambda: False, flush]
+    assert program.restore_all(host, events) == []
+    assert host.ran == [
+        "nft -f -",
+        "iptables-restore --noflush -w 30",
+        "nft -f -",
+        "ip6tables-restore --noflush -w 30",
+    ]
+
+
 def test_without_nft_a_guard_does_not_start(host: FakeHost) -> None:
     host.tools.clear()
     with pytest.raises(GizziError, match="nft is not installed"):
@@ -117,7 +137,7 @@ def test_without_nft_a_guard_does_not_start(host: FakeHost) -> None:
 
 def test_a_definition_that_is_none_does_not_stop_the_others(host: FakeHost) -> None:
     host.write("/etc/gizzi-guard/gizzi-api.json", "{")
-    (problem,) = program.restore_all(host)
+    (problem,) = program.restore_all(host, FakeEvents())
     assert problem.startswith("/etc/gizzi-guard/gizzi-api.json: ")
     assert host.ran == ["nft -f -"]
 
