@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import http.client
+import ipaddress
 import json
 import socket
 import ssl
@@ -85,6 +86,15 @@ def check_base_url(url: str, option: str) -> str:
     if parts.username is not None or parts.query or parts.fragment:
         raise GizziError(f"{option}: the URL must not carry credentials, a query or a fragment.")
     return url.rstrip("/")
+
+
+def is_near(url: str) -> bool:
+    """Tell whether a URL leads to this host or to one of its own networks, before which no proxy stands."""
+    host = urlsplit(url).hostname or ""
+    try:
+        return ipaddress.ip_address(host).is_private
+    except ValueError:
+        return "." not in host
 
 
 def request(
@@ -197,7 +207,7 @@ def _opened(
                 data=data,
                 headers=headers,
                 timeout=timeout,
-                use_proxy=use_proxy,
+                use_proxy=use_proxy and not is_near(url),
                 use_netrc=False,
                 http_agent="etrid.gizzi",
                 context=_tls_context(url),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from contextlib import contextmanager
+import stat
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
@@ -19,6 +20,9 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+
+OTHERS = 0o077
 
 
 @dataclass(frozen=True)
@@ -84,12 +88,22 @@ class LockFile:
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
-        """One at a time reads and writes. The folder itself is what is locked: it stays."""
+        """One at a time reads and writes. The folder itself is what is locked: it stays.
+
+        Nobody else may open it: whoever can, can hold its lock for ever.
+        """
         try:
-            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+            with suppress(FileExistsError):
+                self._path.parent.mkdir(0o700)
+            folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
         except OSError as error:
             raise GizziError(f"The folder {self._path.parent} cannot be opened: {error}.") from error
         try:
+            if stat.S_IMODE(os.fstat(folder).st_mode) & OTHERS:
+                raise GizziError(
+                    f"The folder {self._path.parent} can be opened by others than its owner, who could hold the lock "
+                    "for ever. Name a file in a folder of mode 0700; one that is not there is made."
+                )
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield
         except OSError as error:

@@ -9,11 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._backups import REPLACED_TAG
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at, shown
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import PullError, find_model, parse_version
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import REPLACED_TAG
 
 if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import Look
@@ -180,18 +180,15 @@ def predict(desired: Desired, look: Look, server: Ollama, before: str | None, ma
     return Outcome(before, manifest.rewritten_digest, bytes_missing=missing, **facts)
 
 
-def replace_model(desired: Desired, look: Look, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:
-    """Pull, and give the model its usual name."""
-    name = desired.name
-    facts = found(desired, look)
+def pull_as(
+    pull_name: ModelName, desired: Desired, look: Look, server: Ollama, before: str | None, manifest: Manifest
+) -> tuple[int, list[str]]:
+    """Pull under a name, and return the bytes that moved and warnings; raise GizziError with what is there then.
+
+    before is the digest of the model that the server has under the usual name.
+    """
     look.note(manifest)
-    if desired.backup and before:
-        # Deleting frees the layers of the older backup; copying over it would leave them behind.
-        server.delete(desired.backup)
-        server.copy(name, desired.backup)
-    # The server knows no registry but its own, except as part of a name.
-    elsewhere = desired.registry.host != name.host
-    pull_name = name.at_host(desired.registry.host) if elsewhere else name
+    warnings = []
     try:
         moved = server.pull(
             f"http://{pull_name.full}" if desired.registry.insecure else str(pull_name),
@@ -200,17 +197,33 @@ def replace_model(desired: Desired, look: Look, server: Ollama, before: str | No
             desired.timeout,
         )
     except GizziError as error:
-        facts["warnings"].append(arrived_all_the_same(look, server, pull_name, before, manifest, error))
+        warnings.append(arrived_all_the_same(look, server, pull_name, before, manifest, error))
         moved = 0
     if server.find(pull_name) is None:
         # Whatever it is that the server cannot read: the next run hashes all that is left of it.
         look.note_all(manifest)
         server.delete(pull_name)
         raise GizziError(
-            f"The pull of {name} ended with 'success', but the server cannot read the model: a layer in its store is "
-            "damaged. The pull was undone, and another run fetches the layers anew."
+            f"The pull of {desired.name} ended with 'success', but the server cannot read the model: a layer in its "
+            "store is damaged. The pull was undone, and another run fetches the layers anew."
         )
     look.forget()
+    return moved, warnings
+
+
+def replace_model(desired: Desired, look: Look, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:
+    """Pull, and give the model its usual name."""
+    name = desired.name
+    facts = found(desired, look)
+    if desired.backup and before:
+        # Deleting frees the layers of the older backup; copying over it would leave them behind.
+        server.delete(desired.backup)
+        server.copy(name, desired.backup)
+    # The server knows no registry but its own, except as part of a name.
+    elsewhere = desired.registry.host != name.host
+    pull_name = name.at_host(desired.registry.host) if elsewhere else name
+    moved, warnings = pull_as(pull_name, desired, look, server, before, manifest)
+    facts["warnings"] += warnings
     if elsewhere:
         adopt(server, pull_name, name, before)
     installed = server.find(name)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
     BadStatusError,
+    BrokenOffError,
     RefusedError,
     TimedOutError,
     check_base_url,
@@ -25,7 +26,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import InvalidModelNameError, parse_model_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable, Mapping
+    from collections.abc import Callable, Collection, Generator, Iterable, Mapping
     from typing import BinaryIO
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._http import Response
@@ -33,11 +34,24 @@ if TYPE_CHECKING:
 
 # How often a pull may fetch the same bytes again before that is no progress any more.
 MAX_TAKEN_BACK = 3
-# How the answer ends of a pull that joins a download whose last client has just left; the request that was under way
-# may stand before it. Ollama shares one download among all pulls of a layer, and takes some time to end it
-# (server/download.go).
-CANCELED = "context canceled"
-CANCELED_PAUSE = 0.5
+# How the answer of a pull tells that the network ended it; the request that was under way may stand before it.
+# Canceled is a pull that joins a download whose last client has just left: Ollama shares one download among all pulls
+# of a layer, and takes some time to end it (server/download.go).
+BROKEN = (
+    "context canceled",
+    "max retries exceeded",
+    "unexpected EOF",
+    "connection reset by peer",
+    "i/o timeout",
+    "TLS handshake timeout",
+    "broken pipe",
+    "connection refused",
+)
+# The disk may be why the retries did not help.
+FULL = "no space left"
+AGAIN_PAUSE = 0.5
+
+COMPLETION = "completion"
 
 # Since then answers come from a child of the server, lib/ollama/llama-server, which the server starts for each model.
 LLAMA_SERVER = (0, 30, 0)
@@ -64,8 +78,8 @@ class PullError(GizziError):
     pass
 
 
-class CanceledError(PullError):
-    pass
+class BrokenPullError(PullError):
+    """A pull that the network ended, and that goes on when it is asked again."""
 
 
 class StalledError(GizziError):
@@ -119,6 +133,14 @@ class StallWatch:
 
     def progress(self) -> None:
         self._last = self._clock()
+
+    def is_over(self) -> bool:
+        """Return whether it has taken too long by now, or for too long nothing has moved."""
+        try:
+            self.check()
+        except StalledError:
+            return True
+        return False
 
     def check(self) -> None:
         now = self._clock()
@@ -228,27 +250,40 @@ class Ollama:
     def pull(self, name: str, insecure: bool, stall_timeout: float, timeout: float) -> int:
         """Pull, and return the bytes that moved.
 
-        Raises PullError for what the server says, and other GizziErrors where it was this side that ended the pull:
-        the server may then go on, and may install the model.
+        A pull that the network ended is asked again, and goes on where it was, until timeout seconds are over or
+        nothing new has come for stall_timeout. Raises PullError for what the server says, and other GizziErrors where
+        it was this side that ended the pull: the server may then go on, and may install the model.
         """
         payload = {"model": name, "insecure": insecure, "stream": True}
-        watch = StallWatch(stall_timeout, timeout, "the pull")
-        patience = time.monotonic() + watch.silence()
+        progress = PullProgress(StallWatch(stall_timeout, timeout, "the pull"))
+        broken: GizziError | None = None
         while True:
             try:
-                with closing(self._stream("/api/pull", payload, watch.silence)) as lines:
-                    return follow_pull(lines, watch)
+                with closing(self._stream("/api/pull", payload, progress.watch.silence)) as lines:
+                    return progress.follow(lines)
             except TimedOutError:
-                watch.check()
+                progress.watch.check()
                 raise
-            except CanceledError:
-                if time.monotonic() >= patience:
+            except StalledError as error:
+                raise broken or error from None
+            except (BrokenPullError, BrokenOffError, RefusedError) as error:
+                broken = error
+                # What never began is not asked again.
+                if not progress.began or progress.watch.is_over():
                     raise
-            time.sleep(CANCELED_PAUSE)
+            time.sleep(AGAIN_PAUSE)
 
-    def load(self, name: ModelName, timeout: float) -> None:
-        """Load the model into memory; an empty prompt does just that."""
-        self._request("POST", "/api/generate", {"model": str(name), "stream": False}, timeout)
+    def abilities(self, name: ModelName) -> frozenset[str]:
+        """Return what a model can do (its capabilities), empty where an older server does not tell."""
+        told = (self.show(name) or {}).get("capabilities")
+        return frozenset(filter(_is_text, told)) if isinstance(told, list) else frozenset()
+
+    def load(self, name: ModelName, timeout: float, abilities: Collection[str] = frozenset()) -> None:
+        """Load the model into memory; an empty prompt does just that, and one that only embeds has to embed."""
+        if can_complete(abilities):
+            self._request("POST", "/api/generate", {"model": str(name), "stream": False}, timeout)
+        else:
+            self._request("POST", "/api/embed", {"model": str(name), "input": "Hello"}, timeout)
 
     def unload(self, name: ModelName) -> None:
         """Take the model out of memory once its last answer is done; an empty prompt with no time to stay does that."""
@@ -328,8 +363,8 @@ def follow_create(lines: Iterable[Mapping[str, Any]]) -> None:
         raise CreateError(f"the answer broke off after {last_status!r}, before 'success'")
 
 
-def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
-    """Read a pull's progress to its end and return the bytes that moved.
+class PullProgress:
+    """The progress of a pull, over all the times that it is asked for.
 
     Errors come as lines under HTTP 200. While a part stalls, Ollama repeats its last line, so only more bytes or a new
     status count as progress. After 30 s of it, Ollama takes the part back and fetches the same bytes again, for ever:
@@ -337,30 +372,50 @@ def follow_pull(lines: Iterable[Mapping[str, Any]], watch: StallWatch) -> int:
 
     A layer whose bytes are all there is being written out while its line is repeated. After the last layer the server
     reads all that came once more, and says nothing until that is done (server/download.go, server/images.go).
+
+    Attributes:
+        watch: what raises where nothing moves.
+        began: whether the server has said anything.
     """
-    layers: dict[str, _PulledLayer] = {}
-    statuses: set[str] = set()
-    last_status = ""
-    for line in lines:
-        if "error" in line:
-            reason = str(line["error"])
-            raise (CanceledError if reason.endswith(CANCELED) else PullError)(reason)
-        status = str(line.get("status", ""))
+
+    def __init__(self, watch: StallWatch) -> None:
+        self.watch = watch
+        self.began = False
+        self._layers: dict[str, _PulledLayer] = {}
+        self._statuses: set[str] = set()
+
+    def follow(self, lines: Iterable[Mapping[str, Any]]) -> int:
+        """Read one answer to its end and return the bytes that have moved since the first one; raise PullError."""
+        last_status = ""
+        self.watch.working = False
+        for line in lines:
+            self.began = True
+            if "error" in line:
+                raise _pull_error(str(line["error"]))
+            status = str(line.get("status", ""))
+            if status not in self._statuses:
+                self._statuses.add(status)
+                self.watch.progress()
+            self._note_layer(line)
+            self.watch.working = status in AT_WORK
+            self.watch.check()
+            last_status = status
+        if last_status != "success":
+            raise BrokenPullError(f"the answer broke off after {last_status!r}, before 'success'")
+        return sum(layer.moved for layer in self._layers.values())
+
+    def _note_layer(self, line: Mapping[str, Any]) -> None:
         digest = line.get("digest")
-        if status not in statuses:
-            statuses.add(status)
-            watch.progress()
         if isinstance(digest, str):
             completed = _number(line, "completed")
-            advances = layers.setdefault(digest, _PulledLayer(completed)).advances_to(completed)
+            advances = self._layers.setdefault(digest, _PulledLayer(completed)).advances_to(completed)
             if advances or completed >= _number(line, "total") > 0:
-                watch.progress()
-        watch.working = status in AT_WORK
-        watch.check()
-        last_status = status
-    if last_status != "success":
-        raise PullError(f"the answer broke off after {last_status!r}, before 'success'")
-    return sum(layer.moved for layer in layers.values())
+                self.watch.progress()
+
+
+def _pull_error(reason: str) -> PullError:
+    broken = FULL not in reason and any(sign in reason for sign in BROKEN)
+    return (BrokenPullError if broken else PullError)(reason)
 
 
 class _PulledLayer:
@@ -383,6 +438,11 @@ class _PulledLayer:
             self._taken_back = 0
         self._latest = completed
         return more and self._taken_back <= MAX_TAKEN_BACK
+
+
+def can_complete(abilities: Collection[str]) -> bool:
+    """Tell whether a model generates text, by its capabilities; without any, an older server has told nothing."""
+    return not abilities or COMPLETION in abilities
 
 
 def find_model(models: Iterable[Model], name: ModelName) -> Model | None:
@@ -411,6 +471,10 @@ def _details(entry: Mapping[str, Any]) -> Mapping[str, Any]:
 
 def _digest(entry: Mapping[str, Any]) -> str:
     return _text(entry, "digest").split(":")[-1]
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str)
 
 
 def _text(entry: Mapping[str, Any], key: str) -> str:

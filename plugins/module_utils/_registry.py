@@ -75,12 +75,13 @@ class Registry:
 
     @property
     def insecure(self) -> bool:
+        """Whether it is asked without TLS, as a mirror within the fleet."""
         return urlsplit(self.url).scheme == "http"
 
     def manifest(self, name: ModelName, timeout: float) -> Manifest:
         url = f"{self.url}/v2/{name.namespace}/{name.model}/manifests/{name.tag}"
         try:
-            answer = request("GET", url, timeout, headers={"Accept": MEDIA_TYPE}, use_proxy=True)
+            answer = request("GET", url, timeout, headers={"Accept": MEDIA_TYPE}, use_proxy=not self.insecure)
         except BadStatusError as error:
             if error.status == 404:
                 raise RegistryError(f"There is no such model or tag at the registry {self.url}: {name}.") from error
@@ -139,6 +140,20 @@ def parse_manifest(body: bytes) -> Manifest:
         layers=tuple({layer.digest: layer for layer in map(_parse_layer, [*layers, config])}.values()),
         content=tuple(layer.digest for layer in map(_parse_layer, [config, *layers])),
     )
+
+
+def named_blobs(body: bytes) -> list[str]:
+    """Return the digests that a stored manifest names; raise ValueError for what is no manifest.
+
+    One without layers, as of a model that runs elsewhere, names its config at most.
+    """
+    document = json.loads(body)
+    if not isinstance(document, dict):
+        raise ValueError("it is no JSON object")
+    layers, config = document.get("layers") or [], document.get("config")
+    if not isinstance(layers, list):
+        raise ValueError("its layers are no list")
+    return [_parse_layer(layer).digest for layer in [*layers, *([config] if config else [])]]
 
 
 def _parse_layer(value: Any) -> Layer:

@@ -6,7 +6,9 @@
 
 from __future__ import annotations
 
+import json
 import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
@@ -57,6 +59,36 @@ def check_pattern(pattern: Any, where: str) -> None:
         re.compile(pattern)
     except (re.error, TypeError) as error:
         raise GizziError(f"{where}: {pattern!r} is not a regular expression: {error}.") from None
+
+
+def fit(text: str, schema: Mapping[str, Any]) -> str:
+    """Say what is wrong with an answer that should be JSON of a schema; empty when nothing is."""
+    try:
+        value = one_document(text)
+    except ValueError as error:
+        return str(error)
+    return mistake(value, schema)
+
+
+def one_document(text: str) -> Any:
+    """Return the JSON of an answer: all of it, or the one object that it holds, as in a fence or among words.
+
+    Raises ValueError where there is none, or more than one. The client reads answers by the same rule
+    (ollama_client/schema.py), and both are tested with tests/unit/recorded/json_in_answers.json.
+    """
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    found, place, decoder = [], text.find("{"), json.JSONDecoder()
+    while place >= 0:
+        try:
+            value, end = decoder.raw_decode(text, place)
+            found.append(value)
+        except (ValueError, RecursionError):
+            end = place + 1
+        place = text.find("{", end)
+    if len(found) != 1:
+        raise ValueError("more than one JSON object" if found else "no JSON")
+    return found[0]
 
 
 def mistake(value: Any, schema: Mapping[str, Any], where: str = "the answer") -> str:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
-from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_manifest
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import named_blobs, parse_manifest
 from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import opened_folder, read_file
 
 if TYPE_CHECKING:
@@ -80,8 +80,8 @@ class Store:
             # A store without manifests needs no layer.
             for path, name, folder in self._manifests() if os.path.lexists(manifests) else ():
                 where = manifests / path
-                manifest = parse_manifest(read_file(folder, name, MAX_MANIFEST))
-                named.update(self._blob(layer.digest).name for layer in manifest.layers)
+                digests = named_blobs(read_file(folder, name, MAX_MANIFEST))
+                named.update(self._blob(digest).name for digest in digests)
         except (OSError, ValueError) as error:
             raise GizziError(f"Which layers nobody needs is unknown: {where} cannot be read: {error}.") from error
         return sorted(self.path / "blobs" / blob for blob in self._blobs() if blob not in named)

@@ -162,7 +162,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._created import Definition, wanted_parameters
-from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Desired, read_adapter, sync
+from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Desired, Outcome, read_adapter, sync
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
@@ -184,21 +184,39 @@ def desired_state(params: dict[str, Any]) -> Desired:
     return Desired(name, base, definition, adapter, params["timeout"])
 
 
-def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-            "request_timeout": {"type": "float", "default": 10},
-            "name": {"type": "str", "required": True},
-            "from": {"type": "str", "required": True},
-            "system": {"type": "str", "default": ""},
-            "template": {"type": "str", "default": ""},
-            "parameters": {"type": "dict", "default": {}},
-            "adapter": {"type": "path"},
-            "timeout": {"type": "float", "default": 600},
+OPTIONS = {
+    "url": {"type": "str", "default": "http://127.0.0.1:11434"},
+    "request_timeout": {"type": "float", "default": 10},
+    "name": {"type": "str", "required": True},
+    "from": {"type": "str", "required": True},
+    "system": {"type": "str", "default": ""},
+    "template": {"type": "str", "default": ""},
+    "parameters": {"type": "dict", "default": {}},
+    "adapter": {"type": "path"},
+    "timeout": {"type": "float", "default": 600},
+}
+
+
+def told(desired: Desired, outcome: Outcome) -> dict[str, Any]:
+    """Return what the module tells."""
+    name = str(desired.name)
+    return {
+        "changed": outcome.changed,
+        "model": name,
+        "digest_before": outcome.digest_before,
+        "digest_after": outcome.digest_after,
+        "base": str(desired.base),
+        "base_digest": outcome.base_digest,
+        "reasons": outcome.reasons,
+        "diff": {
+            "before": {"name": name, "digest": outcome.digest_before, **outcome.before},
+            "after": {"name": name, "digest": outcome.digest_after, **outcome.after},
         },
-        supports_check_mode=True,
-    )
+    }
+
+
+def main() -> None:
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     started = time.monotonic()
     try:
         desired = desired_state(module.params)
@@ -208,21 +226,7 @@ def main() -> None:
         module.fail_json(msg=str(error))
     for warning in outcome.warnings:
         module.warn(warning)
-    name = str(desired.name)
-    module.exit_json(
-        changed=outcome.changed,
-        model=name,
-        digest_before=outcome.digest_before,
-        digest_after=outcome.digest_after,
-        base=str(desired.base),
-        base_digest=outcome.base_digest,
-        reasons=outcome.reasons,
-        seconds=round(time.monotonic() - started, 3),
-        diff={
-            "before": {"name": name, "digest": outcome.digest_before, **outcome.before},
-            "after": {"name": name, "digest": outcome.digest_after, **outcome.after},
-        },
-    )
+    module.exit_json(seconds=round(time.monotonic() - started, 3), **told(desired, outcome))
 
 
 if __name__ == "__main__":

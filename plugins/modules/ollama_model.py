@@ -255,24 +255,24 @@ def result_of(name: str, outcome: Outcome) -> dict[str, Any]:
     return {**result, "changed": outcome.changed, "model": name, "diff": {"before": before, "after": after}}
 
 
+OPTIONS = {
+    "url": {"type": "str", "default": "http://127.0.0.1:11434"},
+    "request_timeout": {"type": "float", "default": 10},
+    "name": {"type": "str", "required": True},
+    "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
+    "digest": {"type": "str"},
+    "registry": {"type": "str", "default": DEFAULT_REGISTRY},
+    "models_dir": {"type": "path"},
+    "reserved_disk": {"type": "int", "default": 1_000_000_000},
+    "backup_tag": {"type": "str"},
+    "verify_blobs": {"type": "bool", "default": False},
+    "stall_timeout": {"type": "float", "default": 90},
+    "timeout": {"type": "float", "default": 7200},
+}
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-            "request_timeout": {"type": "float", "default": 10},
-            "name": {"type": "str", "required": True},
-            "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
-            "digest": {"type": "str"},
-            "registry": {"type": "str", "default": DEFAULT_REGISTRY},
-            "models_dir": {"type": "path"},
-            "reserved_disk": {"type": "int", "default": 1_000_000_000},
-            "backup_tag": {"type": "str"},
-            "verify_blobs": {"type": "bool", "default": False},
-            "stall_timeout": {"type": "float", "default": 90},
-            "timeout": {"type": "float", "default": 7200},
-        },
-        supports_check_mode=True,
-    )
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     started = time.monotonic()
     try:
         desired = desired_state(module.params)

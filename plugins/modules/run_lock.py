@@ -30,9 +30,9 @@ attributes:
       - Every run with O(state=held) begins the lease anew.
 options:
   path:
-    description: The file. Its folder must exist.
+    description: The file. Its folder must be root's alone (mode 0700), and is made where it is not there.
     type: path
-    required: true
+    default: /var/lib/gizzi-update/lock
   state:
     description:
       - V(held) takes the lock, or renews the lease where this run has it.
@@ -59,11 +59,9 @@ notes:
 EXAMPLES = r"""
 - name: Have the fleet for this run alone
   etrid.gizzi.run_lock:
-    path: /var/lib/gizzi-model-update.lock
 
 - name: Give it back
   etrid.gizzi.run_lock:
-    path: /var/lib/gizzi-model-update.lock
     state: free
 """
 
@@ -101,33 +99,36 @@ def holder_of(given: Mapping[str, Any] | None) -> Holder | None:
         raise GizziError(f"The holder of a lock has no {error}.") from None
 
 
+OPTIONS = {
+    "path": {"type": "path", "default": "/var/lib/gizzi-update/lock"},
+    "state": {"type": "str", "choices": ["held", "free"], "default": "held"},
+    "lease": {"type": "float", "default": 14400},
+    "holder": {"type": "dict"},
+    "ended": {"type": "dict"},
+}
+
+
+def run(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Take, renew or give back the lock, and return what the module tells; raise GizziError where that cannot be."""
+    lock, holder = LockFile(Path(params["path"])), holder_of(params["holder"])
+    if holder is None:
+        raise GizziError("Nobody is named who would hold the lock: the module runs by its action plugin alone.")
+    if params["state"] == "free":
+        lock.release(holder)
+        return {}
+    before, entry = lock.take(holder, holder_of(params["ended"]), params["lease"], time.time())
+    return {"taken_from": str(before) if before and before.holder != entry.holder else ""}
+
+
 def main() -> None:
-    module = AnsibleModule(
-        argument_spec={
-            "path": {"type": "path", "required": True},
-            "state": {"type": "str", "choices": ["held", "free"], "default": "held"},
-            "lease": {"type": "float", "default": 14400},
-            "holder": {"type": "dict"},
-            "ended": {"type": "dict"},
-        },
-        supports_check_mode=False,
-    )
-    params = module.params
-    lock = LockFile(Path(params["path"]))
+    module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=False)
     try:
-        holder = holder_of(params["holder"])
-        if holder is None:
-            raise GizziError("Nobody is named who would hold the lock: the module runs by its action plugin alone.")
-        if params["state"] == "free":
-            lock.release(holder)
-            module.exit_json(changed=False)
-        before, entry = lock.take(holder, holder_of(params["ended"]), params["lease"], time.time())
+        result = run(module.params)
     except HeldError as error:
         module.fail_json(msg=str(error), held_by=asdict(error.entry.holder))
     except GizziError as error:
         module.fail_json(msg=str(error))
-    taken_from = str(before) if before and before.holder != entry.holder else ""
-    module.exit_json(changed=False, taken_from=taken_from)
+    module.exit_json(changed=False, **result)
 
 
 if __name__ == "__main__":

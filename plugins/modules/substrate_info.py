@@ -59,76 +59,13 @@ peers:
   type: int
 """
 
-import re
-import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._http import check_base_url, request
-
-PAUSE = 1.0
-
-# The names of a stock node, and those of Ëtrid's own document.
-HEIGHTS = ("substrate_block_height{best}",)
-FINALIZED = ("substrate_block_height{finalized}", "substrate_finalized_height")
-PEERS = ("substrate_sub_libp2p_peers_count", "substrate_peers_count")
-
-_SAMPLE = re.compile(r"(substrate_\w+)(?:\{(.*)\})? (\S+)(?: \d+)?")
-_STATUS = re.compile(r'(?:^|,)\s*status="(\w+)"')
-
-
-@dataclass(frozen=True)
-class Node:
-    height: int
-    finalized: int
-    peers: int
-
-
-def parse_page(text: str) -> Node:
-    samples: dict[str, int] = {}
-    for line in text.splitlines():
-        match = _SAMPLE.fullmatch(line.strip())
-        if not match:
-            continue
-        name, labels, value = match.groups()
-        status = _STATUS.search(labels or "")
-        try:
-            samples[f"{name}{{{status[1]}}}" if status else name] = int(float(value))
-        except (ValueError, OverflowError):
-            continue
-    # A page without the label has one height alone.
-    return Node(
-        height=_first(samples, (*HEIGHTS, "substrate_block_height"), "the best block"),
-        finalized=_first(samples, FINALIZED, "the finalized block"),
-        peers=_first(samples, PEERS, "the number of peers"),
-    )
-
-
-def _first(samples: dict[str, int], names: tuple[str, ...], what: str) -> int:
-    found = [samples[name] for name in names if name in samples]
-    if not found:
-        raise GizziError(f"The page does not tell {what}: it has none of {', '.join(names)}.")
-    return found[0]
-
-
-def read(url: str, timeout: float) -> Node:
-    return parse_page(request("GET", url, timeout).body.decode("utf-8", "replace"))
-
-
-def read_above(url: str, above: int | None, timeout: float, request_timeout: float) -> Node:
-    deadline = time.monotonic() + timeout
-    while True:
-        node = read(url, request_timeout)
-        if above is None or node.height > above:
-            return node
-        if time.monotonic() > deadline:
-            raise GizziError(
-                f"The node's height stays at {node.height}: for {timeout:g} s it was not above {above}. "
-                f"It has {node.peers} peers."
-            )
-        time.sleep(PAUSE)
+from ansible_collections.etrid.gizzi.plugins.module_utils._http import check_base_url
+from ansible_collections.etrid.gizzi.plugins.module_utils._node import read_above
 
 
 def main() -> None:

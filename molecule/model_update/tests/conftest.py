@@ -25,7 +25,7 @@ SETTINGS = {
     "gizzi_topology": "distributed",
     # The machine that runs the tests is not on the network of the stand-in registry.
     "model_update_ask_from": "validator01",
-    "model_update_golden": [
+    "model_update_prompts": [
         {"name": "France", "prompt": "What is the capital of France?", "pattern": "Paris", "tokens": 12}
     ],
     # After the canary all at once, which takes less time; one test has batches.

@@ -26,6 +26,8 @@ from lab.registry import Meter
 from lab.testing import Lab, wait_until
 
 CANARY = "validator01"
+# What is not judged yet.
+NEXT = f"{MODEL}.gizzi-next"
 MANIFEST_BYTES = 2000
 
 
@@ -68,19 +70,6 @@ def test_plan_with_sizes_and_nothing_touched(servers: Servers, update: Update, i
     assert {name: servers.models(name) for name in servers.names} == before
 
 
-@pytest.mark.usefixtures("original")
-def test_servers_without_memory_for_a_reload_are_reported_and_not_touched(
-    servers: Servers, update: Update, internet: Host, meter: Meter
-) -> None:
-    before = {name: servers.models(name) for name in servers.names}
-    with registry.moved(internet, "newer"):
-        report = update(fails=True, ollama_reserved_memory=10**15)
-    assert report.verdicts == everywhere(servers, "unhealthy")
-    assert "memory" in report.row(CANARY)["reason"]
-    assert meter.read().blobs == 0
-    assert {name: servers.models(name) for name in servers.names} == before
-
-
 def test_killed_in_the_middle_of_a_pull(
     lab: Lab,
     fleet: dict[str, Host],
@@ -90,7 +79,7 @@ def test_killed_in_the_middle_of_a_pull(
     meter: Meter,
     original: str,
 ) -> None:
-    """The tag has moved: a second run meets the lock, the first one dies, and the next one brings it to all servers."""
+    """The tag has moved: a second run meets the lock, the first one dies with the canary, the next one finishes."""
     old = original
     new = registry.move(internet, "newer")
     partial = f"ls {STORE}/blobs/*-partial*"
@@ -99,7 +88,9 @@ def test_killed_in_the_middle_of_a_pull(
         wait_until(lambda: fleet[CANARY].run(partial).rc == 0, 300, "the canary pulls")
         other = update.result()
         run.kill()
-        assert servers.serve(old) == set(servers.names)
+        # What had begun on the server would go on there.
+        lab.reboot([CANARY])
+        wait_until(lambda: servers.serve(old) == set(servers.names), 60, "all serve what was judged")
     assert other.returncode != 0
     said = " ".join((other.stdout + other.stderr).split())
     assert re.search(r"\(process \d+\) holds the lock since \d{4}-", said), said
@@ -128,34 +119,8 @@ def test_killed_in_the_middle_of_a_pull(
         assert row["speed_after"] > 0
 
 
-def test_killed_in_the_middle_of_a_load_and_before_the_verdict(
-    fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
-) -> None:
-    """The tag moves back; each run after a killed one goes on from where that was; old weights go when keep says so."""
-    digest = registry.move(internet, "newer")
-    servers.begin(digest, alone=False)
-    registry.move_back(internet)
-    new = registry.digest(internet)
-    with update.running(hold="Load the new weights") as run, ExitStack() as speed:
-        with run.held():
-            assert digest in servers.loaded(CANARY).values()
-            speed.enter_context(slowed(fleet[CANARY]))
-        wait_until(lambda: digest not in servers.loaded(CANARY).values(), 300, "the weights are being exchanged")
-        run.kill()
-    with update.running(hold="Does the new model answer") as run, run.held():
-        run.kill()
-    assert servers.serve(digest) == set(servers.names) - {CANARY}
-
-    report = update(model_update_keep=0)
-    assert report.verdicts == everywhere(servers, "updated")
-    assert servers.have_loaded(new) == set(servers.names)
-    for name in servers.names:
-        assert servers.backups(name) == set()
-        assert servers.weights(name) == 1
-
-
 @pytest.mark.usefixtures("original")
-@pytest.mark.parametrize(("version", "reason"), [("garbage", "golden prompts"), ("broken", "does not load")])
+@pytest.mark.parametrize(("version", "reason"), [("garbage", "prompts are answered well"), ("broken", "does not load")])
 def test_worse_model(servers: Servers, update: Update, internet: Host, version: str, reason: str) -> None:
     with only_the_canary_is_touched(servers), registry.moved(internet, version):
         report = update(fails=True)
@@ -166,13 +131,12 @@ def test_worse_model(servers: Servers, update: Update, internet: Host, version: 
 @pytest.mark.usefixtures("original")
 def test_slow_model(fleet: dict[str, Host], servers: Servers, update: Update, internet: Host) -> None:
     """As good as the one before, on a server that has a small part of its speed left when the new one is asked."""
-    hold = "Ask the new model what it knows"
     with only_the_canary_is_touched(servers), registry.moved(internet, "next"):
-        with update.running(hold, model_update_minimum_speed=0.5) as run, ExitStack() as speed:
-            with run.held():
-                speed.enter_context(slowed(fleet[CANARY]))
+        with update.running(model_update_minimum_speed=0.5) as run, ExitStack() as speed:
+            wait_until(lambda: NEXT in servers.loaded(CANARY), 300, "the canary has the new weights in memory")
+            speed.enter_context(slowed(fleet[CANARY]))
             # The way back need not be slow.
-            wait_until(lambda: "TASK [Take the model before]" in run.printed(), 600, "the run goes back")
+            wait_until(lambda: NEXT not in servers.loaded(CANARY), 600, "the canary goes back")
             speed.close()
             assert run.ends() != 0
         report = update.report()
@@ -183,25 +147,21 @@ def test_slow_model(fleet: dict[str, Host], servers: Servers, update: Update, in
 
 
 @pytest.mark.usefixtures("original")
-@pytest.mark.parametrize(
-    ("fault", "reason"),
-    [({"stall": True}, "height stays at"), ({"peers": 2}, "has lost its peers")],
-)
 def test_validator_that_suffers_beside_the_server(
-    fleet: dict[str, Host], servers: Servers, update: Update, internet: Host, fault: dict[str, Any], reason: str
+    fleet: dict[str, Host], servers: Servers, update: Update, internet: Host
 ) -> None:
     host = fleet[CANARY]
     with only_the_canary_is_touched(servers), registry.moved(internet, "newer"):
-        with update.running(hold="Load the new weights", model_update_validator_timeout=20) as run:
-            with run.held():
-                network.fault(host, **fault)
+        with update.running(model_update_validator_timeout=20) as run:
+            wait_until(lambda: NEXT in servers.models(CANARY), 300, "the canary has the new model")
+            network.fault(host, stall=True)
             try:
                 assert run.ends() != 0
             finally:
                 network.heal(host)
         report = update.report()
     assert report.verdicts == stopped_at_the_canary(servers)
-    assert reason in report.row(CANARY)["reason"]
+    assert "height stays at" in report.row(CANARY)["reason"]
 
 
 @pytest.mark.usefixtures("original")
@@ -317,33 +277,35 @@ with open(sys.argv[1], "r+b") as weights:
 def test_server_that_goes_away_in_its_turn(
     lab: Lab, servers: Servers, update: Update, internet: Host, original: str
 ) -> None:
-    """One loses its power before it loads, the next its network while it is judged; both are named, then all is done.
+    """One loses its power while it is judged, the next one its network; both are named, then all is done.
 
     Each is back when the run has ended: where it comes back earlier, what the run meets is a matter of luck.
     """
     new = registry.move(internet, "next")
-    with update.running(hold="Load the new weights") as run, ExitStack() as gone:
-        with run.held():
-            gone.enter_context(lab.off(CANARY))
+    with update.running() as run, ExitStack() as gone:
+        wait_until(lambda: NEXT in servers.loaded(CANARY), 300, "the canary has the new weights in memory")
+        gone.enter_context(lab.off(CANARY))
         assert run.ends() != 0
         # What ansible-playbook said is all there is to see of a run that ends without a report.
         print(run.printed())
     report = update.report()
     assert report.verdicts == everywhere(servers, "untouched") | {CANARY: "unreachable"}
-    assert "unreachable while the model was loaded" in report.row(CANARY)["reason"]
+    assert "became unreachable in its turn" in report.row(CANARY)["reason"]
+    assert servers.serve(original) == set(servers.names)
 
     second = servers.names[1]
-    with update.running(hold="Does the validator beside the server go on", times=2) as run, ExitStack() as gone:
-        with run.held():
-            gone.enter_context(cut_off(lab.variables[second]["lab_container"]))
+    with update.running() as run, ExitStack() as gone:
+        wait_until(lambda: NEXT in servers.loaded(second), 300, "the next server has the new weights in memory")
+        gone.enter_context(cut_off(lab.variables[second]["lab_container"]))
         assert run.ends() != 0
         print(run.printed())
     report = update.report()
-    assert report.verdicts == everywhere(servers, "updated") | {second: "unreachable"}
-    assert "unreachable while the new model was judged" in report.row(second)["reason"]
+    assert report.verdicts == everywhere(servers, "untouched") | {CANARY: "updated", second: "unreachable"}
 
+    # What had begun on the one whose network was gone went on there: the next run waits for its end.
     report = update()
-    assert report.verdicts == everywhere(servers, "current") | {second: "updated"}
+    assert report.verdicts[CANARY] == "current"
+    assert set(report.verdicts.values()) <= {"current", "updated"}
     assert servers.have_loaded(new) == set(servers.names)
     assert [servers.backups(name) for name in servers.names] == [{original}] * len(servers.names)
 

@@ -76,7 +76,7 @@ def variables(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, o
             "gizzi_topology": "distributed",
             "model_update_serial": ["100%"],
             # As in conftest.py; but who asks the registry is the host itself, as in production.
-            "model_update_golden": SETTINGS["model_update_golden"],
+            "model_update_prompts": SETTINGS["model_update_prompts"],
             "model_update_minimum_speed": SETTINGS["model_update_minimum_speed"],
             "gizzi_api_token": SECRETS["extra variable"],
         },

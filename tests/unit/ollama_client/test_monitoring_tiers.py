@@ -56,7 +56,7 @@ def test_healthy_is_what_the_rules_and_ollama_agree_on(check: Any) -> None:
         (verdict(HEALTHY | {"confidence": 0.3}), network, "Ollama: its confidence is 0.3"),
         (verdict(HEALTHY), lagging, "Ollama: it says healthy, and contradicts the rules"),
         (verdict({"health": "fine"}), network, "not what was asked for"),
-        (say("HEALTHY"), network, "Invalid JSON"),
+        (say("HEALTHY"), network, "no JSON"),
         (status(500), network, "HTTP 500"),
         (lambda handler: handler.pause(), network, "no token came"),
     ],

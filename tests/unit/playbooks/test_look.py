@@ -61,71 +61,56 @@ def store(tmp_path: Path, registry: FakeRegistry, ollama: FakeOllama) -> Path:
 
 @pytest.fixture
 def look(run_play: RunPlay, tmp_path: Path, registry: FakeRegistry, ollama: FakeOllama, store: Path) -> Any:
-    """Return a function that looks at the server and returns the row of its model, and the report for people."""
+    """Return a function that looks at the server and returns the row of its model."""
 
-    def run(**variables: Any) -> tuple[dict[str, Any], str]:
-        rows, report = tmp_path / "rows.json", tmp_path / "report.md"
-        results = "hostvars['v1'] | etrid.gizzi.model_update_results('v1', true, false)"
+    def run(*, verify_blobs: bool = False) -> dict[str, Any]:
+        rows = tmp_path / "rows.json"
+        fleet = {
+            "port": ollama.port,
+            "hosts": {
+                "v1": {
+                    "ollama": {"models_dir": str(store), "registry": registry.url},
+                    "models": [{"name": "mistral", "state": "present"}],
+                }
+            },
+        }
+        update = {"verify_blobs": verify_blobs, "keep": 1, "ask_from": "localhost", "model_rollback_models": []}
         play = {
             "hosts": "validators",
-            "vars_files": [str(PROJECT / "playbooks/vars" / f"{name}.yml") for name in ("fleet", "model_update")],
+            "vars": {"__fleet": fleet, "__update": update, "_update_playbook": "model_update"},
             "tasks": [
                 {"ansible.builtin.import_tasks": str(TASKS / "model_update_look.yml")},
                 {
                     "ansible.builtin.copy": {
                         "dest": str(rows),
-                        "content": "{{ model_update_rows | to_json }}",
+                        "content": "{{ __update_plan.rows['v1'] | to_json }}",
                         "mode": "0600",
                     }
                 },
-                {
-                    "ansible.builtin.template": {
-                        "src": str(PROJECT / "playbooks/templates/model_update.md.j2"),
-                        "dest": str(report),
-                        "mode": "0600",
-                    },
-                    "vars": {
-                        "_report_rows": f"{{{{ {results} }}}}",
-                        "_report_name": "model_update",
-                        "_report_time": "now",
-                        "_report_message": "Look.",
-                        "_report_seconds": 1,
-                        "_report_summary": {"current": 1},
-                    },
-                },
             ],
         }
-        result = run_play(
-            play,
-            GROUPS,
-            gizzi_topology="centralized",
-            _update_url=ollama.url,
-            ollama_registry=registry.url,
-            ollama_models_dir=str(store),
-            ollama_models=[{"name": "mistral"}],
-            **variables,
-        )
+        result = run_play(play, GROUPS)
         assert result.returncode == 0, result.stdout + result.stderr
         (row,) = json.loads(rows.read_text())
-        return row, report.read_text()
+        return dict(row)
 
     return run
 
 
 def test_the_same_content_in_another_manifest_is_current(look: Any) -> None:
-    row, report = look()
+    row = look()
     assert row["digest_present"] != row["digest_wanted"]
     assert (row["action"], row["blobs"]) == ("none", [])
-    assert "Blobs of" not in report
 
 
 def test_damage_is_looked_for_on_request_and_is_an_update(look: Any, store: Path) -> None:
     blob = store / "blobs" / sha256(WEIGHTS).replace(":", "-")
     blob.write_bytes(b"the Weights")
-    assert look()[0]["action"] == "none"
-    row, report = look(model_update_verify_blobs=True)
+    assert look()["action"] == "none"
+    row = look(verify_blobs=True)
     assert (row["action"], row["damaged"]) == ("update", [sha256(WEIGHTS)])
     assert "mistral:latest" in row["reason"]
     assert sha256(WEIGHTS)[7:19] in row["reason"]
-    assert f"| {sha256(CONFIG)} | 2 | ok |  |" in report
-    assert f"| {sha256(WEIGHTS)} | 11 | damaged | " in report
+    assert [(one["digest"], one["size"], one["status"]) for one in row["blobs"]] == sorted(
+        [(sha256(CONFIG), 2, "ok"), (sha256(WEIGHTS), 11, "damaged")]
+    )

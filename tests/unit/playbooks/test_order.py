@@ -42,10 +42,8 @@ def test_batches_after_the_canary_grow(run_play: RunPlay) -> None:
     plays = yaml.safe_load((PROJECT / "playbooks/model_update.yml").read_text(encoding="utf-8"))
     (rest,) = [play for play in plays if "serial" in play]
     note = {
-        "hosts": "gizzi_update_rest",
-        "vars_files": [str(PROJECT / "playbooks/vars/model_update.yml")],
-        # As in tasks/model_update_preflight.yml.
-        "tasks": [{"ansible.builtin.set_fact": {"model_update_batches": "{{ _update_serial }}"}}],
+        "hosts": "validators",
+        "tasks": [{"etrid.gizzi.settings": {"role": "model_update"}, "register": "__update", "run_once": True}],
     }
     turns = {"hosts": rest["hosts"], "serial": rest["serial"], "tasks": [TURN]}
     servers: dict[str, Any] = {f"v{number}": {} for number in range(2, 22)}

@@ -11,7 +11,7 @@ from plays import PROJECT
 from test_unreachable import tasks
 
 # Whoever is told of an update may be anywhere.
-OUTSIDE = ["{{ _update_webhook }}"]
+OUTSIDE = ["{{ __update.webhook }}"]
 
 
 def test_uri_asks_the_fleet_past_any_proxy() -> None:

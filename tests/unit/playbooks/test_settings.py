@@ -7,12 +7,16 @@ from typing import Any
 import pytest
 from plays import PROJECT, RunPlay
 
-HOSTS = {"v1": {"validator_id": 1}, "v2": {"validator_id": 2}}
+HOSTS: dict[str, Any] = {
+    f"v{number}": {"validator_id": number, "gizzi_addresses": [f"10.0.0.{number}"]} for number in (1, 2)
+}
 GROUPS = {"validators": {"hosts": HOSTS}, "gizzi": {"hosts": {"v1": {}}}, "ollama_servers": {"hosts": {"v1": {}}}}
 PLAY = {
     "hosts": "validators",
-    "vars_files": [str(PROJECT / "playbooks/vars/fleet.yml"), str(PROJECT / "playbooks/vars/model_update.yml")],
-    "tasks": [{"ansible.builtin.import_tasks": str(PROJECT / "playbooks/tasks/model_update_validate.yml")}],
+    "tasks": [
+        {"ansible.builtin.import_tasks": str(PROJECT / "playbooks/tasks/model_update_settings.yml")},
+        {"ansible.builtin.debug": {"msg": "folder: {{ __update.report_dir }}, file: {{ __update.textfile }}."}},
+    ],
 }
 
 
@@ -41,23 +45,35 @@ def test_what_an_update_can_follow(run_play: RunPlay, variables: dict[str, Any])
 def test_all_that_is_wrong_is_said_at_once(run_play: RunPlay) -> None:
     status, printed = check(
         run_play,
-        model_update_canary="v9",
-        model_update_serial=[1, "101%"],
-        model_update_keep=-1,
-        model_update_minimum_speed=1.5,
-        model_update_golden=[],
         model_update_verify_blobs="maybe",
         model_update_mail={"to": "ops@example.org", "from": "gizzi@example.org", "sender": "x"},
     )
     assert status != 0
     for said in (
-        "model_update_canary is 'v9', which is no server. It must be one of v1.",
-        "101%",
-        "model_update_keep is '-1'",
-        "model_update_minimum_speed is '1.5'",
-        "model_update_golden has no prompt",
-        "model_update_verify_blobs is 'maybe'. It must be true or false.",
-        "model_update_mail is not a mapping with from and to",
+        "model_update_verify_blobs is 'maybe'",
+        "sender",
+    ):
+        assert said in printed
+    status, printed = check(
+        run_play,
+        model_update_serial=[1, "101%"],
+        model_update_keep=-1,
+        model_update_minimum_speed=1.5,
+        model_update_prompts=[{"prompt": "a"}, {"prompt": "b", "pattern": "("}],
+        model_update_mail={"to": ["ops@example.org"]},
+        model_update_validator_metrics="127.0.0.1:9615",
+        model_rollback_models=["a b"],
+    )
+    assert status != 0
+    for said in (
+        "model_update_serial is 1, 101%.",
+        "model_update_keep is -1.",
+        "model_update_minimum_speed is 1.5.",
+        "prompts: 'a' must have either a pattern or a schema.",
+        "prompts: 'b': '(' is not a regular expression",
+        "model_update_mail must have from and to.",
+        "model_update_validator_metrics: '127.0.0.1:9615'",
+        "model_rollback_models: 'a b'",
     ):
         assert said in printed
 
@@ -66,3 +82,9 @@ def test_a_limit_without_a_server(run_play: RunPlay) -> None:
     status, printed = check(run_play, "--limit", "v2")
     assert status != 0
     assert "No server is among the hosts of this run (v2); the servers are v1." in printed
+
+
+def test_a_canary_that_is_no_server(run_play: RunPlay) -> None:
+    status, printed = check(run_play, model_update_canary="v9")
+    assert status != 0
+    assert "model_update_canary is v9, which is no server. It must be one of v1." in printed

@@ -21,28 +21,13 @@ DOCUMENT = {
     "success": False,
     "results": [{"host": "v1", "verdict": "restored"}],
 }
-ROW = {
-    "verdict": "restored",
-    "host": "v1",
-    "model": "llama3.1:8b",
-    "digest_before": "a" * 64,
-    "digest_after": "a" * 64,
-    "bytes": 4_900_000_000,
-    "seconds": 300.5,
-    "speed_before": 6.5,
-    "speed_after": 0.7,
-    "reason": "too slow",
-}
-VARIABLES = {
+VARIABLES: dict[str, Any] = {
     "gizzi_topology": "distributed",
-    "_report_name": "model_update",
-    "_report_message": "Somebody has to look: v1.",
-    "_report_summary": {"restored": 1},
-    "_report_seconds": 320.1,
-    "_report_rows": [ROW],
-    "_report_document": DOCUMENT,
-    "_update_webhook": "",
-    "_update_mail": {},
+    "_update_playbook": "model_update",
+    "__report": {
+        "document": {**DOCUMENT, "message": "Somebody has to look: v1."},
+        "text": "restored v1 llama3.1:8b\ntoo slow\n",
+    },
 }
 
 
@@ -161,11 +146,11 @@ def mail(port: int) -> dict[str, Any]:
     }
 
 
-def tell(run_play: RunPlay, **variables: Any) -> str:
+def tell(run_play: RunPlay, webhook: str = "", mail: dict[str, Any] | None = None) -> str:
     """Run the last tasks of an update, which must not fail; return what is printed."""
     play = {
         "hosts": "validators",
-        "vars": VARIABLES | variables,
+        "vars": VARIABLES | {"__update": {"webhook": webhook, "mail": mail or {}}},
         "tasks": [{"ansible.builtin.include_tasks": str(PROJECT / "playbooks/tasks/model_update_tell.yml")}],
     }
     result = run_play(play, {"validators": {"hosts": {"v1": {}, "v2": {}}}}, "-vv")
@@ -176,8 +161,8 @@ def tell(run_play: RunPlay, **variables: Any) -> str:
 
 def test_both_are_told(run_play: RunPlay, webhook: WebhookServer, smtp: SmtpServer) -> None:
     url = f"http://127.0.0.1:{webhook.server_port}/hook?token=of-the-hook"
-    printed = tell(run_play, _update_webhook=url, _update_mail=mail(smtp.server_address[1]))
-    assert webhook.calls == [("/hook?token=of-the-hook", DOCUMENT)]
+    printed = tell(run_play, webhook=url, mail=mail(smtp.server_address[1]))
+    assert webhook.calls == [("/hook?token=of-the-hook", VARIABLES["__report"]["document"])]
     (letter,) = map(message_from_string, smtp.letters)
     assert smtp.logins == 1
     assert str(make_header(decode_header(letter["Subject"]))) == "model_update: Somebody has to look: v1."
@@ -196,13 +181,13 @@ def test_who_could_not_be_told_is_said_and_ends_nothing(
 ) -> None:
     webhook.status = 500
     url = f"http://127.0.0.1:{webhook.server_port}/hook?token=of-the-hook"
-    printed = tell(run_play, _update_webhook=url, _update_mail=mail(closed_port))
+    printed = tell(run_play, webhook=url, mail=mail(closed_port))
     assert "WARNING: The webhook was not told (status 500). No mail was sent." in printed
     assert "of-the-hook" not in printed
     assert "the-password" not in printed
 
 
 def test_a_webhook_that_nobody_serves_is_said(run_play: RunPlay, closed_port: int) -> None:
-    printed = tell(run_play, _update_webhook=f"http://127.0.0.1:{closed_port}/")
+    printed = tell(run_play, webhook=f"http://127.0.0.1:{closed_port}/")
     assert "WARNING: The webhook was not told (status -1)." in printed
     assert "No mail" not in printed

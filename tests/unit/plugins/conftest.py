@@ -13,6 +13,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible.module_utils.testing import patch_module_args
 
 from ansible_collections.etrid.gizzi.plugins.module_utils import _blobs, _pull_notes
+from ansible_collections.etrid.gizzi.plugins.module_utils._update import figures
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeOllama, FakeRegistry
 
 if TYPE_CHECKING:
@@ -22,9 +23,10 @@ if TYPE_CHECKING:
 
 @pytest.fixture(autouse=True)
 def notes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The folder of the notes of unfinished pulls; and the tests' own process keeps its priority."""
+    """The folder of the notes of unfinished pulls; that of what was measured; this process keeps its priority."""
     folder = tmp_path.with_name(f"{tmp_path.name}-notes")
     monkeypatch.setattr(_pull_notes, "FOLDER", folder)
+    monkeypatch.setattr(figures, "FOLDER", tmp_path.with_name(f"{tmp_path.name}-figures"))
     monkeypatch.setattr(_blobs, "be_idle", lambda: None)
     return folder
 

@@ -223,6 +223,9 @@ class FakeOllama(FakeServer):
         ]
         # Whole answers by prompt, for clients that do not stream; any other prompt crashes the runner.
         self.answers: dict[str, str] = {}
+        # Those of one model in place of them, by its digest; and the digests of models that do not load.
+        self.own_answers: dict[str, dict[str, str]] = {}
+        self.broken_models: set[str] = set()
         # How long each took, by the server's clock; 0.2 s when there are no more.
         self.answer_seconds: list[float] = []
         # Whether loading and unloading show in the list of loaded models.
@@ -259,6 +262,7 @@ class FakeOllama(FakeServer):
             ("POST", "/api/show"): self.post_show,
             ("POST", "/api/create"): self.post_create,
             ("POST", "/api/generate"): self.post_generate,
+            ("POST", "/api/embed"): self.post_embed,
             ("DELETE", "/api/delete"): self.delete_model,
         }.get((http.command, http.path))
         if route:
@@ -291,6 +295,8 @@ class FakeOllama(FakeServer):
             http.send_json(404, {"error": f'model "{body["source"]}" not found'})
             return
         self.store[body["destination"]] = self.store[body["source"]]
+        if body["source"] in self.contents:
+            self.contents[body["destination"]] = self.contents[body["source"]]
         self.save()
         http.send(200, b"")
 
@@ -436,22 +442,36 @@ class FakeOllama(FakeServer):
             blob.write_bytes(bytes([content[0] ^ 1]) + content[1:] if self.damages else content)
         return True
 
+    def post_embed(self, http: Any, body: Any) -> None:
+        if "embedding" not in self.contents.get(body["model"], {}).get("capabilities", []):
+            http.send_json(501, {"error": "this model does not support embeddings"})
+            return
+        self.loaded.append({"name": body["model"], "digest": sha256(self.store[body["model"]])})
+        http.send_json(200, {"model": body["model"], "embeddings": [[0.25, 0.5]]})
+
     def post_generate(self, http: Any, body: Any) -> None:
+        if body["model"] not in self.store and self.loads:
+            http.send_json(404, {"error": f"model '{body['model']}' not found"})
+            return
+        abilities = self.contents.get(body["model"], {}).get("capabilities", ["completion"])
+        if "completion" not in abilities and body.get("keep_alive") != 0:
+            http.send_json(400, {"error": f'"{body["model"]}" does not support generate'})
+            return
         if not body.get("prompt"):
             if body.get("keep_alive") == 0:
                 self._unload(body["model"])
                 http.send_json(200, {"model": body["model"], "response": "", "done": True, "done_reason": "unload"})
             elif self.load_hangs:
                 self.stopped.wait(5)
-            elif self.load_error:
-                http.send_json(500, {"error": self.load_error})
+            elif self.load_error or self._digest(body) in self.broken_models:
+                http.send_json(500, {"error": self.load_error or "unable to load model"})
             else:
                 if self.loads:
-                    self.loaded.append({"name": body["model"], "digest": sha256(self.store[body["model"]])})
+                    self._load(body["model"])
                 http.send_json(200, {"model": body["model"], "response": "", "done": True, "done_reason": "load"})
             return
         if body.get("stream") is False:
-            self._answer_whole(http, body["prompt"])
+            self._answer_whole(http, body)
             return
         http.begin_stream()
         for line in self.generate_lines:
@@ -461,6 +481,12 @@ class FakeOllama(FakeServer):
             self.stopped.wait(5)
         http.end_stream()
 
+    def _load(self, name: str) -> None:
+        """Weights that are there stay there, under the name that loaded them."""
+        digest = sha256(self.store[name])
+        if digest not in {model["digest"] for model in self.loaded}:
+            self.loaded.append({"name": name, "digest": digest})
+
     def _unload(self, name: str) -> None:
         """Weights are known by their manifest, whatever name they were loaded under."""
         if self.loads and name in self.store:
@@ -468,13 +494,17 @@ class FakeOllama(FakeServer):
             if self.asked_all_the_while and self.asked_all_the_while not in self.loaded:
                 self.loaded.append(self.asked_all_the_while)
 
-    def _answer_whole(self, http: Any, prompt: str) -> None:
-        if prompt not in self.answers:
+    def _digest(self, body: Any) -> str:
+        return sha256(self.store[body["model"]]) if body["model"] in self.store else ""
+
+    def _answer_whole(self, http: Any, body: Any) -> None:
+        prompt, answers = body["prompt"], self.own_answers.get(self._digest(body), self.answers)
+        if prompt not in answers:
             http.send_json(500, {"error": "the runner has crashed"})
             return
         seconds = self.answer_seconds.pop(0) if self.answer_seconds else 0.2
         timing = {"eval_count": 3, "eval_duration": int(seconds * 1e9)}
-        http.send_json(200, {"response": self.answers[prompt], "done": True, "done_reason": "stop", **timing})
+        http.send_json(200, {"response": answers[prompt], "done": True, "done_reason": "stop", **timing})
 
 
 def shown(content: dict[str, Any]) -> dict[str, Any]:
@@ -498,7 +528,7 @@ def shown(content: dict[str, Any]) -> dict[str, Any]:
         "template": "{{ a template of the weights }}",
         **{part: content[part] for part in ("system", "license", "messages") if content.get(part)},
         "details": {"parent_model": "", "format": "gguf"},
-        **({"model_info": content["model_info"]} if "model_info" in content else {}),
+        **{part: content[part] for part in ("model_info", "capabilities") if part in content},
     }
 
 

@@ -96,5 +96,23 @@ def test_proxies_of_the_environment_are_not_for_the_server(monkeypatch: pytest.M
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with closing(OtherService()) as other:
         assert _http.request("GET", other.url, 1).status == 200
+        # A mirror at an address of this host, or of one of its networks, is no matter of a proxy either.
+        assert _http.request("GET", other.url, 1, use_proxy=True).status == 200
         with pytest.raises(_http.RefusedError):
-            _http.request("GET", other.url, 1, use_proxy=True)
+            _http.request("GET", "http://registry.example/", 1, use_proxy=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "near"),
+    [
+        ("http://127.0.0.1:11434", True),
+        ("http://10.0.0.5:8081", True),
+        ("http://[fd42::5]:8081", True),
+        ("http://localhost", True),
+        ("http://mirror:8081", True),
+        ("https://registry.ollama.ai", False),
+        ("https://1.1.1.1", False),
+    ],
+)
+def test_what_is_near(url: str, near: bool) -> None:
+    assert _http.is_near(url) is near

@@ -11,9 +11,9 @@ import pytest
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     PullError,
+    PullProgress,
     StalledError,
     StallWatch,
-    follow_pull,
     parse_version,
 )
 
@@ -35,7 +35,7 @@ class Clock:
 
 def pull(lines: list[dict[str, Any]], stall_timeout: float = 3, timeout: float = 1000) -> int:
     clock = Clock()
-    return follow_pull(clock.ticking(lines), StallWatch(stall_timeout, timeout, "the pull", clock))
+    return PullProgress(StallWatch(stall_timeout, timeout, "the pull", clock)).follow(clock.ticking(lines))
 
 
 def at(digest: str, completed: int | None, status: str = "") -> dict[str, Any]:
@@ -101,7 +101,7 @@ def test_only_the_whole_limits_work_on_the_servers_own_disk(status: str) -> None
         yield at("b", 10)
 
     with pytest.raises(StalledError, match="no progress for 3 s"):
-        follow_pull(lines(), watch)
+        PullProgress(watch).follow(lines())
 
 
 def test_the_last_silence_ends_with_the_whole() -> None:

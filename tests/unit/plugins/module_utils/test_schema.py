@@ -4,12 +4,14 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_schema, mistake
+from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_schema, fit, mistake, one_document
 
 REPORT = {
     "type": "object",
@@ -78,3 +80,19 @@ def test_types_are_those_of_json(value: Any, kind: str, right: bool) -> None:
 def test_what_it_would_not_fully_check_is_refused(schema: Any, message: str) -> None:
     with pytest.raises(GizziError, match=message.replace("(", r"\(")):
         check_schema(schema)
+
+
+CASES = json.loads((Path(__file__).parents[2] / "recorded" / "json_in_answers.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES, ids=[case["name"] for case in CASES])
+def test_the_one_object_of_an_answer_is_taken(case: dict[str, Any]) -> None:
+    """The client is tested with the same cases (tests/unit/ollama_client/test_json_in_answers.py)."""
+    if "problem" in case:
+        with pytest.raises(ValueError, match=case["problem"]):
+            one_document(case["text"])
+        assert case["problem"] in fit(case["text"], {})
+    else:
+        assert one_document(case["text"]) == case["value"]
+        assert fit(case["text"], {"type": "object", "required": ["status"]}) == ""
+        assert "has no peers" in fit(case["text"], {"type": "object", "required": ["peers"]})

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 from typing import TYPE_CHECKING
 
@@ -104,6 +105,33 @@ def test_a_link_among_the_manifests_is_not_followed(tmp_path: Path, offered: Man
     (store.path / "manifests/registry.ollama.ai/library/phi3").symlink_to(other.path)
     with pytest.raises(GizziError, match="a link, which is not followed"):
         store.orphans()
+
+
+def test_layers_of_a_host_that_is_a_link_are_no_orphans(tmp_path: Path, offered: Manifest) -> None:
+    """Ollama follows manifests/hf.co, and has its models. Root does not, and must not take their layers."""
+    store, other = Store(tmp_path / "store"), Store(tmp_path / "other")
+    save(other, "hf.co/team/phi3/mini", manifest("one", 1000))
+    put(store, offered.layers[0].digest, 1000)
+    (store.path / "manifests").mkdir()
+    (store.path / "manifests" / "hf.co").symlink_to(other.path / "manifests" / "hf.co")
+    with pytest.raises(GizziError, match="a link, which is not followed"):
+        store.drop_orphans()
+    assert (store.path / "blobs" / offered.layers[0].digest.replace(":", "-")).exists()
+
+
+def test_a_manifest_without_layers_keeps_nobody_from_the_others(tmp_path: Path, offered: Manifest) -> None:
+    store = Store(tmp_path)
+    config = offered.layers[-1]
+    entry = json.dumps({"digest": config.digest, "size": config.size})
+    save(
+        store,
+        "registry.ollama.ai/library/far/cloud",
+        f'{{"schemaVersion": 2, "layers": null, "config": {entry}}}'.encode(),
+    )
+    put(store, config.digest, config.size)
+    put(store, "sha256:" + "0" * 64, 8192)
+    assert store.drop_orphans() > 0
+    assert [path.name for path in (tmp_path / "blobs").iterdir()] == [config.digest.replace(":", "-")]
 
 
 def test_free_space_is_that_of_the_nearest_parent(tmp_path: Path) -> None:

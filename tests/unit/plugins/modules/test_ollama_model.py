@@ -188,7 +188,7 @@ def test_first_pull_that_fails_says_that_nothing_is_there(
 ) -> None:
     registry.publish("mistral:latest", "one")
     ollama.pull_fault = "error"
-    assert "Nothing was installed" in model()["msg"]
+    assert "Nothing was installed" in model(stall_timeout=0.2)["msg"]
 
 
 def test_after_a_pull_that_this_side_ended_nothing_is_called_final(
@@ -200,7 +200,7 @@ def test_after_a_pull_that_this_side_ended_nothing_is_called_final(
     assert "Nothing was installed" in message
     assert "The server may still go on and install it" in message
     ollama.pull_fault = "error"
-    assert "may still go on" not in model()["msg"]
+    assert "may still go on" not in model(stall_timeout=0.2)["msg"]
 
 
 def test_what_cannot_be_seen_after_a_failed_pull_is_said_so(

@@ -62,7 +62,7 @@ def is_good(store: Path) -> bool:
 def cut_off(model: Run, ollama: FakeOllama) -> None:
     """A pull that leaves all blobs, damaged, and no model."""
     ollama.pull_fault, ollama.damages = "ends", True
-    assert model()["failed"] is True
+    assert model(stall_timeout=0.2)["failed"] is True
     ollama.pull_fault, ollama.damages = "", False
 
 

@@ -7,13 +7,20 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.module_utils import _weights
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 from ansible_collections.etrid.gizzi.plugins.module_utils._runner import Runner
-from ansible_collections.etrid.gizzi.plugins.modules import ollama_golden, ollama_health, ollama_info, ollama_loaded
+from ansible_collections.etrid.gizzi.plugins.module_utils._update import loading
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation import evaluate, read_prompts
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.loading import Loader
+from ansible_collections.etrid.gizzi.plugins.modules import ollama_health, ollama_info
 from ansible_collections.etrid.gizzi.tests.unit.recorded_ollama import DERIVED, MODEL, THINKER, RecordedOllama
 
 if TYPE_CHECKING:
@@ -42,11 +49,17 @@ def health(run_module: Run, recorded: RecordedOllama) -> Run:
 
 
 @pytest.fixture
-def golden(run_module: Run, recorded: RecordedOllama) -> Run:
-    def run(prompt: dict[str, Any], model: str = DERIVED, **args: Any) -> dict[str, Any]:
-        return run_module(ollama_golden.main, url=recorded.url, model=model, prompts=[prompt], **args)
+def measured(recorded: RecordedOllama) -> Run:
+    def run(prompt: dict[str, Any], model: str = DERIVED, timeout: float = 5) -> dict[str, Any]:
+        server = Ollama(recorded.url, 5)
+        return asdict(evaluate(server, parse_model_name(model), read_prompts([prompt]), timeout))
 
     return run
+
+
+@pytest.fixture
+def loader(recorded: RecordedOllama) -> Callable[[str], Loader]:
+    return lambda name: Loader(Ollama(recorded.url, 5), parse_model_name(name), [], 5)
 
 
 def reason(result: dict[str, Any]) -> str:
@@ -59,7 +72,7 @@ class TestHealth:
         result = health(min_tokens_per_second=0.1)
         assert result["healthy"] is True
         assert result["answer"].startswith("The capital")
-        assert recorded.played == ["version", "tags", "load", "generate, streamed"]
+        assert recorded.played == ["version", "tags", "show", "load", "generate, streamed"]
 
     def test_a_model_that_thinks_is_told_not_to(self, health: Run, recorded: RecordedOllama) -> None:
         assert health(THINKER)["healthy"] is True
@@ -131,77 +144,82 @@ def thoughts(body: dict[str, Any]) -> str:
     return "thinks, think unset, with a schema: the JSON is in thinking" if "format" in body else "thinks, think unset"
 
 
-class TestGolden:
-    def test_a_good_answer(self, golden: Run) -> None:
-        result = golden(BY_PATTERN)
-        assert (result["pass_rate"], result["failures"]) == (1, [])
-        assert result["tokens_per_second"] > 0
+class TestEvaluation:
+    def test_a_good_answer(self, measured: Run) -> None:
+        result = measured(BY_PATTERN)
+        assert (result["asked"], result["failures"]) == (1, ())
+        assert result["tokens"] > 0
+        assert result["nanoseconds"] > 0
 
-    def test_a_model_that_thinks_puts_its_json_into_the_answer(self, golden: Run, recorded: RecordedOllama) -> None:
-        assert golden(BY_SCHEMA, THINKER)["pass_rate"] == 1
+    def test_a_model_that_thinks_puts_its_json_into_the_answer(self, measured: Run, recorded: RecordedOllama) -> None:
+        assert measured(BY_SCHEMA, THINKER)["failures"] == ()
         assert recorded.played == ["thinks, think false, with a schema"]
 
     @pytest.mark.parametrize("prompt", [BY_PATTERN, BY_SCHEMA])
     def test_one_that_thinks_all_the_same_has_not_answered(
-        self, golden: Run, recorded: RecordedOllama, prompt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+        self, measured: Run, recorded: RecordedOllama, prompt: dict[str, Any], monkeypatch: pytest.MonkeyPatch
     ) -> None:
         monkeypatch.setattr(recorded, "_generate_name", thoughts)
-        result = golden({**prompt, "tokens": 60}, THINKER)
-        assert result["pass_rate"] == 0
+        result = measured({**prompt, "tokens": 60}, THINKER)
         assert "only thought and answered nothing within 60 tokens" in reason(result)
 
-    def test_a_model_that_repeats_one_token(self, golden: Run, recorded: RecordedOllama) -> None:
+    def test_a_model_that_repeats_one_token(self, measured: Run, recorded: RecordedOllama) -> None:
         """What came until then might even match."""
         recorded.state = "repeats"
-        assert "repeated one token" in reason(golden({"prompt": "Hi", "pattern": "urgency"}))
+        assert "repeated one token" in reason(measured({"prompt": "Hi", "pattern": "urgency"}))
 
-    def test_a_busy_server(self, golden: Run, recorded: RecordedOllama) -> None:
+    def test_a_busy_server(self, measured: Run, recorded: RecordedOllama) -> None:
         recorded.state = "busy"
-        assert "no answer for 0.2 s" in reason(golden(BY_PATTERN, timeout=0.2))
+        assert "no answer for 0.2 s" in reason(measured(BY_PATTERN, timeout=0.2))
 
-    def test_an_answer_that_is_cut_off(self, golden: Run, recorded: RecordedOllama) -> None:
+    def test_an_answer_that_is_cut_off(self, measured: Run, recorded: RecordedOllama) -> None:
         recorded.state = "cut"
-        assert reason(golden(BY_PATTERN)).startswith("no answer: ")
+        assert reason(measured(BY_PATTERN)).startswith("no answer: ")
 
-    def test_a_model_that_is_gone(self, golden: Run, recorded: RecordedOllama) -> None:
+    def test_a_model_that_is_gone(self, measured: Run, recorded: RecordedOllama) -> None:
         recorded.state = "gone"
-        assert "not found" in reason(golden(BY_PATTERN))
+        assert "not found" in reason(measured(BY_PATTERN))
 
-    def test_a_model_of_the_cloud(self, golden: Run) -> None:
-        assert "ollama cloud is disabled" in reason(golden(BY_PATTERN, "x:cloud"))
+    def test_a_model_of_the_cloud(self, measured: Run) -> None:
+        assert "ollama cloud is disabled" in reason(measured(BY_PATTERN, "x:cloud"))
 
     def test_a_schema_that_the_server_would_refuse_is_refused_before(
-        self, golden: Run, recorded: RecordedOllama
+        self, measured: Run, recorded: RecordedOllama
     ) -> None:
         schema = {"type": "object", "properties": {"a": {"type": "string", "pattern": "abc"}}}
-        assert "must begin with ^ and end with $" in golden({"prompt": "Hi", "schema": schema})["msg"]
+        with pytest.raises(GizziError, match="must begin with"):
+            measured({"prompt": "Hi", "schema": schema})
         assert recorded.played == []
 
 
 class TestLoaded:
     @pytest.mark.parametrize("name", [MODEL, DERIVED, THINKER])
     def test_models_that_share_weights_are_loaded_together(
-        self, run_module: Run, recorded: RecordedOllama, name: str
+        self, loader: Callable[[str], Loader], recorded: RecordedOllama, name: str
     ) -> None:
-        result = run_module(ollama_loaded.main, url=recorded.url, name=name)
-        assert (result["changed"], result["alive"]) == (False, True)
+        assert loader(name).holds() is True
         assert "load" not in recorded.played
 
     def test_one_whose_process_was_killed_is_loaded_anew(
-        self, run_module: Run, recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch
+        self, loader: Callable[[str], Loader], recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(ollama_loaded, "PATIENCE", 0)
+        monkeypatch.setattr(loading, "PATIENCE", 0)
         monkeypatch.setattr(
             _weights, "runners_behind", lambda _url: [Runner(8, frozenset())] if "load" in recorded.played else []
         )
-        result = run_module(ollama_loaded.main, url=recorded.url, name=DERIVED)
-        assert (result["changed"], result["alive"]) == (True, True)
+        found = loader(DERIVED)
+        assert found.holds() is False
+        found.exchange(anew=False)
+        assert found.holds() is True
 
-    def test_a_name_that_never_loads(self, run_module: Run, recorded: RecordedOllama, monkeypatch: Any) -> None:
+    def test_a_name_that_never_loads(
+        self, loader: Callable[[str], Loader], recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         recorded.state = "gone"
         monkeypatch.setattr(_weights, "runners_behind", lambda _url: [])
-        monkeypatch.setattr(ollama_loaded, "PATIENCE", 0)
-        assert "not found" in run_module(ollama_loaded.main, url=recorded.url, name=MODEL)["msg"]
+        monkeypatch.setattr(loading, "PATIENCE", 0)
+        with pytest.raises(GizziError, match="not found"):
+            loader(MODEL).exchange(anew=False)
 
 
 class TestInfo:

@@ -92,8 +92,8 @@ def test_without_a_holder_nothing_is_taken(lock: Run, path: Path) -> None:
 
 
 def test_a_folder_that_is_missing_is_named(run_module: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    result = run_module(run_lock.main, path=str(tmp_path / "missing" / "lock"), holder=ME)
-    assert f"{tmp_path}/missing" in result["msg"]
+    result = run_module(run_lock.main, path=str(tmp_path / "not" / "there" / "lock"), holder=ME)
+    assert f"{tmp_path}/not/there" in result["msg"]
 
 
 def test_of_many_who_try_at_once_one_gets_it(path: Path) -> None:
@@ -153,3 +153,14 @@ def test_a_name_with_parentheses_is_no_obstacle(tmp_path: Path) -> None:
     fields = ["S", *map(str, range(4, 22)), "4711", "0"]
     (folder / "stat").write_text(f"7 (a) b (c) {' '.join(fields)}\n")
     assert _holder.start_of(7, tmp_path) == 4711
+
+
+def test_a_folder_that_others_can_open_is_refused(lock: Run, tmp_path: Path) -> None:
+    """Any user who can open a folder can hold its lock (flock) for ever, and no update would ever begin."""
+    folder = tmp_path / "open"
+    folder.mkdir()
+    folder.chmod(0o755)
+    result = lock(path=str(folder / "lock"))
+    assert f"{folder} can be opened by others" in result["msg"]
+    assert lock(path=str(tmp_path / "made" / "lock"))["taken_from"] == ""
+    assert (tmp_path / "made").stat().st_mode & 0o777 == 0o700

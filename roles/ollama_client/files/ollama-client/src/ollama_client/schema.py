@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
@@ -32,15 +33,16 @@ def document(schema: Schema) -> Mapping[str, Any]:
 def validate(answer: Answer, schema: Schema) -> Any:
     """Return the answer as the schema's object. Errors: SchemaError."""
     try:
+        value = one_document(answer.text)
         if isinstance(schema, type):
-            return schema.model_validate_json(answer.text)
-        value = json.loads(answer.text)
+            # As JSON, in which a time is a text.
+            return schema.model_validate_json(json.dumps(value))
         why = _misfit(value, schema)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         why = f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}"
-    except (ValueError, RecursionError):
-        why = "no JSON"
+    except (ValueError, RecursionError) as error:
+        why = str(error) or "no JSON"
     if why is None:
         return value
     cut = "" if answer.complete else ", which was cut off at prompt.answer_tokens"
@@ -50,6 +52,27 @@ def validate(answer: Answer, schema: Schema) -> Any:
         endpoint=answer.endpoint,
         elapsed=answer.seconds,
     )
+
+
+def one_document(text: str) -> Any:
+    """Return the JSON of an answer: all of it, or the one object that it holds, as in a fence or among words.
+
+    Errors: ValueError where there is none, or more than one. The update of models judges answers by the same rule
+    (plugins/module_utils/_schema.py), and both are tested with tests/unit/recorded/json_in_answers.json.
+    """
+    with suppress(ValueError, RecursionError):
+        return json.loads(text)
+    found, place, decoder = [], text.find("{"), json.JSONDecoder()
+    while place >= 0:
+        try:
+            value, end = decoder.raw_decode(text, place)
+            found.append(value)
+        except (ValueError, RecursionError):
+            end = place + 1
+        place = text.find("{", end)
+    if len(found) != 1:
+        raise ValueError("more than one JSON object" if found else "no JSON")
+    return found[0]
 
 
 def _misfit(value: Any, schema: Mapping[str, Any]) -> str | None:

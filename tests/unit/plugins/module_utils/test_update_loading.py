@@ -9,8 +9,11 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.module_utils import _weights
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 from ansible_collections.etrid.gizzi.plugins.module_utils._runner import Runner
-from ansible_collections.etrid.gizzi.plugins.modules import ollama_loaded
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.loading import Loader
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,16 +22,27 @@ if TYPE_CHECKING:
 
     Run = Callable[..., dict[str, Any]]
 
-PENDING = "mistral:latest.gizzi-pending"
+PENDING = "mistral:latest.gizzi-next"
 W1, W2 = "a1" * 32, "b2" * 32
 
 
 @pytest.fixture
-def loaded(run_module: Callable[..., dict[str, Any]], ollama: FakeOllama) -> Run:
+def loaded(ollama: FakeOllama) -> Run:
+    """Return a function that has a model in memory, and returns what was done or the error."""
     ollama.loads = True
 
-    def run(**args: Any) -> dict[str, Any]:
-        return run_module(ollama_loaded.main, **{"url": ollama.url, "name": "mistral", "timeout": 2, **args})
+    def run(
+        name: str = "mistral", unload: tuple[str, ...] = (), anew: bool = False, timeout: float = 2
+    ) -> dict[str, Any]:
+        others = [parse_model_name(other) for other in unload]
+        try:
+            loader = Loader(Ollama(ollama.url, 10), parse_model_name(name), others, timeout)
+            before, changed = loader.listed(), anew or not loader.holds()
+            if changed:
+                loader.exchange(anew)
+        except GizziError as error:
+            return {"msg": str(error)}
+        return {"changed": changed, "digest": loader.model.digest, "digests_before": before}
 
     return run
 
@@ -41,11 +55,11 @@ def test_exchanges_the_weights_that_a_pull_has_left(loaded: Run, ollama: FakeOll
     old = ollama.have(PENDING, "old")
     new = ollama.have("mistral:latest", "new")
     ollama.loaded = [{"name": "mistral:latest", "digest": old}]
-    result = loaded(unload=[PENDING, "not-there:latest"])
+    result = loaded(unload=(PENDING, "not-there:latest"))
     assert (result["changed"], result["digest"], result["digests_before"]) == (True, new, [old])
     assert in_memory(ollama) == {"mistral:latest": new}
     ollama.requests.clear()
-    assert loaded(unload=[PENDING])["changed"] is False
+    assert loaded(unload=(PENDING,))["changed"] is False
     assert ollama.paths("/api/generate") == []
 
 
@@ -55,15 +69,9 @@ def test_a_model_that_is_asked_all_the_while_holds_nothing_up(loaded: Run, ollam
     new = ollama.have("mistral:latest", "new")
     ollama.loaded = [{"name": "mistral:latest", "digest": old}]
     ollama.asked_all_the_while = {"name": "made:latest", "digest": old}
-    result = loaded(unload=["made"], timeout=3)
+    result = loaded(unload=("made",), timeout=3)
     assert result["digest"] == new
     assert in_memory(ollama)["mistral:latest"] == new
-
-
-def test_check_mode_loads_nothing(loaded: Run, ollama: FakeOllama) -> None:
-    ollama.have("mistral:latest", "new")
-    assert loaded(check_mode=True)["changed"] is True
-    assert in_memory(ollama) == {}
 
 
 def test_a_model_that_does_not_load_is_named(loaded: Run, ollama: FakeOllama) -> None:
@@ -103,12 +111,7 @@ def test_weights_that_another_model_has_loaded_are_loaded(loaded: Run, ollama: F
     made = ollama.have_content("made:1", weights=[W1], system="Be brief.")
     ollama.loaded = [{"name": "base:1", "digest": base}]
     result = loaded(name="made:1")
-    assert (result["changed"], result["digest"], result["digests_before"], result["alive"]) == (
-        False,
-        made,
-        [base],
-        True,
-    )
+    assert result == {"changed": False, "digest": made, "digests_before": [base]}
     assert ollama.paths("/api/generate") == []
 
 
@@ -116,7 +119,7 @@ def test_other_weights_are_unloaded_under_whatever_name(loaded: Run, ollama: Fak
     old = ollama.have_content(PENDING, weights=[W1])
     new = ollama.have_content("mistral:latest", weights=[W2])
     ollama.loaded = [{"name": "mistral:latest", "digest": old}]
-    assert loaded(unload=[PENDING])["changed"] is True
+    assert loaded(unload=(PENDING,))["changed"] is True
     assert in_memory(ollama) == {"mistral:latest": new}
 
 
@@ -128,9 +131,9 @@ def test_the_list_names_what_stays_in_the_store(
     old = ollama.have_content(PENDING, weights=[W1], system="Older.")
     new = ollama.have_content("mistral:latest", weights=[W1], system="Newer.")
     ollama.loaded = [{"name": listed_as, "digest": old}]
-    assert loaded(unload=[PENDING])["changed"] is True
+    assert loaded(unload=(PENDING,))["changed"] is True
     assert in_memory(ollama) == {"mistral:latest": new}
-    assert loaded(unload=[PENDING])["changed"] is False
+    assert loaded(unload=(PENDING,))["changed"] is False
 
 
 def test_one_that_is_listed_and_was_killed_is_loaded_anew(
@@ -143,8 +146,7 @@ def test_one_that_is_listed_and_was_killed_is_loaded_anew(
     monkeypatch.setattr(
         ollama, "post_generate", lambda http, body: (alive.append(Runner(8, frozenset())), load(http, body))
     )
-    result = loaded()
-    assert (result["changed"], result["alive"]) == (True, True)
+    assert loaded()["changed"] is True
     assert loaded()["changed"] is False
 
 
@@ -156,11 +158,16 @@ def test_a_process_that_does_not_stay_is_told(loaded: Run, ollama: FakeOllama, a
     assert "journalctl --namespace=+ollama" in message
 
 
-def test_without_a_view_of_the_processes_the_list_decides_and_that_is_said(loaded: Run, ollama: FakeOllama) -> None:
+def test_without_a_view_of_the_processes_the_list_decides(loaded: Run, ollama: FakeOllama) -> None:
     digest = ollama.have("mistral:latest", "new")
     ollama.loaded = [{"name": "mistral:latest", "digest": digest}]
-    result = loaded()
-    assert (result["changed"], result["alive"]) == (False, None)
+    assert loaded()["changed"] is False
+
+
+def test_a_model_that_only_embeds_is_loaded_by_embedding(loaded: Run, ollama: FakeOllama) -> None:
+    digest = ollama.have_content("nomic-embed-text:latest", weights=[W1], capabilities=["embedding"])
+    assert loaded(name="nomic-embed-text")["digest"] == digest
+    assert in_memory(ollama) == {"nomic-embed-text:latest": digest}
 
 
 def test_what_was_loaded_from_a_damaged_file_is_loaded_anew(

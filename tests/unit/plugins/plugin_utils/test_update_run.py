@@ -7,12 +7,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from ansible.errors import AnsibleFilterError
 
-from ansible_collections.etrid.gizzi.plugins.filter.model_update_plan import model_update_plan
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.plugin_utils import _update_run
 
 REGISTRY = "https://registry.ollama.ai"
-PENDING = "mistral:latest.gizzi-pending"
+NEXT = "mistral:latest.gizzi-next"
 BACKUP = "mistral:latest.gizzi-20261001T000000Z"
 MISTRAL = {"name": "mistral"}
 VALIDATOR = {"name": "etrid-validator", "from": "mistral:latest"}
@@ -48,7 +48,7 @@ def plan(
     registry: str = REGISTRY,
     hashed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    (row,) = model_update_plan(info, models or (MISTRAL,), offered or offer(), keep, registry, hashed)
+    (row,) = _update_run.plan(info, hashed, offered or offer(), models or (MISTRAL,), keep, registry)
     return row
 
 
@@ -58,12 +58,13 @@ def plan(
         ({"mistral:latest": "new"}, {}, "none"),
         ({"mistral:latest": "new", BACKUP: "old"}, {"mistral:latest": "new"}, "none"),
         ({"mistral:latest": "old"}, {"mistral:latest": "old"}, "update"),
-        # Cut off: in the pull, after it, and after it while the tag moved on.
-        ({"mistral:latest": "old", PENDING: "old"}, {}, "update"),
-        ({"mistral:latest": "new", PENDING: "old"}, {}, "judge"),
-        ({"mistral:latest": "between", PENDING: "old"}, {}, "update"),
-        # Cut off after the way back, or the tag has moved back meanwhile.
-        ({"mistral:latest": "new", PENDING: "new"}, {}, "sweep"),
+        # Cut off: after the pull, and after it while the tag moved on.
+        ({"mistral:latest": "old", NEXT: "new"}, {}, "update"),
+        ({"mistral:latest": "old", NEXT: "between"}, {}, "update"),
+        # Cut off once the new model was in use.
+        ({"mistral:latest": "new", NEXT: "new", BACKUP: "old"}, {}, "finish"),
+        # Cut off on the way back, or the tag has moved back meanwhile.
+        ({"mistral:latest": "new", NEXT: "old"}, {}, "sweep"),
         # Somebody has pulled by hand.
         ({"mistral:latest": "new"}, {"mistral:latest": "old"}, "load"),
         ({"mistral:latest": "new"}, {"mistral:latest": "new", "phi3:mini": "x"}, "none"),
@@ -73,7 +74,7 @@ def plan(
         ({"mistral:latest": "new", BACKUP: "new"}, {}, "sweep"),
         ({"mistral:latest": "new", BACKUP: "old", BACKUP.replace("10", "09"): "older"}, {}, "sweep"),
         # Of other models and tags.
-        ({"mistral:latest": "new", "mistral:7b.gizzi-pending": "old", "phi3:latest.gizzi-failed": "bad"}, {}, "none"),
+        ({"mistral:latest": "new", "mistral:7b.gizzi-next": "old", "phi3:latest.gizzi-failed": "bad"}, {}, "none"),
         ({}, {}, "blocked"),
     ],
 )
@@ -82,8 +83,7 @@ def test_what_is_to_be_done(models: dict[str, str], loaded: dict[str, str], acti
     assert row["action"] == action, row["reason"]
     assert row["model"] == "mistral:latest"
     assert row["digest_present"] == models.get("mistral:latest")
-    assert row["digest_before"] == models.get(PENDING, models.get("mistral:latest"))
-    assert row["pending"] == (PENDING if PENDING in models else "")
+    assert row["digest_before"] == ("old" if action == "finish" else models.get("mistral:latest"))
     assert (row["digest_wanted"], row["size"]) == ("new", 9)
 
 
@@ -112,8 +112,8 @@ def test_a_pinned_model_follows_its_pin_and_not_the_tag() -> None:
 
 def test_models_made_from_it_belong_to_their_base() -> None:
     both = server({"mistral:latest": "old", "etrid-validator:latest": "made"})
-    row = plan(both, MISTRAL, VALIDATOR)
-    assert (row["action"], row["made"]) == ("update", [VALIDATOR])
+    row = plan(both, MISTRAL, {**VALIDATOR, "system": "Be brief.", "template": None, "state": "present"})
+    assert (row["action"], row["made"]) == ("update", [{"name": "etrid-validator", "system": "Be brief."}])
     # The base need not be listed itself.
     assert plan(both, VALIDATOR)["model"] == "mistral:latest"
     missing = plan(server({"mistral:latest": "new"}), MISTRAL, VALIDATOR)
@@ -135,9 +135,9 @@ def test_what_cannot_be_known_is_not_touched() -> None:
 
 
 def test_a_model_nobody_asked_about_is_a_fault_of_the_playbook() -> None:
-    with pytest.raises(AnsibleFilterError, match="nobody asked"):
+    with pytest.raises(GizziError, match="nobody asked"):
         plan(server({"mistral:latest": "old"}), offered={"models": {}})
-    with pytest.raises(AnsibleFilterError, match="is a URL"):
+    with pytest.raises(GizziError, match="is a URL"):
         plan(server({}), {"name": "http://x/y"})
 
 
@@ -169,14 +169,6 @@ def test_without_the_content_of_both_digests_decide() -> None:
     known = with_layers(server({"mistral:latest": "other"}), mistral_latest=["a"])
     assert plan(known, offered=offer())["action"] == "update"
     assert plan(known, {"name": "mistral", "digest": "sha256:other"}, offered={"models": {}})["action"] == "none"
-
-
-def test_a_pending_copy_of_the_same_content_needs_no_verdict() -> None:
-    both = {"mistral:latest": "new", PENDING: "other"}
-    same = with_layers(server(both), mistral_latest=["a"], mistral_latest_gizzi_pending=["a"])
-    assert plan(same, offered=offer_of("a"))["action"] == "sweep"
-    differs = with_layers(server(both), mistral_latest=["a"], mistral_latest_gizzi_pending=["b"])
-    assert plan(differs, offered=offer_of("a"))["action"] == "judge"
 
 
 @pytest.mark.parametrize(("in_memory", "action"), [(False, "load"), (True, "none"), (None, "none")])
@@ -245,3 +237,69 @@ def test_damage_that_no_registry_can_mend_now_is_told() -> None:
     assert row["action"] == "unknown"
     assert "no route" in row["reason"]
     assert "damaged" in row["reason"]
+
+
+def test_the_registry_is_asked_once_for_each_model_and_not_for_pinned_ones() -> None:
+    pinned = {"name": "phi3", "digest": "0" * 64}
+    assert _update_run.asked_models([MISTRAL, VALIDATOR, pinned, {"name": "mistral:latest"}]) == ["mistral:latest"]
+
+
+class TestGoingBack:
+    @staticmethod
+    def look(name: str, verdict: str, reason: str = "why") -> dict[str, Any]:
+        return {"item": name, "model": f"{name}:latest", "verdict": verdict, "reason": reason, "digest_before": "new"}
+
+    def test_what_has_a_backup_goes_back_and_the_rest_is_left_alone(self) -> None:
+        looks = [
+            self.look("mistral", "planned"),
+            self.look("phi3", "refused"),
+            {"item": "x", "unreachable": True, "msg": "ssh"},
+        ]
+        rows = _update_run.rollback_plan(looks, False, [MISTRAL, VALIDATOR])
+        assert [row["action"] for row in rows] == ["update", "none", "unreachable"]
+        assert rows[0]["made"] == [{"name": "etrid-validator"}]
+
+    def test_what_was_named_must_have_one(self) -> None:
+        looks = [self.look("mistral", "planned"), self.look("phi3", "refused")]
+        assert [row["action"] for row in _update_run.rollback_plan(looks, True, [])] == ["update", "refused"]
+        (row,) = _update_run.rollback_plan([self.look("phi3", "refused", "no backup")], False, [])
+        assert (row["action"], row["reason"]) == ("refused", "no backup")
+
+
+GOOD, ROOM = {"verdict": "planned", "reason": ""}, {"checks": [{"name": "memory", "ok": True, "message": ""}]}
+
+
+@pytest.mark.parametrize(
+    ("checks", "capacity", "reason", "gone"),
+    [
+        ([GOOD], ROOM, "", False),
+        ([], {**ROOM, "checks": [{"name": "disk", "ok": False, "message": "no disk"}]}, "", False),
+        ([{"verdict": "unhealthy", "reason": "it does not answer"}], ROOM, "it does not answer", False),
+        ([GOOD], {"checks": [{"name": "memory_available", "ok": False, "message": "no memory"}]}, "no memory", False),
+        ([{"failed": True, "msg": "Nothing listens"}], ROOM, "Nothing listens", False),
+        ([GOOD], {"failed": True, "msg": "no such folder"}, "no such folder", False),
+        ([{"unreachable": True, "msg": "ssh"}], ROOM, "the host became unreachable", True),
+    ],
+)
+def test_who_is_not_fit(checks: list[dict[str, Any]], capacity: dict[str, Any], reason: str, gone: bool) -> None:
+    assert _update_run.unfit({"results": checks}, capacity) == (reason, gone)
+
+
+def test_the_canary_goes_first_where_it_is_fit() -> None:
+    assert _update_run.first_of(["v1", "v2"], "v2") == "v2"
+    assert _update_run.first_of(["v1", "v3"], "v2") == "v1"
+    assert _update_run.first_of([], "v2") == ""
+
+
+@pytest.mark.parametrize(
+    ("results", "stopped"),
+    [
+        ([], ""),
+        ([{"verdict": "updated"}, {"skipped": True}], ""),
+        ([{"verdict": "updated"}, {"verdict": "restored", "reason": "too slow"}], "too slow"),
+        ([{"unreachable": True, "msg": "ssh: timed out"}], "ssh: timed out"),
+        ([{"failed": True, "msg": "Nothing listens"}], "Nothing listens"),
+    ],
+)
+def test_nobody_is_touched_after_a_bad_verdict(results: list[dict[str, Any]], stopped: str) -> None:
+    assert _update_run.why_stopped(results) == stopped

@@ -5,11 +5,22 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.modules import ollama_golden
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._update import evaluation
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation import (
+    Evaluation,
+    Failure,
+    evaluate_fairly,
+    read_prompts,
+    worse,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,9 +37,14 @@ SCHEMA = {
 
 
 @pytest.fixture
-def golden(run_module: Callable[..., dict[str, Any]], ollama: FakeOllama) -> Run:
-    def run(*prompts: dict[str, Any], **args: Any) -> dict[str, Any]:
-        return run_module(ollama_golden.main, url=ollama.url, model="mistral", prompts=list(prompts), **args)
+def golden(ollama: FakeOllama) -> Run:
+    """Return a function that evaluates a model, and returns what was measured as a mapping."""
+
+    def run(*prompts: dict[str, Any], again_below: float = 0) -> dict[str, Any]:
+        server, model = Ollama(ollama.url, 10), parse_model_name("mistral")
+        found = evaluate_fairly(server, model, read_prompts(prompts), 5, again_below)
+        measured = {"pass_rate": found.pass_rate, "passed": found.passed, "tokens_per_second": found.speed}
+        return {**measured, "failures": [asdict(failure) for failure in found.failures]}
 
     return run
 
@@ -51,14 +67,14 @@ def test_counts_good_answers_and_names_the_bad(golden: Run, ollama: FakeOllama) 
 
 def test_asks_the_same_every_time(golden: Run, ollama: FakeOllama) -> None:
     ollama.answers = {"judge": '{"status": "HEALTHY"}'}
-    golden({"prompt": "judge", "system": "Be short.", "schema": SCHEMA, "tokens": 7}, seed=5)
+    golden({"prompt": "judge", "system": "Be short.", "schema": SCHEMA, "tokens": 7})
     (sent,) = (body for _method, path, body in ollama.requests if path == "/api/generate")
     assert sent == {
         "model": "mistral:latest",
         "prompt": "judge",
         "system": "Be short.",
         "format": SCHEMA,
-        "options": {"temperature": 0, "seed": 5, "num_predict": 7},
+        "options": {"temperature": 0, "seed": 1, "num_predict": 7},
         "think": False,
         "stream": False,
     }
@@ -70,7 +86,7 @@ def test_asks_the_same_every_time(golden: Run, ollama: FakeOllama) -> None:
         ('{"status": "HEALTHY"}', ""),
         ('{"status": "FINE"}', "'FINE'"),
         ("{}", "has no status"),
-        ('{"status": "HEAL', "not JSON"),
+        ('{"status": "HEAL', "no JSON"),
     ],
 )
 def test_a_schema_is_checked_on_arrival(golden: Run, ollama: FakeOllama, answer: str, reason: str) -> None:
@@ -82,7 +98,6 @@ def test_a_schema_is_checked_on_arrival(golden: Run, ollama: FakeOllama, answer:
 
 def test_a_model_that_fails_has_failed_the_prompt(golden: Run) -> None:
     result = golden({"prompt": "unknown", "pattern": "x"})
-    assert result.get("failed", False) is False
     assert (result["pass_rate"], result["tokens_per_second"]) == (0, None)
     assert "the runner has crashed" in result["failures"][0]["reason"]
 
@@ -99,9 +114,8 @@ def test_a_model_that_fails_has_failed_the_prompt(golden: Run) -> None:
 def test_a_prompt_that_cannot_be_judged_is_refused(
     golden: Run, ollama: FakeOllama, prompt: dict[str, Any], message: str
 ) -> None:
-    result = golden(prompt)
-    assert result["failed"] is True
-    assert message in result["msg"]
+    with pytest.raises(GizziError, match=message):
+        golden(prompt)
     assert ollama.requests == []
 
 
@@ -122,9 +136,61 @@ def test_the_faster_time_counts(golden: Run, ollama: FakeOllama) -> None:
 
 
 def test_no_prompt_measures_nothing(golden: Run) -> None:
-    assert "there is none" in golden()["msg"]
+    with pytest.raises(GizziError, match="there is none"):
+        golden()
 
 
 def test_a_long_answer_is_shortened(golden: Run, ollama: FakeOllama) -> None:
     ollama.answers = {"a": json.dumps("!" * 5000)}
-    assert len(golden({"prompt": "a", "pattern": "x"})["failures"][0]["answer"]) == ollama_golden.SHOWN
+    assert len(golden({"prompt": "a", "pattern": "x"})["failures"][0]["answer"]) == evaluation.SHOWN
+
+
+def measured(asked: int, speed: float | None, *failures: str) -> Evaluation:
+    """What came of some prompts; a failure is its name, and what was answered after a colon."""
+    named = (failure.partition(":") for failure in failures)
+    told = tuple(Failure(name, answer, "not as wanted") for name, _colon, answer in named)
+    return Evaluation(asked, told, round((speed or 0) * 100), 100 * 10**9 if speed else 0)
+
+
+@pytest.mark.parametrize(
+    ("after", "before"),
+    [
+        (measured(4, 10), measured(4, 10)),
+        (measured(4, 7), measured(4, 10)),
+        (measured(2, 20, "a"), measured(2, 10, "b")),
+        (measured(4, 10, "a"), measured(4, 10, "a", "b")),
+        # A server that gives no durations gives none before either.
+        (measured(4, None), measured(4, None)),
+        (measured(1, 1), measured(1, None, "a")),
+    ],
+)
+def test_no_worse(after: Evaluation, before: Evaluation) -> None:
+    assert worse(after, before, 0.7) == []
+
+
+def test_fewer_good_answers_are_told_with_the_new_bad_one() -> None:
+    after = measured(4, 10, "known:x", "new:!!!!")
+    (problem,) = worse(after, measured(4, 10, "known:x"), 0.7)
+    assert problem.startswith("50% of the prompts are answered well, 75% were: 'new': not as wanted, it is '!!!!'")
+    assert "known" not in problem
+
+
+def test_slower_than_the_share_is_told_with_figures() -> None:
+    (problem,) = worse(measured(1, 6.9), measured(1, 10), 0.7)
+    assert problem == "too slow: 6.90 tokens/s, at least 7.00 are wanted (0.7 of the 10.00 before)"
+
+
+def test_a_speed_that_cannot_be_measured_any_more_is_worse() -> None:
+    assert worse(measured(1, None), measured(1, 10), 0.7) == ["its speed could not be measured"]
+
+
+def test_everything_that_is_worse_is_told() -> None:
+    assert len(worse(measured(2, 1, "a", "b"), measured(2, 10), 0.7)) == 2
+
+
+def test_what_measured_nothing_does_not_pass() -> None:
+    (problem,) = worse(measured(2, 10, "a:?", "b"), measured(2, 10, "a", "b"), 0.7)
+    assert problem.startswith(
+        "nothing was measured: none of the 2 prompts was answered well, before the update or after"
+    )
+    assert "it is '?'" in problem

@@ -1,0 +1,184 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an update of the fleet decides between its servers, on the control host and without a connection.
+
+Everything that it looks at was registered by the playbook's earlier tasks; nothing of a host becomes a path or an
+address.
+"""
+
+from __future__ import annotations
+
+import time
+import typing as t
+from datetime import datetime, timezone
+
+from ansible.errors import AnsibleActionFail
+from ansible.plugins.action import ActionBase
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.plugin_utils import _update_report as report
+from ansible_collections.etrid.gizzi.plugins.plugin_utils import _update_run as run
+
+if t.TYPE_CHECKING:
+    Variables = t.Mapping[str, t.Any]
+
+STEPS = ("asked", "plan", "order", "turns", "report")
+
+
+class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
+    _requires_connection = False
+
+    def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
+        super().run(tmp, task_vars)
+        _result, arguments = self.validate_argument_spec(
+            {
+                "step": {"type": "str", "required": True, "choices": list(STEPS)},
+                "playbook": {"type": "str", "default": "model_update", "choices": ["model_update", "model_rollback"]},
+                "metrics": {"type": "str", "default": ""},
+            }
+        )
+        look = Look(task_vars or {}, arguments["playbook"], bool(self._task.check_mode))
+        try:
+            if arguments["step"] == "report":
+                return {"changed": False, **look.report(arguments["metrics"])}
+            found: dict[str, t.Any] = getattr(look, arguments["step"])()
+        except GizziError as error:
+            raise AnsibleActionFail(str(error)) from error
+        return {"changed": False, **found}
+
+
+class Look:
+    """The run as the variables of a task show it; each step is a method that returns its part of the result."""
+
+    def __init__(self, variables: Variables, playbook: str, check_mode: bool) -> None:
+        self._variables = variables
+        self._playbook = playbook
+        self._check_mode = check_mode
+        self._all = list(variables["ansible_play_hosts_all"])
+        self._settings = variables["__update"]
+        self._fleet = variables["__fleet"]
+
+    def _of(self, host: str, name: str) -> t.Any:
+        """Return what a task has registered for a host, an empty mapping where none has."""
+        return self._variables["hostvars"][host].get(name) or {}
+
+    def _models(self, host: str) -> list[dict[str, t.Any]]:
+        return list(self._fleet["hosts"][host]["models"])
+
+    def asked(self) -> dict[str, t.Any]:
+        """Return the models that the registry is asked about, each once, and those that a way back is looked for of."""
+        models = [model for host in self._all for model in self._models(host)]
+        own = {host: [str(one["name"]) for one in run.pulled_models(self._models(host)).values()] for host in self._all}
+        named = [str(name) for name in self._settings["model_rollback_models"]]
+        return {
+            "models": run.asked_models(models),
+            "pulled": {host: named or names for host, names in own.items()},
+            "started": time.time(),
+        }
+
+    def plan(self) -> dict[str, t.Any]:
+        """Return what is to be done on each server."""
+        rows = {host: self._planned(host) for host in self._all}
+        busy = {
+            host: [self._call(host, row) for row in found if row["action"] in run.WORK] for host, found in rows.items()
+        }
+        checks = {host: [call for call in calls if call["action"] != "sweep"] for host, calls in busy.items()}
+        return {"rows": rows, "calls": busy, "checks": checks, "todo": [host for host in self._all if busy[host]]}
+
+    def _planned(self, host: str) -> list[dict[str, t.Any]]:
+        models = self._models(host)
+        if self._playbook == "model_rollback":
+            looks = self._of(host, "__update_looked").get("results", [])
+            return run.rollback_plan(looks, bool(self._settings["model_rollback_models"]), models)
+        hashed = self._of(host, "__update_hashed") if self._settings["verify_blobs"] else None
+        registry = self._fleet["hosts"][host]["ollama"]["registry"]
+        offered = self._variables.get("__update_offered") or {}
+        return run.plan(self._of(host, "__update_info"), hashed, offered, models, self._settings["keep"], registry)
+
+    @staticmethod
+    def _call(host: str, row: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+        """Return what the module is told of a model of a server."""
+        parts = ("model", "action", "made")
+        pin = row["digest_wanted"] if row["pinned"] else None
+        return {"host": host, **{part: row[part] for part in parts}, "digest": pin, "damaged": bool(row["damaged"])}
+
+    def order(self) -> dict[str, t.Any]:
+        """Return who is not fit and why, and who goes first; in the inventory's order."""
+        found = {
+            host: run.unfit(self._of(host, "__update_checked"), self._of(host, "__update_capacity"))
+            for host in self._variables["ansible_play_hosts"]
+        }
+        fit = [host for host in self._variables["groups"]["all"] if host in found and not found[host][0]]
+        unfit = {host: list(why) for host, why in found.items() if why[0]}
+        return {"unfit": unfit, "first": run.first_of(fit, self._settings["canary"])}
+
+    def turns(self) -> dict[str, t.Any]:
+        """Return what the servers of this batch do: pulls, of each at once, and turns, one after the other.
+
+        Where something has gone wrong before, or the lock is lost, that is nothing.
+        """
+        lock = self._variables.get("__update_lock") or {}
+        stopped = f"the lock is lost: {lock['msg']}" if lock.get("msg") else run.why_stopped(self._settled().values())
+        batch = [] if stopped or self._check_mode else list(self._variables["ansible_play_batch"])
+        calls = {host: list(self._of(host, "__update_plan")["calls"][host]) for host in batch}
+        # One server alone has nothing to win by a pull before its turn.
+        pulls = {host: [call for call in found if call["action"] == "update"] for host, found in calls.items()}
+        return {
+            "stopped": stopped,
+            "pulls": pulls if len(batch) > 1 else {},
+            "turns": [call for found in calls.values() for call in found],
+        }
+
+    def _settled(self) -> dict[tuple[str, str], t.Any]:
+        """Return what the module has returned of each turn so far, by host and model."""
+        done = {}
+        for host in self._variables["groups"].get("gizzi_update_todo", []):
+            for result in self._of(host, "__update_settled").get("results", []):
+                if not result.get("skipped"):
+                    done[result["item"]["host"], result["item"]["model"]] = result
+        return done
+
+    def report(self, metrics_before: str) -> dict[str, t.Any]:
+        """Return what came of it, as rows, as a table, as a page and as metrics."""
+        done, lost = self._settled(), set(self._all) - set(self._variables["ansible_play_hosts"])
+        stopped = next(filter(None, (self._of(host, "__update_turn").get("stopped") for host in self._all)), "")
+        rows = [row for host in self._all for row in self._rows(host, done, host in lost, stopped)]
+        now, summary, said = time.time(), report.summary(rows), report.message(rows)
+        started = min((self._of(host, "__update_asked").get("started", now) for host in self._all), default=now)
+        document = {
+            "playbook": f"etrid.gizzi.{self._playbook}",
+            "time": datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ"),
+            "topology": self._fleet["topology"],
+            "check": self._check_mode,
+            "success": set(summary) <= report.GOOD,
+            "message": said,
+            "seconds": round(now - started, 1),
+            "summary": summary,
+            "results": rows,
+        }
+        return {
+            "document": document,
+            "text": report.table(document),
+            "markdown": report.markdown(self._playbook, document),
+            "metrics": report.metrics(document, int(now), metrics_before),
+        }
+
+    def _rows(
+        self, host: str, done: t.Mapping[tuple[str, str], t.Any], lost: bool, stopped: str
+    ) -> list[dict[str, t.Any]]:
+        plan, order = self._of(host, "__update_plan"), self._of(host, "__update_order")
+        checks = self._of(host, "__update_checked").get("results", [])
+        why, gone = order.get("unfit", {}).get(host, ("", False))
+        return report.host_rows(
+            host,
+            plan.get("rows", {}).get(host, []),
+            {one["item"]["model"]: one for one in checks},
+            {one["item"]["model"]: one for one in self._of(host, "__update_pulled").get("results", [])},
+            {model: result for (name, model), result in done.items() if name == host},
+            (str(why), bool(gone)),
+            stopped,
+            self._check_mode,
+            lost,
+        )

@@ -1,0 +1,205 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""Prompt evaluation: questions with known answers put to a model. It measures, and does not judge."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._answer import REPEATED, thought_only
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_pattern, check_schema, fit
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+
+# Characters of an answer that are shown.
+SHOWN = 200
+SEED = 1
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A question; its answer must match the pattern, or fit the schema. tokens is the longest answer."""
+
+    name: str
+    prompt: str
+    system: str | None
+    pattern: str | None
+    schema: Mapping[str, Any] | None
+    tokens: int
+
+    def payload(self, model: ModelName) -> dict[str, Any]:
+        """Return the question as /api/generate wants it, the same every time."""
+        payload: dict[str, Any] = {
+            "model": str(model),
+            "prompt": self.prompt,
+            "options": {"temperature": 0, "seed": SEED, "num_predict": self.tokens},
+        }
+        if self.system is not None:
+            payload["system"] = self.system
+        if self.schema is not None:
+            payload["format"] = self.schema
+        return payload
+
+    def problem(self, answer: Mapping[str, Any]) -> str:
+        """Say what is wrong with an answer; empty when nothing is. What was thought is no answer."""
+        text = str(answer.get("response") or "")
+        # Without a stream that is how one ends that Ollama stops.
+        if answer.get("done") is False:
+            return REPEATED
+        if not text.strip():
+            return thought_only(self.tokens) if answer.get("thinking") else "the answer is empty"
+        if self.pattern is not None:
+            return "" if re.search(self.pattern, text) else f"it does not match {self.pattern!r}"
+        return fit(text, self.schema or {})
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A prompt without a good answer: the beginning of what was said, and what is wrong with it."""
+
+    name: str
+    answer: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What came of all prompts; tokens and nanoseconds by the server's clock, 0 where it gave none."""
+
+    asked: int
+    failures: tuple[Failure, ...] = ()
+    tokens: int = 0
+    nanoseconds: int = 0
+
+    @property
+    def passed(self) -> int:
+        """How many prompts had a good answer."""
+        return self.asked - len(self.failures)
+
+    @property
+    def pass_rate(self) -> float:
+        """The share of prompts with a good answer, from 0 to 1."""
+        return round(self.passed / self.asked, 4)
+
+    @property
+    def speed(self) -> float | None:
+        """Tokens per second, None when the server gave no durations."""
+        return round(self.tokens / (self.nanoseconds / 1e9), 3) if self.nanoseconds else None
+
+
+def read_prompts(given: Sequence[Mapping[str, Any]]) -> tuple[Prompt, ...]:
+    """Check what is to be asked; raise GizziError with each prompt that could not be judged."""
+    if not given:
+        raise GizziError("prompts: there is none, and so nothing to measure.")
+    problems = []
+    for prompt in given:
+        where = f"prompts: {_name_of(prompt)!r}"
+        try:
+            if (prompt.get("pattern") is None) == (prompt.get("schema") is None):
+                raise GizziError(f"{where} must have either a pattern or a schema.")
+            if prompt.get("pattern") is None:
+                check_schema(prompt["schema"], where)
+            else:
+                check_pattern(prompt["pattern"], where)
+        except GizziError as error:
+            problems.append(str(error))
+    if problems:
+        raise GizziError(" ".join(problems))
+    return tuple(
+        Prompt(
+            _name_of(prompt),
+            str(prompt["prompt"]),
+            prompt.get("system"),
+            prompt.get("pattern"),
+            prompt.get("schema"),
+            int(prompt.get("tokens") or 64),
+        )
+        for prompt in given
+    )
+
+
+def _name_of(prompt: Mapping[str, Any]) -> str:
+    return str(prompt.get("name") or prompt.get("prompt"))
+
+
+def evaluate(server: Ollama, model: ModelName, prompts: Sequence[Prompt], timeout: float) -> Evaluation:
+    """Ask a model every prompt, each for timeout seconds. One that fails to answer has failed the prompt."""
+    failures, tokens, nanoseconds = [], 0, 0
+    for prompt in prompts:
+        try:
+            answer = server.answer(prompt.payload(model), timeout)
+        except GizziError as error:
+            failures.append(Failure(prompt.name, "", f"no answer: {error}"))
+            continue
+        problem = prompt.problem(answer)
+        if problem:
+            failures.append(Failure(prompt.name, str(answer.get("response") or "").strip()[:SHOWN], problem))
+        count, duration = answer.get("eval_count"), answer.get("eval_duration")
+        if isinstance(count, int) and isinstance(duration, int) and count > 0 and duration > 0:
+            tokens += count
+            nanoseconds += duration
+    return Evaluation(len(prompts), tuple(failures), tokens, nanoseconds)
+
+
+def evaluate_fairly(
+    server: Ollama, model: ModelName, prompts: Sequence[Prompt], timeout: float, least: float
+) -> Evaluation:
+    """Evaluate, and once more where the speed is below ``least`` tokens per second: the faster time counts.
+
+    The host may have been busy with something else: only what is slow twice is slow.
+    """
+    first = evaluate(server, model, prompts, timeout)
+    if first.speed is None or first.speed >= least:
+        return first
+    return max(first, evaluate(server, model, prompts, timeout), key=lambda found: found.speed or 0)
+
+
+# Characters of a prompt's name and answer in a reason.
+BRIEF = 80
+
+
+def worse(after: Evaluation, before: Evaluation, minimum_speed: float) -> list[str]:
+    """Say in words what is worse about a model than about the one before; what could not be measured is worse.
+
+    minimum_speed is the share of the speed before that must be reached.
+    """
+    found = []
+    if after.passed == before.passed == 0:
+        found.append(
+            f"nothing was measured: none of the {after.asked} prompts was answered well, before the update or after it "
+            f"({_shown(after.failures)}). Give prompts that this model can answer, in model_update_prompts"
+        )
+    if after.pass_rate < before.pass_rate:
+        known = {failure.name for failure in before.failures}
+        new = [failure for failure in after.failures if failure.name not in known]
+        found.append(
+            f"{after.pass_rate:.0%} of the prompts are answered well, {before.pass_rate:.0%} were: "
+            f"{_shown(new or after.failures)}"
+        )
+    if before.speed is not None:
+        least = before.speed * minimum_speed
+        if after.speed is None:
+            found.append("its speed could not be measured")
+        elif after.speed < least:
+            found.append(
+                f"too slow: {after.speed:.2f} tokens/s, at least {least:.2f} are wanted "
+                f"({minimum_speed:g} of the {before.speed:.2f} before)"
+            )
+    return found
+
+
+def _shown(failures: Sequence[Failure]) -> str:
+    return "; ".join(
+        f"{failure.name[:BRIEF]!r}: {failure.reason}"
+        + (f", it is {failure.answer[:BRIEF]!r}" if failure.answer else "")
+        for failure in failures[:2]
+    )

@@ -1,0 +1,384 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""One server's whole update of one model: look, keep, evaluate, pull, load, judge, then settle or go back.
+
+What is new lies under a tag of ours until it is judged, so that the public tag always names a judged model. All that
+is known about an unfinished update is in the tags, so that a run that was cut off anywhere is finished by the next:
+
+* ``next`` beside another model in use: pulled, and not judged;
+* ``next`` beside the same model in use: judged and in use; what is made from it, or the clearing away, is missing;
+* ``failed``: what a way back has replaced.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import datetime, timezone
+from typing import TYPE_CHECKING
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import sync
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import offered, pull_as, require_disk
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.judging import Judge, said
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.plan import Sight
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import (
+    backup_name,
+    failed_name,
+    kept_of,
+    next_name,
+    pulled_name,
+)
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import (
+    CHECKED,
+    PREVIOUS,
+    PULLED,
+    MadeResult,
+    Result,
+)
+from ansible_collections.etrid.gizzi.plugins.module_utils._weights import Memory, named
+
+if TYPE_CHECKING:
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import Look
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Model, Ollama
+    from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest
+    from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation import Evaluation
+    from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import Kept
+    from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import Wanted
+
+
+class UnfitError(GizziError):
+    """The server is not touched: why it is not fit for an update."""
+
+
+class Update:
+    """One update, of which run() returns what came of it; GizziError where the server could not be asked at all."""
+
+    def __init__(self, wanted: Wanted, server: Ollama) -> None:
+        self._wanted = wanted
+        self._server = server
+        self._name = wanted.name
+        self._next = next_name(wanted.name)
+        self.result = Result(str(wanted.name))
+        self._judge = Judge(wanted, server, self.result)
+        # Whether what is to be judged came into use already, in this run or in one that was cut off.
+        self._moved = False
+
+    def run(self) -> Result:
+        """Do what is asked for; what goes wrong is in the verdict."""
+        started = time.monotonic()
+        try:
+            if self._wanted.state == PREVIOUS:
+                self._go_to_previous()
+            else:
+                self._go_to_latest()
+        except UnfitError as error:
+            self._end("unhealthy", str(error))
+        if not self._wanted.check_mode and self.result.verdict not in ("unhealthy", "refused"):
+            kept = self._look()
+            self.result.digest_after = kept.model.digest if kept.model else None
+            self.result.kept = [backup.name for backup in kept.backups]
+        self.result.seconds = round(time.monotonic() - started, 1)
+        return self.result
+
+    def _go_to_latest(self) -> None:
+        kept = self._look()
+        self._note_before(kept)
+        look = look_at(self._name, self._wanted.store, kept.model, self._wanted.verify_blobs)
+        if kept.model is None:
+            raise UnfitError(f"The server does not have {self._name}: run the playbook etrid.gizzi.site.")
+        try:
+            manifest = self._offered(kept, look)
+        except GizziError as error:
+            self._end("failed", str(error))
+            return
+        sight = self._sight(kept, manifest)
+        action, reason = sight.action(self._wanted.keep)
+        if look.broken:
+            action, reason = "update", _damage(look)
+        if action == "none":
+            self._end("current", reason)
+            return
+        if self._wanted.check_mode or self._wanted.until == CHECKED:
+            self._predict(action, reason, sight, look, manifest)
+            return
+        if self._wanted.until == PULLED and action != "update":
+            self._end("pulled", reason)
+        elif action == "sweep":
+            self._settle()
+            self._end("swept", reason)
+        elif action == "load":
+            self._reload(reason)
+        else:
+            self._update(reason, action, sight, look, manifest)
+
+    def _update(self, reason: str, action: str, sight: Sight, look: Look, manifest: Manifest | None) -> None:
+        """Pull, judge and settle, as far as is asked for; go back where it goes wrong."""
+        self._moved = action == "finish"
+        try:
+            before = None
+            if action == "update" and manifest:
+                to_pull = look.broken or not sight.is_wanted(sight.kept.next)
+                if to_pull:
+                    self._require_fit(look, manifest)
+                before = self._evaluated(sight.kept.model, whole=not look.broken)
+                if to_pull:
+                    self._pull(sight.kept, look, manifest)
+            if self._wanted.until == PULLED:
+                self._end("pulled", reason)
+                return
+            self._judge_next(before)
+            self._promote(backup_name(self._name, _now()))
+            self._finish()
+        except UnfitError:
+            raise
+        except GizziError as error:
+            self._go_back(str(error))
+            return
+        self._end("updated", reason)
+
+    def _go_to_previous(self) -> None:
+        """Bring back the newest backup that is another model than the one in use."""
+        kept = self._look()
+        self._note_before(kept)
+        half = self._is_half_back(kept)
+        source = kept.model if half else kept.previous
+        if source is None:
+            why = (
+                f"{self._name} has no backup that is another model than the one in use: there is nothing to go back to."
+            )
+            self._end("refused", why)
+            return
+        reason = f"back to {kept.backups[0].name if half and kept.backups else source.name}"
+        self.result.digest_wanted = source.digest
+        if self._wanted.check_mode or self._wanted.until == CHECKED:
+            self._end("planned", reason)
+            self.result.changed = self._wanted.check_mode
+            return
+        try:
+            if kept.next is None or kept.next.digest != source.digest:
+                self._delete(self._next)
+                self._copy(parse_model_name(source.name), self._next)
+            self._moved = half
+            self._judge_next(None)
+            self._promote(failed_name(self._name))
+            self._finish()
+        except GizziError as error:
+            self._go_back(str(error))
+            return
+        self._end("rolled_back", reason)
+
+    @staticmethod
+    def _is_half_back(kept: Kept) -> bool:
+        """Tell whether a way back was cut off after its model came into use. An update leaves another one as backup."""
+        if kept.next is None or kept.model is None or kept.next.digest != kept.model.digest:
+            return False
+        return kept.previous is None or (kept.failed is not None and kept.failed.digest != kept.model.digest)
+
+    # What is looked at.
+
+    def _look(self) -> Kept:
+        return kept_of(self._name, self._server.models(), self._wanted.registry.host)
+
+    def _note_before(self, kept: Kept) -> None:
+        """Say what was in use before the update, which may have begun in an earlier run."""
+        model = kept.model
+        if model and kept.next and kept.next.digest == model.digest and kept.previous:
+            model = kept.previous
+        self.result.digest_before = model.digest if model else None
+        self.result.digest_after = kept.model.digest if kept.model else None
+
+    def _offered(self, kept: Kept, look: Look) -> Manifest | None:
+        """Ask the registry; a pinned model that is there and whole needs nobody."""
+        pinned = self._wanted.digest
+        self.result.digest_wanted = pinned
+        if pinned and kept.model and kept.model.digest == pinned and not look.broken:
+            return None
+        manifest = offered(self._wanted.pull(), look)
+        self.result.digest_wanted = pinned or manifest.digest
+        return manifest
+
+    def _sight(self, kept: Kept, manifest: Manifest | None) -> Sight:
+        memory = Memory(self._server)
+        memory.look()
+        there = [model for model in (kept.model, kept.next) if model]
+        return Sight(
+            kept,
+            manifest.digests if manifest else {self._wanted.digest or ""},
+            manifest.content if manifest else None,
+            {model.name: self._content(model) for model in there},
+            {entry.digest for entry in named(memory.entries, self._name)},
+            memory.is_loaded(kept.model) if kept.model else None,
+        )
+
+    def _content(self, model: Model) -> tuple[str, ...] | None:
+        store = self._wanted.store
+        manifest = store.manifest(parse_model_name(model.name)) if store else None
+        return manifest.content if manifest and manifest.digest == model.digest else None
+
+    def _predict(self, action: str, reason: str, sight: Sight, look: Look, manifest: Manifest | None) -> None:
+        """Say what would be done, and whether it can be; in check mode nothing is loaded for that."""
+        if action == "update" and manifest and (look.broken or not sight.is_wanted(sight.kept.next)):
+            self._require_fit(look, manifest)
+        self._end("planned", reason)
+        self.result.changed = self._wanted.check_mode
+
+    def _require_fit(self, look: Look, manifest: Manifest) -> None:
+        """See that the server is well before it is changed; raise UnfitError."""
+        store = self._wanted.store
+        if store:
+            self.result.bytes_missing = store.missing_bytes(manifest, look.damaged)
+        try:
+            # What is damaged need not be well.
+            if not look.broken and not self._wanted.check_mode:
+                with said("the model in use does not answer"):
+                    self._judge.answers(self._name, None)
+            self._judge.node_is_readable()
+            look.hash(manifest, self._wanted.verify_blobs)
+            require_disk(self._wanted.pull(), look, manifest)
+        except GizziError as error:
+            raise UnfitError(str(error)) from error
+
+    def _evaluated(self, model: Model | None, whole: bool) -> Evaluation | None:
+        found = self._judge.evaluated(self._name, model.digest, whole) if model else None
+        if found:
+            self.result.note_before(found)
+        return found
+
+    # What is done.
+
+    def _pull(self, kept: Kept, look: Look, manifest: Manifest) -> None:
+        """Pull beside what is in use, under the tag of what is not judged."""
+        pulled = pulled_name(self._name, self._wanted.registry.host)
+        before = kept.model.digest if kept.model else None
+        self.result.changed = True
+        moved, warnings = pull_as(pulled, self._wanted.pull(), look, self._server, before, manifest)
+        self.result.bytes_pulled = moved
+        self.result.warnings += warnings
+        arrived = self._server.find(pulled)
+        if self._wanted.digest and (arrived is None or arrived.digest not in manifest.digests):
+            raise GizziError(f"the tag moved during the pull: what came is not {self._wanted.digest}, as asked")
+        self._delete(self._next)
+        self._copy(pulled, self._next)
+        self._delete(pulled)
+
+    def _judge_next(self, before: Evaluation | None) -> None:
+        """Judge what lies under the tag of ours; what is in use already was judged before it came there."""
+        unjudged = self._server.find(self._next)
+        if unjudged is None:
+            raise GizziError(f"{self._next}, which was to be judged, is gone")
+        if not self._moved:
+            others = [self._name, *(made.name for made in self._wanted.made)]
+            self._judge.judge(self._next, unjudged.digest, others, before)
+        self._judge.judge_made()
+
+    def _promote(self, aside: ModelName) -> None:
+        """Put what was judged into use, and what it replaces aside."""
+        kept = self._look()
+        if kept.next is None or (kept.model and kept.model.digest == kept.next.digest):
+            return
+        if kept.model and kept.model.digest not in {backup.digest for backup in kept.backups}:
+            self._copy(self._name, aside)
+        self._moved = True
+        self._copy(self._next, self._name)
+
+    def _finish(self) -> None:
+        """Load what is in use under its own name, make anew what is made from it, and clear away."""
+        ours = [self._next, *(next_name(made.name) for made in self._wanted.made)]
+        with said("the new model, in use, does not load"):
+            self._judge.load(self._name, ours, anew=self._wanted.verify_blobs)
+        self._make()
+        self._settle()
+
+    def _make(self) -> None:
+        """Make the models anew that are made from the one in use."""
+        self.result.made = []
+        for made in self._wanted.made:
+            with said(str(made.name)):
+                outcome = sync(made.desired(made.name, self._name, self._wanted.answer_timeout), self._server, False)
+            self.result.changed |= outcome.changed
+            self.result.warnings += outcome.warnings
+            self.result.made.append(
+                MadeResult(
+                    str(made.name),
+                    "rebuilt" if outcome.changed else "current",
+                    f"made from {self._name}",
+                    outcome.digest_before,
+                    outcome.digest_after,
+                    self._judge.speeds.get(str(made.name)),
+                )
+            )
+
+    def _reload(self, reason: str) -> None:
+        """Have the weights of the store in memory; there is nothing to go back to."""
+        try:
+            self._judge.node_is_readable()
+            self._judge.load(self._name, [made.name for made in self._wanted.made], anew=True)
+            self.result.speed_after = self._judge.answers(self._name, None)
+        except GizziError as error:
+            self._end("failed", str(error))
+            return
+        self._end("reloaded", reason)
+
+    def _go_back(self, reason: str) -> None:
+        """Have the model before in use again, and clear away the new one."""
+        try:
+            kept = self._look()
+            source = (kept.failed if self._wanted.state == PREVIOUS else kept.previous) if self._moved else None
+            if source:
+                self._copy(parse_model_name(source.name), self._name)
+            ours = [self._next, *(next_name(made.name) for made in self._wanted.made)]
+            self._judge.load(self._name, ours)
+            self._judge.answers(self._name, None)
+            if source:
+                self._make()
+            self._settle()
+        except GizziError as error:
+            self._end("failed", f"{reason}. And it could not go back: {error}")
+            return
+        self._end("restored", reason)
+
+    def _settle(self) -> None:
+        """Clear away what nobody needs. The unjudged tag goes last: until then another run would finish this one."""
+        there = {model.name for model in self._server.models()}
+        kept = self._look()
+        for model in kept.superfluous(self._wanted.keep):
+            self._delete(parse_model_name(model.name))
+        for name in [*(next_name(made.name) for made in self._wanted.made), self._next]:
+            if str(name) in there:
+                self._delete(name)
+        try:
+            if self._wanted.store and self._wanted.store.orphans():
+                self.result.changed = True
+                self.result.freed = self._wanted.store.drop_orphans()
+        except GizziError as error:
+            # The model is well all the same.
+            self.result.warnings.append(str(error))
+
+    def _copy(self, source: ModelName, destination: ModelName) -> None:
+        self.result.changed = True
+        self._server.copy(source, destination)
+
+    def _delete(self, name: ModelName) -> None:
+        if self._server.delete(name):
+            self.result.changed = True
+            self.result.removed.append(str(name))
+
+    def _end(self, verdict: str, reason: str) -> None:
+        self.result.verdict, self.result.reason = verdict, reason
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).strftime("%Y%m%dT%H%M%SZ")
+
+
+def _damage(look: Look) -> str:
+    """Name each blob that is not whole."""
+    reasons = [
+        (digest, look.blobs[digest].reason if digest in look.blobs else "it is missing") for digest in look.broken
+    ]
+    return "; ".join(f"{look.name}: the blob {digest}: {reason}" for digest, reason in reasons)

@@ -1,0 +1,70 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What is to be done about one model of one server: by what it has, what is wanted, and what it has in memory."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Container, Mapping, Sequence
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Model
+    from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import Kept
+
+
+@dataclass(frozen=True)
+class Sight:
+    """One pulled model on one server, beside what is wanted.
+
+    Attributes:
+        kept: what the server has of it.
+        digests: the manifests that are wanted, one model in several ways to write it.
+        layers: what the wanted model consists of, None where the registry was not asked.
+        contents: what each of the server's models consists of, by name; None where its store could not be read.
+        listed: the manifests that are listed as loaded under its name.
+        in_memory: whether its weights are in memory, None where that could not be seen.
+    """
+
+    kept: Kept
+    digests: Container[str]
+    layers: Sequence[str] | None
+    contents: Mapping[str, Sequence[str] | None]
+    listed: Collection[str]
+    in_memory: bool | None
+
+    def is_wanted(self, model: Model | None) -> bool:
+        """Whether it is the wanted one: by content where both are known, for a manifest can be written in many ways."""
+        if model is None:
+            return False
+        there = self.contents.get(model.name)
+        if there is not None and self.layers is not None:
+            return list(there) == list(self.layers)
+        return model.digest in self.digests
+
+    def action(self, keep: int) -> tuple[str, str]:
+        """Return what is to be done, and why; ``keep`` is how many backups stay.
+
+        That is "none", "update" (pull where it is not done yet, and judge), "finish" (what is judged is in use already,
+        and the rest of the update is missing), "load" (older weights are in memory), "sweep" (something superfluous is
+        there) or "blocked" (nothing can be done).
+        """
+        model, unjudged = self.kept.model, self.kept.next
+        if model is None:
+            return "blocked", "the server does not have it: run the playbook etrid.gizzi.site"
+        if not self.is_wanted(model):
+            if unjudged is None:
+                return "update", "the tag has moved"
+            if self.is_wanted(unjudged):
+                return "update", "an update was cut off before its verdict"
+            return "update", "an update was cut off, and the tag has moved again"
+        if unjudged and unjudged.digest == model.digest:
+            return "finish", "an update was cut off before its end"
+        if self.listed and model.digest not in self.listed and self.in_memory is False:
+            return "load", "older weights are in memory"
+        if unjudged or self.kept.superfluous(keep):
+            return "sweep", "it is current; something superfluous is beside it"
+        return "none", "it is current"

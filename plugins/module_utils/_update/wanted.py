@@ -1,0 +1,181 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""What an update of one model on one server is told, and what comes of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._created import Definition, wanted_parameters
+from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Desired as DesiredMade
+from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import read_adapter
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._http import check_base_url
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import Desired
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Registry, parse_digest, registry_at
+from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation import Evaluation, Prompt, read_prompts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Adapter
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+
+LATEST, PREVIOUS = "latest", "previous"
+CHECKED, PULLED, SETTLED = "checked", "pulled", "settled"
+# The verdicts after which somebody has something to do.
+BAD = frozenset(("unhealthy", "restored", "failed", "refused"))
+
+
+@dataclass(frozen=True)
+class Made:
+    """A model that is made from the one that is updated."""
+
+    name: ModelName
+    definition: Definition
+    adapter: Adapter | None
+
+    def desired(self, name: ModelName, base: ModelName, timeout: float) -> DesiredMade:
+        """Return it under a name and from a base; timeout is the longest silence in seconds."""
+        return DesiredMade(name, base, self.definition, self.adapter, timeout)
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is asked for. Each is the option of that name of module ollama_model_update; times in seconds."""
+
+    name: ModelName
+    state: str
+    until: str
+    digest: str | None
+    made: tuple[Made, ...]
+    registry: Registry
+    store: Store | None
+    reserved_disk: int
+    verify_blobs: bool
+    keep: int
+    prompts: tuple[Prompt, ...]
+    prompt_timeout: float
+    minimum_speed: float
+    answer_timeout: float
+    pull_timeout: float
+    stall_timeout: float
+    request_timeout: float
+    validator_metrics: str
+    validator_timeout: float
+    check_mode: bool
+
+    def pull(self) -> Desired:
+        """Return the pull, as ollama_model would be told."""
+        return Desired(
+            name=self.name,
+            state=LATEST,
+            registry=self.registry,
+            digest=self.digest,
+            store=self.store,
+            reserved_disk=self.reserved_disk,
+            backup=None,
+            stall_timeout=self.stall_timeout,
+            timeout=self.pull_timeout,
+            request_timeout=self.request_timeout,
+            verify_blobs=self.verify_blobs,
+        )
+
+
+@dataclass
+class MadeResult:
+    """What came of a model that is made from the one that is updated."""
+
+    model: str
+    verdict: str
+    reason: str
+    digest_before: str | None = None
+    digest_after: str | None = None
+    speed_after: float | None = None
+
+
+@dataclass
+class Result:
+    """What came of it. Each is the module's result of that name."""
+
+    model: str
+    verdict: str = "current"
+    reason: str = ""
+    changed: bool = False
+    digest_before: str | None = None
+    digest_after: str | None = None
+    digest_wanted: str | None = None
+    bytes_pulled: int = 0
+    bytes_missing: int | None = None
+    speed_before: float | None = None
+    speed_after: float | None = None
+    pass_rate_before: float | None = None
+    pass_rate_after: float | None = None
+    made: list[MadeResult] = field(default_factory=list)
+    kept: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    freed: int = 0
+    seconds: float = 0
+    warnings: list[str] = field(default_factory=list)
+
+    def note_before(self, found: Evaluation) -> None:
+        """Take what was measured of the model in use."""
+        self.speed_before, self.pass_rate_before = found.speed, found.pass_rate
+
+    def note_after(self, found: Evaluation) -> None:
+        """Take what was measured of the new model."""
+        self.speed_after, self.pass_rate_after = found.speed, found.pass_rate
+
+
+def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
+    """Read the module's options; raise GizziError with the value that is wrong, and what to write instead."""
+    if params["keep"] < 0:
+        raise GizziError(f"keep: {params['keep']} backups cannot be kept; 0 or more can.")
+    if not 0 <= params["minimum_speed"] <= 1:
+        raise GizziError(f"minimum_speed: {params['minimum_speed']:g} is no share of the speed before, from 0 to 1.")
+    name = parse_servable_name(params["name"])
+    registry = registry_at(params["registry"])
+    return Wanted(
+        name=name,
+        state=params["state"],
+        until=params["until"],
+        digest=parse_digest(params["digest"]) if params["digest"] else None,
+        made=tuple(_made(name, given) for given in params["made"]),
+        registry=registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}"),
+        store=Store(Path(params["models_dir"])) if params["models_dir"] else None,
+        reserved_disk=params["reserved_disk"],
+        verify_blobs=params["verify_blobs"],
+        keep=params["keep"],
+        prompts=read_prompts(params["prompts"]) if params["state"] == LATEST else (),
+        prompt_timeout=params["prompt_timeout"],
+        minimum_speed=params["minimum_speed"],
+        answer_timeout=params["answer_timeout"],
+        pull_timeout=params["pull_timeout"],
+        stall_timeout=params["stall_timeout"],
+        request_timeout=params["request_timeout"],
+        validator_metrics=check_base_url(params["validator_metrics"], "validator_metrics")
+        if params["validator_metrics"]
+        else "",
+        validator_timeout=params["validator_timeout"],
+        check_mode=check_mode,
+    )
+
+
+def _made(base: ModelName, given: Mapping[str, Any]) -> Made:
+    name = parse_servable_name(given["name"])
+    if name.same_as(base):
+        raise GizziError(f"made: {name} cannot be made from itself.")
+    adapter = read_adapter(Path(given["adapter"])) if given["adapter"] else None
+    definition = Definition(
+        template=given["template"] or "",
+        system=given["system"] or "",
+        parameters=wanted_parameters(given["parameters"] or {}),
+        adapter=adapter.digest if adapter else "",
+    )
+    return Made(name, definition, adapter)
