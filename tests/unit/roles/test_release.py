@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 PROJECT = Path(__file__).parents[3]
-UNDO = Path("/var/lib/gizzi-undo/unit-test")
+UNDO = Path("/var/lib/gizzi-undo")
 # A restart reads the settings of the release to which the link leads, as a service does.
 SYSTEMCTL = """#!/bin/sh
 cd "$(dirname "$0")"
@@ -45,6 +47,9 @@ class Program:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
+        # Of this run alone: another checkout may run the tests too.
+        self.name = f"unit-test-{os.getpid()}"
+        self.undo = UNDO / self.name
         for name in ("bin", "etc", "opt"):
             (folder / name).mkdir()
         (folder / "bin/systemctl").write_text(SYSTEMCTL)
@@ -63,7 +68,7 @@ class Program:
         variables = {
             "folder": str(self.folder),
             "release_label": "The program",
-            "release_name": "unit-test",
+            "release_name": self.name,
             "release_root": f"{self.folder}/opt",
             "release_path": f"{self.folder}/opt/{release}",
             "release_files": files,
@@ -109,8 +114,10 @@ class Program:
 
 
 @pytest.fixture
-def program(tmp_path: Path) -> Program:
-    return Program(tmp_path)
+def program(tmp_path: Path) -> Iterator[Program]:
+    made = Program(tmp_path)
+    yield made
+    shutil.rmtree(made.undo, ignore_errors=True)
 
 
 def test_from_the_first_run_to_the_removal(program: Program) -> None:
@@ -119,7 +126,7 @@ def test_from_the_first_run_to_the_removal(program: Program) -> None:
 
     code, output = program.play("1", "sound")
     assert (code, program.done, program.running) == (0, ["start"], "sound release 1"), output
-    assert not UNDO.exists()
+    assert not program.undo.exists()
 
     code, output = program.play("1", "sound", release_running=True)
     assert (code, (program.folder / "bin/log").read_text()) == (0, ""), output
@@ -135,7 +142,7 @@ def test_from_the_first_run_to_the_removal(program: Program) -> None:
     assert program.releases == ["1", "current"]
     assert "The program with this release and these settings did not come up. It answers: " in output
     assert "The earlier release and settings are back, and in use." in output
-    assert not UNDO.exists()
+    assert not program.undo.exists()
 
     code, output = program.play("1", "sound", "remove")
     assert (code, program.done) == (0, ["stop", "reset-failed"]), output
@@ -159,7 +166,7 @@ def test_what_was_cut_off_is_restarted_and_goes_back_to_where_it_began(program: 
     program.play("1", "sound")
     program.release("2")
     program.play("2", "broken", release_unit="", release_answer=f"{program.folder}/cut.yml")
-    assert (program.current, program.running, UNDO.exists()) == ("2", "sound release 1", True)
+    assert (program.current, program.running, program.undo.exists()) == ("2", "sound release 1", True)
     code, output = program.play("2", "broken")
     assert (code, program.done, program.running) == (2, ["restart", "restart"], "sound release 1"), output
-    assert (program.current, UNDO.exists()) == ("1", False)
+    assert (program.current, program.undo.exists()) == ("1", False)
