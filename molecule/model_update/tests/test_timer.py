@@ -24,6 +24,7 @@ TIMER = "gizzi-model-update.timer"
 CONFIG = "/etc/gizzi-model-update"
 HOME = "/var/lib/gizzi-model-update"
 METRICS = "/var/lib/prometheus/node-exporter"
+OWN_METRICS = "/var/lib/gizzi-model-update-metrics"
 STAMP = "/var/lib/systemd/timers/stamp-gizzi-model-update.timer"
 
 SECRETS = {
@@ -34,7 +35,7 @@ SECRETS = {
 TRACES = f"""
 ls -d /opt/gizzi-model-update {CONFIG} {HOME} {STAMP} /etc/systemd/system/*gizzi-model-update* \
   /etc/systemd/system/*.wants/gizzi-model-update* /usr/local/sbin/gizzi-model-update* {METRICS}/*model-update* \
-  {METRICS}/.gizzi-model-update
+  {OWN_METRICS} /etc/sysusers.d/gizzi-model-update* /var/lib/gizzi-files/gizzi-model-update* /var/lib/gizzi-undo
 systemctl list-units --all --plain --no-legend 'gizzi-model-update*'
 pgrep --list-full --uid gizzi-model-update
 getent passwd gizzi-model-update
@@ -152,7 +153,6 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(gizzi: Host, inst
     assert gizzi.run(TRACES).stdout == ""
     printed = install(
         fails=True,
-        model_update_timer_schedule="every month",
         model_update_timer_random_delay="a while",
         model_update_timer_ssh_key="/nowhere/key",
         model_update_timer_inventory="/nowhere/inventory",
@@ -163,7 +163,6 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(gizzi: Host, inst
         model_update_timer_collections=["/nowhere/extra"],
     )
     for said in (
-        'model_update_timer_schedule is "every month", which systemd does not understand.',
         'model_update_timer_random_delay is "a while"',
         'model_update_timer_ssh_key is "/nowhere/key", and there is no such file',
         'The inventory "/nowhere/inventory" is no file or folder',
@@ -174,6 +173,9 @@ def test_what_is_wrong_is_said_all_at_once_and_changes_nothing(gizzi: Host, inst
         "model_update_timer_collections has /nowhere/extra",
     ):
         assert said in " ".join(printed.split())
+    # What only the host can tell.
+    printed = install(fails=True, model_update_timer_schedule="every month")
+    assert 'model_update_timer_schedule is "every month", which systemd does not' in " ".join(printed.split())
     assert gizzi.run(TRACES).stdout == ""
 
 
@@ -251,10 +253,10 @@ def test_a_run_by_schedule_brings_the_new_model(
         printed = install(model_update_timer_schedule="*-*-* *:*:0/20")
         # Nothing else was new. The schedule of seconds would have run within these two days: that is not made up for.
         assert changed(printed) == [
-            "timer | Write the units, and the program that ends a run",
+            "Bring the files, and switch to the wanted release",
             "timer | Let a changed schedule count from now",
-            "timer | Stop the timer with the earlier schedule",
-            "timer | Start the timer now and at every boot",
+            "timer | Have the timer wait for the next run",
+            "Forget what was there before, and keep one earlier release",
         ]
         wait_until(lambda: len(reports(gizzi)) > before, 400, "a run by schedule has written its report")
         gizzi.check_output("systemctl stop %s", TIMER)
@@ -297,7 +299,7 @@ def test_no_secret_is_told(lab: Lab, gizzi: Host, variables: dict[str, object]) 
         UNIT,
         TIMER,
         HOME,
-        f"{METRICS}/.gizzi-model-update",
+        OWN_METRICS,
     )
     assert "etrid.gizzi.model_update" in told
     secrets = SECRETS | {"key": key.splitlines()[2]}

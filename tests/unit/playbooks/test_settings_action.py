@@ -111,6 +111,11 @@ def liar(tmp_path: Path) -> str:
         "ollama_models_dir": "/srv/lie",
         "helper": "/srv/lie",
         "ansible_distribution": "Debian",
+        "ansible_inventory_sources": ["/etc"],
+        "ansible_user": "liar",
+        "model_update_timer_ssh_key": "/etc/shadow",
+        "model_update_timer_inventory": "/etc",
+        "model_update_timer_collections": ["/root"],
         "__ollama": {"listen": "[::]:11434"},
         "gizzi_addresses": ["1.0.0.0/8"],
     }
@@ -168,3 +173,37 @@ def test_a_host_does_not_decide_by_facts_what_its_settings_are(
     assert server["models_dir"] == "/srv/truth"
     assert server["registry"] == "https://debian.example.org", "Ansible's own facts can be used"
     assert honest["allowed_sources"] == ["192.0.2.1"]
+
+
+def test_a_host_does_not_decide_which_files_of_the_control_host_are_read(
+    run_play: RunPlay, tmp_path: Path, liar: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ANSIBLE_INJECT_FACT_VARS", "True")
+    key = tmp_path / "key"
+    key.write_text("the key\n")
+    told = {
+        "model_update_timer_ssh_key": str(key),
+        "model_update_timer_known_hosts": ["192.0.2.1 ssh-ed25519 AAAA"],
+        "model_update_textfile": "/srv/truth",
+    }
+    inventory = {"servers": {"hosts": {"server": {"ansible_python_interpreter": liar, **told}}}}
+    settings = {"etrid.gizzi.settings": {"role": "model_update_timer"}, "register": "__timer"}
+    plays = [
+        {"hosts": "server", "tasks": [{"ansible.builtin.setup": {}}]},
+        {
+            "hosts": "server",
+            "tasks": [
+                {"ansible.builtin.assert": {"that": "model_update_timer_ssh_key == '/etc/shadow'"}},
+                settings,
+                note(tmp_path, "{{ __timer | to_json }}"),
+            ],
+        },
+    ]
+    result = run_play(plays, inventory, "--user=ubuntu")
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = values(tmp_path)
+    assert found["ssh_key"] == str(key)
+    assert found["ansible_inventory_sources"] == [str(tmp_path / "hosts.json")]
+    assert [one["source"] for one in found["entries"] if "source" in one] == [str(tmp_path / "hosts.json")]
+    # Who logs in is the user's word, with -u as in the inventory.
+    assert found["user"] == "ubuntu"

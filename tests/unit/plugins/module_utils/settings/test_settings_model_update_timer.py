@@ -39,11 +39,11 @@ class Operator:
         self.key = folder / "key"
         self.key.write_text("the key\n")
 
-    def judge(self, host: Any = HOST, sources: Any = None, **given: Any) -> tuple[dict[str, Any], list[str]]:
+    def judge(self, host: Any = None, sources: Any = None, **given: Any) -> tuple[dict[str, Any], list[str]]:
         given = {"ssh_key": str(self.key), "known_hosts": [KEY_LINE]} | given
         named = {f"{ROLE}_{name}": value for name, value in given.items()}
         named["ansible_inventory_sources"] = [str(self.inventory)] if sources is None else sources
-        return judged(ROLE, options_of(ROLE), named, {}, {}, host)
+        return judged(ROLE, options_of(ROLE), named, {}, {}, host or HOST)
 
     def values(self, **given: Any) -> dict[str, Any]:
         found, problems = self.judge(**given)
