@@ -100,10 +100,11 @@ def processes(server: Host) -> dict[int, float]:
 
 _TRACES = """
 ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama* \
-  /etc/systemd/system/*.wants/ollama* /usr/local/sbin/ollama-metrics /var/lib/prometheus/node-exporter/*ollama* \
-  /var/lib/prometheus/node-exporter/.ollama /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard \
-  /etc/gizzi-guard /opt/gizzi-api /etc/prometheus/gizzi /etc/systemd/system/gizzi-api* \
-  /etc/systemd/system/*.wants/gizzi-api* \
+  /etc/systemd/system/*.wants/ollama* /usr/local/lib/ollama-metrics.py /var/lib/prometheus/node-exporter/*ollama* \
+  /var/lib/ollama-metrics /etc/sysusers.d/ollama.conf /var/lib/gizzi-files /var/lib/gizzi-undo \
+  /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard \
+  /etc/gizzi-guard /opt/gizzi-api /etc/prometheus/gizzi \
+  /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
   /var/cache/gizzi /var/lib/gizzi /var/lib/gizzi-ollama-pulls /var/lib/gizzi-update \
   /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama

@@ -31,7 +31,7 @@ ZST, TGZ = "ollama-linux-amd64.tar.zst", "ollama-linux-amd64.tgz"
 FORMATS = {b"\x28\xb5\x2f\xfd": ZST, b"\x1f\x8b": TGZ}
 # Folders of libraries for devices that no host of the lab has; together some gigabytes.
 DEVICES = re.compile(r"(\./)?lib/ollama/(\w+_)?(cuda|rocm|hip|vulkan|mlx|jetpack)")
-ROLE = Path(__file__).resolve().parents[2] / "roles/ollama/defaults/main.yml"
+ROLE = Path(__file__).resolve().parents[2] / "roles/ollama/meta/argument_specs.yml"
 SECONDS = 60
 
 
@@ -64,7 +64,8 @@ def given(environment: Mapping[str, str], cache: Path) -> Given | None:
 
 def floor() -> str:
     """Return the oldest version that the role deploys by its defaults."""
-    return str(yaml.safe_load(ROLE.read_text("utf-8"))["ollama_minimum_version"])
+    specs = yaml.safe_load(ROLE.read_text("utf-8"))["argument_specs"]
+    return str(specs["main"]["options"]["ollama_minimum_version"]["default"])
 
 
 def check_version_text(version: str, oldest: str) -> None:

@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import re
 import shutil
@@ -28,9 +27,6 @@ if TYPE_CHECKING:
 CHECKSUMS = "sha256sum.txt"
 # The names of the processors in Ollama's archives, by the kernel's.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
-CURRENT = "current"
-# Written before a switch, and gone once every model that answered before has answered again, or the switch was undone.
-UNPROVEN = ".unproven"
 
 _VERSION = re.compile(r"\d+\.\d+\.\d+(?:-rc\d+)?")
 _LEFTOVER = re.compile(r"\.\d+\.\d+\.\d+(?:-rc\d+)?\.(?:partial(?:\..+)?|old)")
@@ -128,28 +124,6 @@ def find_archive(wanted: Wanted, machine: str) -> Archive:
             "version and release_url."
         )
     return Archive(archive.name, wanted.checksum or archive.checksum)
-
-
-def current_release(root: Path) -> str:
-    """Return the folder to which the link of the running release leads, "" when there is none."""
-    link = root / CURRENT
-    return str(link.readlink()) if link.is_symlink() and link.exists() else ""
-
-
-def unproven_switch(root: Path) -> tuple[str, list[str]] | None:
-    """Return the folder of the release before a switch that no run has judged, and the models that answered under it.
-
-    None when there was no such switch. The folder is root's, and so is the note in it.
-    """
-    note = root / UNPROVEN
-    try:
-        told = json.loads(note.read_bytes())
-        previous, answered = told["previous"], told["answered"]
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise GizziError(f"{note} does not say what answered before a switch that was cut off: remove it.") from error
-    return str(previous), [str(model) for model in answered]
 
 
 def check_room(directory: Path, size: int, reserved: int, what: str) -> None:

@@ -80,20 +80,6 @@ path:
   returned: success
   type: str
   sample: /opt/ollama/0.34.2
-current:
-  description:
-    - The release to which the link C(current) leads, empty when there is none.
-    - After a switch that was cut off before its models were asked, the release before it.
-  returned: success
-  type: str
-  sample: /opt/ollama/0.31.2
-answered:
-  description: The models that answered before a switch that was cut off, V(null) when there was none.
-  returned: success
-  type: list
-  elements: str
-  sample:
-    - llama3.1:8b
 archive:
   description: The archive, V(null) when the release was there.
   returned: success
@@ -127,14 +113,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._release import (
     Wanted,
     check_wanted,
-    current_release,
     drop_leftovers,
     fetch,
     find_archive,
     install,
     leftovers,
     missing_parts,
-    unproven_switch,
 )
 
 
@@ -144,13 +128,7 @@ def bring(wanted: Wanted, zstd: str | None, machine: str, check_mode: bool) -> d
     zstd is the path of that program, None when the host lacks it; machine is the processor, as ``uname -m`` names it.
     """
     check_wanted(wanted)
-    previous, answered = unproven_switch(wanted.root) or (current_release(wanted.root), None)
-    result: dict[str, object] = {
-        "path": str(wanted.target),
-        "current": previous,
-        "answered": answered,
-        "missing_package": "",
-    }
+    result: dict[str, object] = {"path": str(wanted.target), "missing_package": ""}
     nothing = dict.fromkeys(("archive", "checksum", "archive_size", "unpacked_size"))
     if not missing_parts(wanted.target, wanted.version):
         left = leftovers(wanted.root)

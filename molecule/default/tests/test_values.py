@@ -2,97 +2,92 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from lab.ollama import STORE
 from lab.server import Server
 from lab.testing import Lab
 
+CONVERGE = "molecule/default/converge.yml"
+METRICS = "/var/lib/prometheus/node-exporter"
 # Every character that systemd or a shell could take for its own.
 SECRET = """two words, 100% $HOME `id` "double" 'single' back\\slash # ü"""
 
 
-def test_second_run_changes_nothing_and_needs_no_network(
-    server: Server, requests: Callable[[], list[dict[str, Any]]], converge: Callable[..., str]
+@pytest.mark.usefixtures("restored")
+def test_restart_that_a_run_did_not_reach_is_made_up_for_and_then_nothing_is_done(
+    lab: Lab, server: Server, requests: Callable[[], list[dict[str, Any]]], converge: Callable[..., str]
 ) -> None:
-    converge()
-    requests()
+    """The run that writes the files is cut off before the restart: the next one finds them as they should be."""
+    values = {"ollama_environment": lab.variables["server"].get("ollama_environment", {}) | {"GIZZI_NEW": "1"}}
     before = server.unit("InvocationID")
-    assert " changed=0 " in converge()
+    with lab.running(CONVERGE, variables=values, hold="Restart once if anything has changed") as run, run.held():
+        run.kill()
     assert server.unit("InvocationID") == before
+    converge(**values)
+    after = server.unit("InvocationID")
+    assert after != before
+    assert "GIZZI_NEW=1" in server.host.file(f"/proc/{server.unit('MainPID')}/environ").content_string.split("\0")
+    requests()
+    assert " changed=0 " in converge(**values)
+    assert server.unit("InvocationID") == after
+    # Nor does it need the network.
     assert requests() == []
 
 
-def test_restart_that_a_run_did_not_reach_is_made_up_for(server: Server, converge: Callable[..., str]) -> None:
-    """As after a run that was cut off between writing the drop-in and its handler."""
-    before = server.unit("InvocationID")
-    server.host.check_output("touch /etc/systemd/system/ollama.service.d/override.conf")
-    converge()
-    after = server.unit("InvocationID")
-    assert after != before
-    converge()
-    assert server.unit("InvocationID") == after
+@pytest.fixture
+def linked_store(server: Server) -> Iterator[str]:
+    """Put a link in the place of the store, as the user ollama can in its home, and return where it leads."""
+    server.host.check_output(f"mv {STORE} {STORE}.aside && ln -s /etc {STORE}")
+    yield "/etc"
+    server.host.check_output(f"rm {STORE} && mv {STORE}.aside {STORE}")
 
 
-@pytest.mark.parametrize(
-    ("values", "said"),
-    [
-        ({"ollama_state": "there"}, "value of ollama_state must be one of: present, absent, got: there"),
-        ({"ollama_models": [{"nam": "mistral"}]}, "missing required arguments: name found in ollama_models"),
-        (
-            {
-                "ollama_version": "v0.34.2",
-                "ollama_listen": "127.0.0.1",
-                "ollama_models_dir": "/",
-                "ollama_memory_max": "12GB",
-                "ollama_environment": {"OLLAMA_HOST": "0.0.0.0", "TWO": "lines\nhere"},
-                "ollama_systemd_overrides": {"Service": {"CPUQuota": "100%"}},
-                "ollama_cpu_threads": 2,
-                "ollama_models": [
-                    {"name": "mistral", "system": "Hello"},
-                    {"name": "here/there/own", "from": "phi3", "state": "latest", "parameters": {"num_thread": 3}},
-                ],
-            },
-            "Write it in quotes and without a v | Write an address and a port | Name an absolute path | "
-            'Write it as "12G" | Set ollama_listen instead | is not one line of text | Set ollama_cpu_threads | '
-            "0 with a version older than 0.30.0 | sets system for a model that is pulled | "
-            "makes a model from phi3, which it does not pull itself | makes here/there/own from another model, but | "
-            "no digest and no state latest | ollama_cpu_threads of the role sets",
-        ),
-        (
-            {
-                "ollama_version": "0.34.1",
-                "ollama_minimum_version": "0.99.0",
-                "ollama_models": [{"name": "phi3"}, {"name": "own", "from": "phi3", "adapter": "/srv/adapter.gguf"}],
-            },
-            'To run it all the same, set ollama_minimum_version to "0.34.1" | Ollama 0.34.1 makes no models with one',
-        ),
-        ({"ollama_reserved_memory": 10**15}, "choose a smaller model"),
-        ({"ollama_listen": "[::]:11434", "ollama_allowed_sources": ["validator01"]}, "validator01"),
-    ],
-)
-def test_wrong_value_is_refused_before_anything_changes(
-    server: Server, converge: Callable[..., str], values: dict[str, object], said: str
-) -> None:
+def test_root_follows_no_link_of_the_servers(server: Server, converge: Callable[..., str], linked_store: str) -> None:
+    for state in ("present", "absent"):
+        printed = " ".join(converge(fails=True, ollama_state=state).split())
+        assert f"on the host {STORE} is a link to {linked_store}" in printed
+    owner = server.host.check_output("stat --format='%U %G %a' /etc")
+    assert owner == "root root 755"
+
+
+def test_wrong_values_are_refused_before_anything_changes(server: Server, converge: Callable[..., str]) -> None:
     state = "stat --format='%n %y %Z' /opt/ollama /opt/ollama/current /etc/default/ollama /etc/systemd/system/ollama*"
     before = server.host.check_output(state), server.unit("InvocationID")
-    printed = " ".join(converge(fails=True, **values).split())
-    for part in said.split(" | "):
-        assert part in printed
+    printed = converge(
+        fails=True,
+        ollama_version="v0.34.2",
+        ollama_listen="127.0.0.1",
+        ollama_models_dir="/",
+        ollama_environment={"OLLAMA_HOST": "0.0.0.0", "TWO": "lines\nhere"},
+        ollama_models=[{"name": "mistral", "system": "Hello"}],
+    )
+    for said in (
+        "Write it in quotes and without a v",
+        "Write an address and a port",
+        "Name an absolute path",
+        "Set ollama_listen instead",
+        "is not one line of text",
+        "sets system for a model that is pulled",
+    ):
+        assert said in " ".join(printed.split())
     assert "changed=0" in printed
     assert (server.host.check_output(state), server.unit("InvocationID")) == before
 
 
 @pytest.mark.usefixtures("restored")
 def test_environment_arrives_whole_and_stays_secret(lab: Lab, server: Server, converge: Callable[..., str]) -> None:
+    server.host.check_output("mkdir -p /srv/metrics")
     printed = converge(
         "-vvv",
         "--diff",
         ollama_environment=lab.variables["server"].get("ollama_environment", {}) | {"GIZZI_SECRET": SECRET},
         ollama_models_dir="/srv/ollama/models",
         ollama_models=[],
+        ollama_metrics_dir="/srv/metrics",
     )
     environment = server.host.file(f"/proc/{server.unit('MainPID')}/environ").content_string.split("\0")
     assert f"GIZZI_SECRET={SECRET}" in environment
@@ -103,3 +98,7 @@ def test_environment_arrives_whole_and_stays_secret(lab: Lab, server: Server, co
     # The store outside the home is there and can be written to.
     assert server.host.file("/srv/ollama/models/blobs").is_directory
     assert server.api("/api/tags") == {"models": []}
+    # The metrics have moved.
+    assert server.host.run(f"ls -A {METRICS} | grep ollama").stdout == ""
+    server.host.check_output("systemctl start ollama-metrics.service")
+    assert "\nollama_up 1\n" in server.host.file("/srv/metrics/ollama.prom").content_string

@@ -110,7 +110,11 @@ def put_link(path: str, target: str) -> None:
 
 
 def put_folder(path: str, uid: int, gid: int, mode: int) -> None:
-    """Have a folder with this owner and mode. One that is there keeps what is in it."""
+    """Have a folder with this owner and mode, and those that lead to it. One that is there keeps what is in it."""
+    for above in reversed(Path(path).parents[:-1]):
+        if not os.path.lexists(above):
+            with parent(str(above)) as (folder, name):
+                os.mkdir(name, 0o755, dir_fd=folder)
     with parent(path) as (folder, name), suppress(FileExistsError):
         os.mkdir(name, 0o700, dir_fd=folder)
     with opened_folder(Path(path)) as folder:

@@ -182,7 +182,9 @@ def _inside_out(entries: Sequence[Entry]) -> list[Entry]:
 
 def _check_parents(steps: Iterable[Step]) -> None:
     coming = {step.path for step in steps if step.after.kind == "folder"}
-    folders = {str(Path(step.path).parent) for step in steps if step.after != ABSENT} - coming
+    # A folder brings those that lead to it.
+    needing = [step for step in steps if step.after.kind not in ("absent", "folder")]
+    folders = {str(Path(step.path).parent) for step in needing} - coming
     missing = [folder for folder in sorted(folders) if not Path(folder).is_dir()]
     if missing:
         raise GizziError(f"There is no folder {' and no folder '.join(missing)}. Nothing was changed.")

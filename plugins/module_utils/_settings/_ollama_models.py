@@ -30,9 +30,16 @@ OVERLAYS = ("system", "template", "parameters", "adapter")
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
-def removed_models(models: Iterable[Model]) -> list[Model]:
-    """Return the models that are to go."""
-    return [model for model in models if model.get("state") == "absent"]
+def sorted_models(models: Iterable[Model]) -> dict[str, Any]:
+    """Return sound models by what is done with them, and the names of those that are wanted; names are whole."""
+    whole = [_whole(model) for model in models]
+    pulled, created = pulled_models(whole), created_models(whole)
+    return {
+        "models_removed": [model for model in whole if model.get("state") == "absent"],
+        "models_pulled": pulled,
+        "models_created": created,
+        "models_wanted": [model["name"] for model in [*pulled, *created]],
+    }
 
 
 def pulled_models(models: Iterable[Model]) -> list[Model]:
@@ -59,6 +66,11 @@ def models_problems(models: list[Model], version: tuple[int, int, int] | None, c
         *_list_problems(models),
         *_origin_problems(models, version),
     ]
+
+
+def _whole(model: Model) -> Model:
+    names = {key: str(parse_model_name(model[key])) for key in ("name", "from") if model.get(key) is not None}
+    return {**model, **names}
 
 
 def _wanted(models: Iterable[Model]) -> list[Model]:

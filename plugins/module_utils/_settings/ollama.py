@@ -12,7 +12,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import LLAMA_SERVER, parse_version
+from ansible_collections.etrid.gizzi.plugins.module_utils._release import ARCHITECTURES
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_environment import (
     environment_lines,
     environment_problems,
@@ -21,12 +23,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_envi
     override_problems,
     server_environment,
 )
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import (
-    created_models,
-    models_problems,
-    pulled_models,
-    removed_models,
-)
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import models_problems, sorted_models
 from ansible_collections.etrid.gizzi.plugins.module_utils._unit import is_address, parse_listen
 
 if TYPE_CHECKING:
@@ -34,6 +31,13 @@ if TYPE_CHECKING:
 
 HOME = "/var/lib/ollama"
 ROOT = "/opt/ollama"
+COMMAND = "/usr/local/bin/ollama"
+# Of pulls and of evaluations: they are about models that are there.
+NOTES = ("/var/lib/gizzi-ollama-pulls", "/var/lib/gizzi-update")
+# The first that an installation brings, and the last that a removal takes away.
+TRACES = (ROOT, COMMAND, "/etc/systemd/system/ollama.service", "/etc/sysusers.d/ollama.conf")
+# Its settings are those on which the sandbox and the limits rest.
+OLDEST_SYSTEMD = 247
 
 VERSION = re.compile(r"\d+\.\d+\.\d+(-rc\d+)?", re.ASCII)
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
@@ -65,6 +69,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
         *_version_problems(values),
         *_source_problems(values),
         *_listen_problems(values["listen"]),
+        *(f"ollama_allowed_sources: {problem}." for problem in source_problems(values["allowed_sources"])),
         *_path_problems(values),
         *models_problems(values["models"], version, values["context_length"]),
         *environment_problems(values["environment"]),
@@ -79,18 +84,16 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     listen = parse_listen(values["listen"])
     variables = _variables(values)
     environment = server_environment(values["environment"])
-    pulled = pulled_models(values["models"])
-    created = created_models(values["models"])
     return {
         "url": listen.url,
         "port": listen.port,
         "on_loopback": listen.on_loopback,
         "release": f"{ROOT}/{values['version']}",
-        **_store_places(values["models_dir"]),
-        "models_removed": removed_models(values["models"]),
-        "models_pulled": pulled,
-        "models_created": created,
-        "models_wanted": [model["name"] for model in [*pulled, *created]],
+        # What host_state is to look at for host_problems().
+        "looked_at": [*_way_to_store(values["models_dir"]), *_seen_for(values)],
+        "traces": _traces(values),
+        "store_at_home": values["models_dir"].startswith(f"{HOME}/"),
+        **sorted_models(values["models"]),
         "variables": variables,
         "environment_lines": environment_lines(environment),
         "environment_names": [*variables, *environment],
@@ -100,25 +103,77 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what a host lacks for sound values; host is what module host_state has seen of it.
+
+    Needed are section system and the paths that derived() names. Without a server only the store matters.
+    """
+    found = _store_problems(values["models_dir"], host["paths"])
+    if values["state"] == "absent":
+        return found
+    system, paths = host["system"], host["paths"]
+    if system["architecture"] not in ARCHITECTURES:
+        found.append(f"The host is {system['architecture']}. Ollama is released for {' and '.join(ARCHITECTURES)}.")
+    if system["service_manager"] != "systemd" or (system["systemd"] or 0) < OLDEST_SYSTEMD:
+        found.append(
+            f"The host does not run systemd {OLDEST_SYSTEMD} or newer, on which the sandbox and the limits rest."
+        )
+    if _kind(paths.get(COMMAND)) not in (None, "link"):
+        found.append(
+            f"{COMMAND} is not of this role, but probably of Ollama's install.sh. Remove that first: systemctl disable "
+            f"--now ollama; rm {COMMAND} /etc/systemd/system/ollama.service; userdel ollama. Its models, in "
+            f"/usr/share/ollama/.ollama/models, may be moved to {values['models_dir']}."
+        )
+    metrics = values["metrics_dir"]
+    if metrics and _kind(paths.get(metrics)) != "folder":
+        found.append(
+            f'ollama_metrics_dir is "{metrics}", and the host has no such folder. Install node_exporter first, on '
+            "Debian and Ubuntu the package prometheus-node-exporter, or leave it empty."
+        )
+    return found
+
+
+def _kind(seen: Mapping[str, Any] | None) -> str | None:
+    """Return what host_state saw at a path: its kind, None for nothing, "unseen" where it could not look."""
+    return None if seen is None else seen.get("kind", "unseen")
+
+
+def _seen_for(values: Mapping[str, Any]) -> list[str]:
+    """Return the paths that matter for the wanted state, beside the store."""
+    return _traces(values) if values["state"] == "absent" else [COMMAND, *filter(None, [values["metrics_dir"]])]
+
+
+def _traces(values: Mapping[str, Any]) -> list[str]:
+    """Return the paths by which a host without a server shows that something is left of one, kept models aside."""
+    return [*TRACES, *([] if values["keep_models"] else [HOME, *NOTES, values["models_dir"]])]
+
+
+def _way_to_store(models_dir: str) -> list[str]:
+    """Return the store's path, after the folders on the way to it that the user ollama can replace."""
+    inner = models_dir[len(HOME) + 1 :].split("/") if models_dir.startswith(f"{HOME}/") else []
+    return [f"{HOME}/{'/'.join(inner[: number + 1])}" for number in range(len(inner))] or [models_dir]
+
+
+def _store_problems(models_dir: str, paths: Mapping[str, Any]) -> list[str]:
+    for path in _way_to_store(models_dir):
+        seen = paths.get(path)
+        kind = _kind(seen)
+        if seen is None or kind == "folder":
+            continue
+        there = {
+            "link": f"a link to {seen.get('target')}: who can write to its folder can set one, and root follows none",
+            "unseen": f"not to be looked at: {seen.get('unseen')}",
+        }.get(str(kind), "no folder")
+        return [
+            f'ollama_models_dir is "{models_dir}", and on the host {path} is {there}. Put a folder there, or name '
+            "another path."
+        ]
+    return []
+
+
 def known_version(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
     """Return the version as numbers, None where it is none."""
     return parse_version(values["version"]) if VERSION.fullmatch(values["version"]) else None
-
-
-def _store_places(models_dir: str) -> dict[str, Any]:
-    """Return who makes the store's folder.
-
-    Below the home the server makes it: a state folder of systemd there would be opened through a link that the user
-    ollama can set. Elsewhere below /var/lib systemd makes it, and anywhere else the role.
-    """
-    at_home = models_dir.startswith(f"{HOME}/")
-    in_state = models_dir.startswith("/var/lib/")
-    elsewhere = [] if at_home or not in_state else [models_dir[len("/var/lib/") :]]
-    return {
-        "state_directories": ["ollama", *elsewhere],
-        "store_at_home": at_home,
-        "store_elsewhere": not in_state,
-    }
 
 
 def _variables(values: Mapping[str, Any]) -> dict[str, Any]:

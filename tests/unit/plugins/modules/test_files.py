@@ -642,3 +642,8 @@ def test_a_host_without_the_folder_of_the_users(bring: Bring, host: Host, tmp_pa
     bring(folder, {"path": "etc/sysusers.d/app.conf", "content": "u app -\n"}, {"path": "srv/app", "kind": "folder"})
     assert (tmp_path / "etc/sysusers.d/app.conf").is_file()
     assert "app" in host.users
+
+
+def test_a_folder_brings_those_that_lead_to_it(bring: Bring, tmp_path: Path) -> None:
+    assert bring({"path": "srv/a/b/c", "kind": "folder", "mode": "0750"})["changed"] is True
+    assert [stat.S_IMODE((tmp_path / path).stat().st_mode) for path in ("srv/a", "srv/a/b/c")] == [0o755, 0o750]

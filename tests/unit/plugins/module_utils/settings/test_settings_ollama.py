@@ -10,9 +10,9 @@ import shlex
 from typing import Any
 
 import pytest
-from ollama_values import ollama_values
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import derived, problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import derived, host_problems, problems
+from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import ollama_values
 
 MIB = 1024 * 1024
 PULLED = {"name": "phi3"}
@@ -43,6 +43,11 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"listen": "[fe80::1%eth0]:1"}, ["ollama_listen is"]),
     ({"listen": "127.0.0.1:0"}, ["ollama_listen is"]),
     ({"listen": "127.0.0.1:65536"}, ["ollama_listen is"]),
+    ({"allowed_sources": ["validator01"]}, ["ollama_allowed_sources: source 'validator01' is not an IP address"]),
+    (
+        {"allowed_sources": ["0.0.0.0/0"]},
+        ["ollama_allowed_sources: source '0.0.0.0/0' would open the port to everybody"],
+    ),
     ({"models_dir": "/"}, ['ollama_models_dir is "/". Name an absolute path to a directory of its own']),
     ({"models_dir": "/srv/my models"}, ['ollama_models_dir is "/srv/my models"', "without spaces"]),
     ({"metrics_dir": "/node exporter"}, ['ollama_metrics_dir is "/node exporter"', "or leave it empty"]),
@@ -229,25 +234,83 @@ def test_models_by_what_is_done_with_them() -> None:
     models = [{"name": "phi3"}, {"name": "own", "from": "phi3"}, {"name": "gone", "from": "x", "state": "absent"}]
     found = derived(ollama_values(models=models))
     names = {key: [model["name"] for model in found[f"models_{key}"]] for key in ("pulled", "created", "removed")}
-    assert names == {"pulled": ["phi3"], "created": ["own"], "removed": ["gone"]}
-    assert found["models_wanted"] == ["phi3", "own"]
+    assert names == {"pulled": ["phi3:latest"], "created": ["own:latest"], "removed": ["gone:latest"]}
+    assert found["models_created"][0]["from"] == "phi3:latest"
+    assert found["models_wanted"] == ["phi3:latest", "own:latest"]
 
 
-@pytest.mark.parametrize(
-    ("models_dir", "folders", "at_home", "elsewhere"),
-    [
-        # A state folder below the home would be opened through a link that the user ollama can set.
-        ("/var/lib/ollama/models", ["ollama"], True, False),
-        ("/var/lib/models/ollama", ["ollama", "models/ollama"], False, False),
-        ("/srv/ollama/models", ["ollama"], False, True),
-    ],
-)
-def test_who_makes_the_store(models_dir: str, folders: list[str], at_home: bool, elsewhere: bool) -> None:
-    found = derived(ollama_values(models_dir=models_dir))
-    assert found["state_directories"] == folders
-    assert (found["store_at_home"], found["store_elsewhere"]) == (at_home, elsewhere)
+def test_where_the_store_is() -> None:
+    assert derived(ollama_values())["store_at_home"] is True
+    assert derived(ollama_values(models_dir="/var/lib/ollama-models/x"))["store_at_home"] is False
 
 
 def test_threads_of_a_model_before_the_child() -> None:
     models = [PULLED, {"name": "y", "from": "phi3", "parameters": {"num_thread": 2}}]
     assert problems(ollama_values(models=models, version="0.9.3", minimum_version="0.9.3")) == []
+
+
+FOLDER = {"kind": "folder", "owner": "root"}
+STORE = "/var/lib/ollama/models"
+
+
+def host(system: dict[str, Any] | None = None, **paths: Any) -> dict[str, Any]:
+    """Return what host_state says of a host that can have the server; paths by their last part."""
+    known = {"architecture": "x86_64", "service_manager": "systemd", "systemd": 252} | (system or {})
+    names = {"ollama": "/usr/local/bin/ollama", "models": STORE, "exporter": "/var/lib/exporter"}
+    seen = {"exporter": FOLDER} | paths
+    return {"system": known, "paths": {path: seen.get(name) for name, path in names.items()}}
+
+
+def test_a_host_that_can_have_the_server() -> None:
+    values = ollama_values(metrics_dir="/var/lib/exporter")
+    assert host_problems(values, host()) == []
+    assert host_problems(values, host(ollama={"kind": "link"}, models=FOLDER)) == []
+    assert set(derived(values)["looked_at"]) == set(host()["paths"])
+    assert "" not in derived(ollama_values())["looked_at"]
+
+
+@pytest.mark.parametrize(
+    ("seen", "said"),
+    [
+        (host({"architecture": "riscv64"}), "The host is riscv64. Ollama is released for x86_64 and aarch64."),
+        (host({"systemd": 246}), "does not run systemd 247 or newer"),
+        (host({"systemd": None}), "does not run systemd 247 or newer"),
+        (host({"service_manager": "init"}), "does not run systemd 247 or newer"),
+        (host(ollama={"kind": "file"}), "probably of Ollama's install.sh. Remove that first: systemctl disable --now"),
+        (host(exporter=None), 'ollama_metrics_dir is "/var/lib/exporter", and the host has no such folder. Install'),
+        (host(exporter={"unseen": "no access"}), "the host has no such folder"),
+        (
+            host(models={"kind": "link", "target": "/etc"}),
+            f'ollama_models_dir is "{STORE}", and on the host {STORE} is a link',
+        ),
+        (host(models={"kind": "file"}), "is no folder. Put a folder there"),
+        (host(models={"unseen": "a link of others on the way"}), "not to be looked at: a link of others on the way."),
+    ],
+)
+def test_a_host_that_cannot(seen: dict[str, Any], said: str) -> None:
+    (problem,) = host_problems(ollama_values(metrics_dir="/var/lib/exporter"), seen)
+    assert said in problem
+
+
+def test_a_link_on_the_way_to_the_store() -> None:
+    values = ollama_values(models_dir="/var/lib/ollama/large/models")
+    way = ["/var/lib/ollama/large", "/var/lib/ollama/large/models"]
+    assert set(way) <= set(derived(values)["looked_at"])
+    seen = host()
+    seen["paths"] |= {way[0]: {"kind": "link", "target": "/etc"}, way[1]: FOLDER}
+    (problem,) = host_problems(values, seen)
+    assert "on the host /var/lib/ollama/large is a link to /etc" in problem
+
+
+def test_what_shows_that_a_server_was_there() -> None:
+    kept = derived(ollama_values(state="absent", models_dir="/srv/ollama/models"))
+    assert {"/opt/ollama", "/etc/sysusers.d/ollama.conf"} <= set(kept["traces"]) <= set(kept["looked_at"])
+    assert "/srv/ollama/models" not in kept["traces"]
+    gone = derived(ollama_values(state="absent", models_dir="/srv/ollama/models", keep_models=False))
+    assert {"/srv/ollama/models", "/var/lib/ollama"} <= set(gone["traces"])
+
+
+def test_removal_looks_at_the_store_alone() -> None:
+    values = ollama_values(state="absent", metrics_dir="/var/lib/exporter")
+    assert host_problems(values, host({"architecture": "riscv64"}, ollama={"kind": "file"})) == []
+    assert len(host_problems(values, host(models={"kind": "link", "target": "/etc"}))) == 1

@@ -13,7 +13,7 @@ from typing import Any
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
-SPECS = Path(__file__).parents[5] / "roles/ollama/meta/argument_specs.yml"
+SPECS = Path(__file__).parents[3] / "roles/ollama/meta/argument_specs.yml"
 
 
 @lru_cache
