@@ -1,6 +1,6 @@
 """Option A after `converge`: one server for the fleet, a reboot, and a fleet in which things are broken.
 
-The tests run in this order; those that break something mend it again.
+Those that break something mend it again.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import stat
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,50 +16,22 @@ import pytest
 from testinfra.host import Host
 
 from lab import client, network, registry
-from lab.ollama import JOURNAL, MODEL, answered, ask, digests, every_address, reached, traces
+from lab.ollama import JOURNAL, MODEL, asked, digests, every_address, reached, traces
 from lab.testing import Lab, wait_until
 
 SERVER = "validator01"
-VARIABLES = {"gizzi_topology": "centralized"}
+Report = Callable[..., tuple["subprocess.CompletedProcess[str]", dict[str, Any]]]
 
 
 def others(lab: Lab) -> list[str]:
     return [name for name in lab.groups["validators"] if name != SERVER]
 
 
-def run(
-    lab: Lab, playbook: str, folder: Path, **variables: Any
-) -> tuple[subprocess.CompletedProcess[str], dict[str, Any]]:
-    """Run verify or diagnose; return how it ended and the report that it wrote."""
-    result = lab.playbook(
-        f"etrid.gizzi.{playbook}", variables={**VARIABLES, "gizzi_report_dir": str(folder), **variables}
-    )
-    reports = sorted(folder.glob(f"{playbook}-*.json"))
-    assert reports, result.stdout + result.stderr
-    return result, json.loads(reports[-1].read_text())
-
-
-def state(lab: Lab, fleet: dict[str, Host]) -> set[str]:
-    """Return what a playbook might have changed: files with their times, rules, and when the unit was started."""
-    look = (
-        "find /etc /opt /usr/local /var/lib/ollama -printf '%p %m %u %s %T@\\n'; iptables -S; ip6tables -S; "
-        "systemctl show --property=ActiveState,ActiveEnterTimestamp,UnitFileState,NRestarts ollama.service"
-    )
-    return {f"{name} {line}" for name in lab.groups["validators"] for line in fleet[name].run(look).stdout.splitlines()}
-
-
 def serves_the_fleet(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     server = fleet[SERVER]
     ipv4, ipv6 = lab.addresses(SERVER)
     for name in others(lab):
-        client = lab.addresses(name)[0]
-        before = answered(server).count(client)
-        assert "Paris" in ask(fleet[name], ipv4)
-        wait_until(
-            lambda client=client, before=before: answered(server).count(client) == before + 1,
-            60,
-            f"{SERVER} has answered {name}",
-        )
+        asked(server, fleet[name], ipv4, lab.addresses(name)[0])
         assert digests(fleet[name], ipv6)[MODEL] == registry.digest(lab.outside("internet"))
         assert not traces(fleet[name], client_kept=True)
     # The network is open to the stranger, for ssh; the port is not, on any host, in either family.
@@ -107,14 +79,16 @@ def test_every_validator_uses_the_client(lab: Lab, fleet: dict[str, Host]) -> No
     client.use_everywhere(fleet, dict.fromkeys(others(lab), SERVER) | {SERVER: "own"})
 
 
-def test_verify_passes_and_changes_nothing(lab: Lab, fleet: dict[str, Host], tmp_path: Path) -> None:
-    before = state(lab, fleet)
-    result, report = run(lab, "verify", tmp_path, gizzi_verify_blobs=True)
+def test_verify_passes_and_changes_nothing(
+    lab: Lab, report: Report, state: Callable[[], set[str]], tmp_path: Path
+) -> None:
+    before = state()
+    result, told = report("verify", "centralized", gizzi_verify_blobs=True)
     assert result.returncode == 0, result.stdout
-    assert state(lab, fleet) ^ before == set()
-    assert report["summary"]["failed"] == 0
-    assert report["topology"] == "centralized"
-    passed = {(row["check"], row["host"]) for row in report["results"] if row["status"] == "PASS"}
+    assert state() ^ before == set()
+    assert told["summary"]["failed"] == 0
+    assert told["topology"] == "centralized"
+    passed = {(row["check"], row["host"]) for row in told["results"] if row["status"] == "PASS"}
     checks = {"login", "memory", "installed", "service", "exposure", "models", "listening", "guard", "reach", "answers"}
     checks |= {"environment", "secrets", "blobs"}
     assert checks | {"client", "api", "api_guard", "network"} == {check for check, host in passed if host == SERVER}
@@ -145,70 +119,61 @@ def stopped(fleet: dict[str, Host]) -> Iterator[None]:
         server.check_output("rm %s && systemctl daemon-reload && systemctl start ollama", dropin)
 
 
-@pytest.mark.usefixtures("stopped")
-def test_a_stopped_server_fails_verify_and_diagnose_names_it(lab: Lab, fleet: dict[str, Host], tmp_path: Path) -> None:
-    result, report = run(lab, "verify", tmp_path)
-    assert result.returncode != 0
-    status = {(row["check"], row["host"]): row["status"] for row in report["results"]}
-    assert status["service", SERVER] == "FAIL"
-    assert all(status["answers", name] == "FAIL" for name in lab.groups["validators"])
-    assert status["guard", SERVER] == "PASS"
-
-    before = state(lab, fleet)
-    result, report = run(lab, "diagnose", tmp_path)
-    assert result.returncode == 0, result.stdout
-    assert state(lab, fleet) ^ before == set()
-    finding = next(row for row in report["results"] if (row["topic"], row["host"]) == ("service", SERVER))
-    assert not finding["ok"]
-    assert "inactive" in finding["found"]
-    assert finding["do"] == "sudo systemctl start ollama"
-    assert "HTTPS_PROXY" not in result.stdout
-    assert "hunter2" not in result.stdout + json.dumps(report)
-
-
-def test_an_unreachable_host_fails_verify_and_is_diagnosed(lab: Lab, tmp_path: Path) -> None:
-    gone = others(lab)[-1]
-    container = lab.variables[gone]["lab_container"]
+@pytest.fixture
+def gone(lab: Lab) -> Iterator[dict[str, Any]]:
+    """Let the last host's answers never come; give what a run needs so that it need not wait for them for long."""
+    name = others(lab)[-1]
+    container = lab.variables[name]["lab_container"]
     # Connections of their own: over one from before, it takes a minute to notice that nobody is there.
     fresh = "-o ControlMaster=auto -o ControlPersist=10s -o ControlPath=/tmp/gizzi-unreachable-%h"
     # The others may need longer, on a machine that is busy.
-    patience = f"{{{{ 3 if inventory_hostname == '{gone}' else 30 }}}}"
-    settings = {"ansible_ssh_timeout": patience, "ansible_ssh_args": fresh}
+    patience = f"{{{{ 3 if inventory_hostname == '{name}' else 30 }}}}"
     subprocess.run(["docker", "pause", container], check=True)
     try:
-        verified, checks = run(lab, "verify", tmp_path, **settings)
-        diagnosed, findings = run(lab, "diagnose", tmp_path, **settings)
+        yield {"ansible_ssh_timeout": patience, "ansible_ssh_args": fresh}
     finally:
         subprocess.run(["docker", "unpause", container], check=True)
-    assert verified.returncode != 0
-    assert {row["status"] for row in checks["results"] if row["host"] == gone} == {"FAIL", "SKIP"}
-    assert {row["status"] for row in checks["results"] if row["host"] == SERVER} == {"PASS", "SKIP"}
-    assert diagnosed.returncode == 0, diagnosed.stdout
-    (finding,) = [row for row in findings["results"] if row["host"] == gone]
-    assert "cannot be reached" in finding["found"]
 
 
-@pytest.mark.parametrize(
-    ("variables", "message"),
-    [
-        ({"gizzi_topology": "both"}, "'both'"),
-        ({"gizzi_fallback_server": "sometimes"}, "'sometimes'"),
-        ({"ollama_client_python": "/bin/false"}, "ollama_client_python"),
-        ({"gizzi_addresses": ["gizzi.example.org"]}, "gizzi.example.org"),
-        # Too few validators is said, and the run goes on, to the next mistake.
-        ({"gizzi_expected_validators": 21, "ollama_version": "v1"}, "ollama_version"),
-        ({"ollama_models": [{"name": "llama3.1:70b"}], "ollama_reserved_memory": 10**12}, "of memory needed"),
-    ],
-)
-def test_what_is_wrong_fails_before_anything_changes(
-    lab: Lab, fleet: dict[str, Host], variables: dict[str, Any], message: str
+@pytest.mark.usefixtures("stopped")
+def test_a_stopped_server_and_an_unreachable_host_fail_verify_and_are_diagnosed(
+    lab: Lab, report: Report, gone: dict[str, Any]
 ) -> None:
-    before = state(lab, fleet)
-    result = lab.playbook("etrid.gizzi.site", variables=VARIABLES | variables)
+    *here, lost = others(lab)
+    verified, checks = report("verify", "centralized", **gone)
+    assert verified.returncode != 0
+    status = {(row["check"], row["host"]): row["status"] for row in checks["results"]}
+    assert status["service", SERVER] == "FAIL"
+    assert all(status["answers", name] == "FAIL" for name in (SERVER, *here))
+    assert status["guard", SERVER] == "PASS"
+    assert all(status[check, name] == "PASS" for check in ("login", "listening", "absent") for name in here)
+    assert {found for (_unused, host), found in status.items() if host == lost} == {"FAIL", "SKIP"}
+
+    diagnosed, findings = report("diagnose", "centralized", **gone)
+    assert diagnosed.returncode == 0, diagnosed.stdout
+    found = next(row for row in findings["results"] if (row["topic"], row["host"]) == ("service", SERVER))
+    assert not found["ok"]
+    assert "inactive" in found["found"]
+    assert found["do"] == "sudo systemctl start ollama"
+    (of_lost,) = [row for row in findings["results"] if row["host"] == lost]
+    assert "cannot be reached" in of_lost["found"]
+    assert "HTTPS_PROXY" not in diagnosed.stdout
+    assert "hunter2" not in diagnosed.stdout + json.dumps(findings)
+
+
+def test_what_is_wrong_fails_before_anything_changes(
+    site: Callable[..., subprocess.CompletedProcess[str]], state: Callable[[], set[str]]
+) -> None:
+    """Too few validators is said, and the run goes on, to a model that no host can hold."""
+    before = state()
+    result = site(
+        "centralized",
+        gizzi_expected_validators=21,
+        ollama_models=[{"name": "llama3.1:70b"}],
+        ollama_reserved_memory=10**12,
+    )
     assert result.returncode != 0
     printed = " ".join((result.stdout + result.stderr).split())
-    assert message in printed
-    assert (f"{len(lab.groups['validators'])} of 21 validators are in the inventory" in printed) == (
-        "gizzi_expected_validators" in variables
-    )
-    assert state(lab, fleet) ^ before == set()
+    assert "of 21 validators are in the inventory" in printed
+    assert "of memory needed" in printed
+    assert state() ^ before == set()

@@ -1,0 +1,161 @@
+"""From Option A to Option B: every validator serves itself and nobody else, then with a server to fall back to.
+
+Each test starts from what the one before has left.
+"""
+
+from __future__ import annotations
+
+import re
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from testinfra.host import Host
+
+from lab import client, network, registry
+from lab.ollama import MODEL, PORT, asked, digests, every_address, guard_rules, reached
+from lab.testing import Lab, wait_until
+
+Site = Callable[..., "subprocess.CompletedProcess[str]"]
+Report = Callable[..., tuple["subprocess.CompletedProcess[str]", dict[str, Any]]]
+
+SERVER, KEEPER, LOSER = "validator01", "validator02", "validator03"
+
+
+def each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    for name in lab.groups["validators"]:
+        host = fleet[name]
+        asked(host, host, "127.0.0.1", "127.0.0.1")
+        assert digests(host, "127.0.0.1")[MODEL] == registry.digest(lab.outside("internet"))
+        listeners = host.check_output(f"ss -Hltn sport = :{PORT}").splitlines()
+        assert [line.split()[3] for line in listeners] == [f"127.0.0.1:{PORT}"]
+        assert guard_rules(host) == []
+        assert not host.file("/etc/systemd/system/gizzi-guard-ollama.service").exists
+        # The Gizzi API keeps its own guard.
+        assert host.file("/usr/local/sbin/gizzi-guard").exists == (name == SERVER)
+        assert reached(host, every_address(lab)) == set()
+    assert reached(stranger, every_address(lab), 22) == every_address(lab)
+    assert reached(stranger, every_address(lab)) == set()
+
+
+def test_check_mode_predicts_the_switch_and_changes_nothing(site: Site, state: Callable[[], set[str]]) -> None:
+    before = state()
+    predicted = site("distributed", "--check")
+    assert predicted.returncode == 0, predicted.stdout
+    assert "0" not in re.findall(r"changed=(\d+)", predicted.stdout)
+    assert state() ^ before == set()
+
+
+def test_a_switch_that_fails_leaves_the_fleet_its_server(
+    lab: Lab, fleet: dict[str, Host], stranger: Host, site: Site
+) -> None:
+    # Preflight is content; the download fails later, after the other new server may have been deployed.
+    fleet[LOSER].check_output("cp /etc/hosts /run/hosts && echo 127.0.0.1 github.com >> /etc/hosts")
+    try:
+        result = site("distributed")
+    finally:
+        fleet[LOSER].check_output("cat /run/hosts > /etc/hosts")
+    assert result.returncode != 0
+    asked(fleet[SERVER], fleet[LOSER], lab.addresses(SERVER)[0], lab.addresses(LOSER)[0])
+    assert reached(stranger, every_address(lab)) == set()
+
+
+@contextmanager
+def reading_the_network(lab: Lab, client: Host) -> Iterator[None]:
+    """Read the network's status once a second for as long as the block takes; every time it must be there."""
+    status = network.url("/api/network/status", lab.addresses(SERVER)[0])
+    answers = "/run/network-status"
+    client.check_output(
+        "systemd-run --unit=read-network sh -c %s",
+        f"""
+        while curl --silent --max-time 5 --output /dev/null --write-out '%{{http_code}}\\n' {status} >> {answers}
+        do sleep 1; done""",
+    )
+    try:
+        yield
+        read = client.file(answers).content_string.split()
+        assert set(read) == {"200"}, read
+        assert client.service("read-network").is_running
+    finally:
+        client.run("systemctl stop read-network; rm -f %s", answers)
+
+
+@pytest.fixture
+def installed(lab: Lab, tmp_path: Path) -> Path:
+    """Return a folder in which the collection is installed from its archive, as its users have it."""
+    galaxy = ["ansible-galaxy", "collection"]
+    subprocess.run([*galaxy, "build", "--output-path", tmp_path, lab.project], check=True, capture_output=True)
+    (archive,) = tmp_path.glob("etrid-gizzi-*.tar.gz")
+    collections = tmp_path / "collections"
+    # The checkout is installed in the tests' own environment: without force there would be nothing to do.
+    install = ["install", "--offline", "--force", "--collections-path", collections, archive]
+    subprocess.run([*galaxy, *install], check=True, capture_output=True)
+    return collections
+
+
+def test_an_installed_collection_switches_while_questions_are_answered(
+    lab: Lab, fleet: dict[str, Host], stranger: Host, site: Site, installed: Path
+) -> None:
+    with reading_the_network(lab, fleet[KEEPER]), client.asking(fleet[KEEPER]) as answered_by:
+        result = site("distributed", "-vv", collections=installed)
+    assert result.returncode == 0, result.stdout
+    assert set(re.findall(r"task path: (.*)/ansible_collections/", result.stdout)) == {str(installed)}
+    assert answered_by == [SERVER, "own"]
+    each_serves_itself_alone(lab, fleet, stranger)
+    client.ask_everywhere(fleet, dict.fromkeys(lab.groups["validators"], "own"))
+
+
+def test_a_second_run_changes_nothing(site: Site) -> None:
+    again = site("distributed")
+    assert again.returncode == 0, again.stdout
+    assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}
+
+
+def test_the_fleet_falls_back_and_nobody_else(lab: Lab, fleet: dict[str, Host], stranger: Host, site: Site) -> None:
+    result = site("distributed", gizzi_fallback_server=True)
+    assert result.returncode == 0, result.stdout
+    assert reached(fleet[LOSER], every_address(lab)) == set(lab.addresses(SERVER))
+    assert reached(stranger, every_address(lab)) == set()
+    assert client.gizzi(fleet[LOSER], "ask", "--no-cache", client.QUESTION)["endpoint"] == "own"
+    fleet[LOSER].check_output("systemctl stop ollama")
+    try:
+        answer = client.gizzi(fleet[LOSER], "ask", "--no-cache", client.QUESTION)
+    finally:
+        fleet[LOSER].check_output("systemctl start ollama")
+    assert answer["endpoint"] == SERVER
+    assert "Paris" in answer["text"]
+
+
+@pytest.fixture
+def wide(fleet: dict[str, Host]) -> Iterator[None]:
+    """Let one server listen on all addresses, as somebody might by hand."""
+    host = fleet[LOSER]
+    dropin = "/etc/systemd/system/ollama.service.d/zz-wide.conf"
+    host.check_output("printf '[Service]\\nEnvironment=OLLAMA_HOST=[::]:11434\\n' > %s", dropin)
+    host.check_output("systemctl daemon-reload && systemctl restart ollama")
+    wait_until(lambda: reached(host, ["127.0.0.1"]), 120, "Ollama listens")
+    yield
+    host.check_output("rm %s && systemctl daemon-reload && systemctl restart ollama", dropin)
+
+
+@pytest.mark.usefixtures("wide")
+def test_a_server_opened_by_hand_is_all_that_verify_finds(lab: Lab, stranger: Host, report: Report) -> None:
+    assert reached(stranger, every_address(lab)) == set(lab.addresses(LOSER))
+    result, told = report("verify", "distributed", gizzi_fallback_server=True)
+    assert result.returncode != 0
+    rows = {(row["check"], row["host"]): row for row in told["results"] if row["status"] != "SKIP"}
+    validators = lab.groups["validators"]
+    neighbour = validators[validators.index(LOSER) - 1]
+    failed = {key for key, row in rows.items() if row["status"] == "FAIL"}
+    assert failed == {("environment", LOSER), ("listening", LOSER), ("isolated", neighbour)}
+    assert "OLLAMA_HOST" in rows["environment", LOSER]["reason"]
+    assert lab.addresses(LOSER)[1] in rows["isolated", neighbour]["reason"]
+    checks = {"login", "memory", "installed", "service", "exposure", "environment", "secrets", "models"}
+    checks |= {"listening", "isolated", "reach", "answers", "client", "network"}
+    for name in validators:
+        # It serves the fleet too.
+        more = {"api", "api_guard", "guard"} if name == SERVER else set()
+        assert {check for check, host in rows if host == name} == checks | more
