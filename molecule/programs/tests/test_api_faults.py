@@ -232,7 +232,7 @@ def firing(gizzi: Host) -> set[tuple[str, str, str]]:
 def test_the_names_of_etrid_s_own_document(
     lab: Lab, fleet: dict[str, Host], gizzi: Host, limits: Limits, converge: Callable[..., str]
 ) -> None:
-    (play,) = yaml.safe_load((lab.project / "molecule/gizzi_api/converge.yml").read_text())
+    (play,) = yaml.safe_load((lab.project / "molecule/programs/api.yml").read_text())
     stock = play["vars"]["gizzi_api_settings"]
     with ill(list(fleet.values()), names="etrid"):
         wait_for(gizzi, dict.fromkeys((1, 2, 10, 21), "unknown"), limits.shown)

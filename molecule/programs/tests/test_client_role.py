@@ -18,7 +18,7 @@ from testinfra.host import Host
 
 from lab.testing import Lab
 
-CLIENTS = "molecule/ollama_client/clients.yml"
+CLIENTS = "molecule/programs/clients.yml"
 NAME = "validator02"
 ROOT = "/opt/validator/ollama-client"
 TOKEN_FILE = "/etc/gizzi/client-api.token"
@@ -40,7 +40,7 @@ def converge(lab: Lab) -> Converge:
     """Return a function that runs the role on one host with other values, and returns what was printed."""
 
     def run(*, fails: bool = False, **variables: object) -> str:
-        result = lab.playbook(CLIENTS, "--limit", NAME, variables=variables)
+        result = lab.playbook(CLIENTS, variables=variables)
         printed = result.stdout + result.stderr
         assert (result.returncode != 0) is fails, printed
         return " ".join(printed.split())
@@ -108,7 +108,7 @@ def asking(host: Host) -> Iterator[None]:
 def test_what_is_on_the_host(lab: Lab, host: Host) -> None:
     (release,) = set(host.file(ROOT).listdir()) - {"current"}
     assert re.fullmatch(r"1\.0\.0-[0-9a-f]{12}", release)
-    assert urls(host) == ["http://127.0.0.1:11434", f"http://{lab.addresses('validator01')[0]}:11434"]
+    assert urls(host) == ["http://127.0.0.1:11434", f"http://{lab.addresses('validator10')[0]}:11434"]
     assert host.file(TOKEN_FILE).content_string == f"{token(lab)}\n"
     for path, mode in [
         (TOKEN_FILE, 0o640),

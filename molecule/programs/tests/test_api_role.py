@@ -17,7 +17,7 @@ from lab.network import PORT, ask, statuses
 from lab.ollama import reached
 from lab.testing import Lab, wait_until
 
-CONVERGE = "molecule/gizzi_api/converge.yml"
+CONVERGE = "molecule/programs/api.yml"
 GIZZI = "validator01"
 OTHER = "validator02"
 ROOT = "/opt/gizzi-api"

@@ -71,7 +71,7 @@ def example(lab: Lab, host: Host, name: str, settings: dict[str, int], *, repeat
 
 def run(lab: Lab, host: Host, code: str, settings: dict[str, int], *, repeats: bool = False) -> str:
     """As ``example``, with a program."""
-    central = lab.host("validator01")
+    central = lab.host("validator10")
 
     def elsewhere() -> list[str]:
         return [client for client in answered(central) if client in lab.addresses(host.backend.host)]

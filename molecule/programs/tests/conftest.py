@@ -1,4 +1,4 @@
-"""What the tests of the role share."""
+"""What the tests of the Gizzi API share; those of the client have their own."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def converge(lab: Lab) -> Converge:
     """Return a function that runs the role with other values, and returns what was printed."""
 
     def run(*, fails: bool = False, **variables: object) -> str:
-        result = lab.playbook("molecule/gizzi_api/converge.yml", variables=variables)
+        result = lab.playbook("molecule/programs/api.yml", variables=variables)
         printed = result.stdout + result.stderr
         assert (result.returncode != 0) is fails, printed
         return " ".join(printed.split())
