@@ -137,11 +137,17 @@ def test_full_disk_is_seen_before_the_first_byte(server: Server, requests: Reque
     assert server.digest() == old_model
 
 
+@pytest.mark.parametrize(("fault", "reason"), [("manifest-500", "500"), ("manifest-garbage", "manifest")])
+def test_registry_without_a_manifest(server: Server, internet: Host, old_model: str, fault: str, reason: str) -> None:
+    """Nothing is pulled, so that there is nothing to recover from."""
+    with registry.fault(internet, fault):
+        assert reason in refusal(server, state="latest", models_dir=STORE, stall_timeout=10)
+    assert server.digest() == old_model
+
+
 @pytest.mark.parametrize(
     ("fault", "reason"),
     [
-        ("manifest-500", "500"),
-        ("manifest-garbage", "manifest"),
         ("error-500", "500"),
         ("truncate", "no progress"),
         ("stall", "no progress"),
