@@ -6,6 +6,7 @@ Those that break something mend it again.
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
@@ -73,6 +74,14 @@ def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str
     wait_until(lambda: reached(fleet[SERVER], lab.addresses(SERVER)), 120, "Ollama listens")
     serves_the_fleet(lab, fleet, stranger)
     tells_the_fleet_how_the_network_is(lab, fleet, stranger)
+
+
+def test_a_second_run_changes_nothing_and_asks_little(lab: Lab) -> None:
+    again, calls = lab.counted("etrid.gizzi.site", variables={"gizzi_topology": "centralized"})
+    assert again.returncode == 0, again.stdout
+    assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}
+    assert {name: calls[name] for name in others(lab) if len(calls[name]) > 7} == {}
+    assert len(calls[SERVER]) <= 22, calls[SERVER]
 
 
 def test_every_validator_uses_the_client(lab: Lab, fleet: dict[str, Host]) -> None:
