@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 from ansible_collections.etrid.gizzi.plugins.module_utils._archive import sum_of_members, unpack
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import check_base_url, download, request
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import LLAMA_SERVER, parse_version
+from ansible_collections.etrid.gizzi.plugins.module_utils._release_parts import missing_parts
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
 if TYPE_CHECKING:
@@ -94,15 +94,6 @@ def check_wanted(wanted: Wanted) -> None:
     check_base_url(wanted.release_url, "release_url")
     if not wanted.release_url.startswith("https://") and not wanted.checksum:
         raise GizziError(f"release_url is {wanted.release_url!r}. It must start with https://, or set checksum too.")
-
-
-def missing_parts(release: Path, version: str) -> list[str]:
-    """Return which executables a release lacks, as paths below its folder.
-
-    Since 0.30 inference runs in a child: without it the server answers /api/version, and 500 to every prompt.
-    """
-    parts = ["bin/ollama", *(["lib/ollama/llama-server"] if parse_version(version) >= LLAMA_SERVER else [])]
-    return [part for part in parts if not _is_program(release / part)]
 
 
 def choose_archive(checksums: str, machine: str) -> Archive | None:
@@ -217,7 +208,3 @@ def _into_place(wanted: Wanted) -> None:
     if wanted.target.exists():
         wanted.target.rename(wanted.partial.with_suffix(".old"))
     wanted.partial.rename(wanted.target)
-
-
-def _is_program(path: Path) -> bool:
-    return path.is_file() and os.access(path, os.X_OK)

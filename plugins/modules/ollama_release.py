@@ -118,8 +118,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._release import (
     find_archive,
     install,
     leftovers,
-    missing_parts,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._release_parts import missing_parts
 
 
 def bring(wanted: Wanted, zstd: str | None, machine: str, check_mode: bool) -> dict[str, object]:

@@ -13,11 +13,13 @@ import stat
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._release_parts import missing_parts
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 CURRENT = "current"
-# What a program's release has when it is whole. Ollama's are put in their place whole, and have a program instead.
-FINISHED = (".finished", "bin/ollama")
+# Written last into a release of a Python program. Those of Ollama are whole when they have their programs.
+FINISHED = ".finished"
 MAX_RELEASES = 100
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
 
@@ -76,4 +78,9 @@ def _releases(path: str) -> dict[str, Any]:
 
 
 def _is_whole(release: Path) -> bool:
-    return any((release / part).is_file() for part in FINISHED)
+    if (release / FINISHED).is_file():
+        return True
+    try:
+        return missing_parts(release, release.name) == []
+    except GizziError:
+        return False

@@ -309,18 +309,21 @@ def test_paths_are_seen_and_no_link_is_followed(state: Callable[..., dict[str, A
 
 
 def test_releases_are_told_apart(state: Callable[..., dict[str, Any]], tmp_path: Path) -> None:
-    for name in ("1.0-aa", "1.1-bb", ".build", "0.34.2/bin"):
-        (tmp_path / name).mkdir(parents=True)
+    for name in ("1.0-aa", "1.1-bb", ".build"):
+        (tmp_path / name).mkdir()
     (tmp_path / "1.0-aa/.finished").touch()
     (tmp_path / ".build/.finished").touch()
-    (tmp_path / "0.34.2/bin/ollama").touch()
+    # The second has lost what answers prompts.
+    for program in ("0.34.2/bin/ollama", "0.34.2/lib/ollama/llama-server", "0.33.0/bin/ollama", "0.9.3/bin/ollama"):
+        (tmp_path / program).parent.mkdir(parents=True)
+        (tmp_path / program).touch(mode=0o755)
     (tmp_path / "current").symlink_to(tmp_path / "1.0-aa")
     none = str(tmp_path / "none")
     found = state(releases=[str(tmp_path), none])["releases"]
     assert found[str(tmp_path)] == {
         "current": "1.0-aa",
-        "finished": ["0.34.2", "1.0-aa"],
-        "unfinished": [".build", "1.1-bb"],
+        "finished": ["0.34.2", "0.9.3", "1.0-aa"],
+        "unfinished": [".build", "0.33.0", "1.1-bb"],
     }
     assert found[none] == {"current": "", "finished": [], "unfinished": []}
 
