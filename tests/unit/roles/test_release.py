@@ -132,6 +132,10 @@ def test_from_the_first_run_to_the_removal(program: Program) -> None:
     assert (code, (program.folder / "bin/log").read_text()) == (0, ""), output
     assert "changed=0" in output
 
+    # The release was repaired in its place.
+    code, output = program.play("1", "sound", release_running=True, release_new=True)
+    assert (code, program.done) == (0, ["restart"]), output
+
     code, output = program.play("1", "quiet", release_quiet=[f"{program.folder}/etc/settings"])
     assert (code, program.done) == (0, []), output
 
