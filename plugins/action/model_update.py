@@ -100,7 +100,7 @@ class Look:
     @staticmethod
     def _call(host: str, row: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Return what the module is told of a model of a server."""
-        parts = ("model", "action", "made")
+        parts = ("model", "action", "derived")
         pin = row["digest_wanted"] if row["pinned"] else None
         return {"host": host, **{part: row[part] for part in parts}, "digest": pin, "damaged": bool(row["damaged"])}
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._created import content_of
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived import content_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._runner import runners_behind

@@ -104,7 +104,7 @@ options:
     type: float
     default: 7200
 seealso:
-  - module: etrid.gizzi.ollama_created_model
+  - module: etrid.gizzi.ollama_derived_model
   - module: etrid.gizzi.ollama_info
   - module: etrid.gizzi.ollama_health
 """

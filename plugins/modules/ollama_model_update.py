@@ -67,8 +67,8 @@ options:
   digest:
     description: SHA-256 of the manifest that is wanted, in hex. Without it, whatever the tag stands for.
     type: str
-  made:
-    description: The models that are made from it. They are made anew from the new model, and must answer too.
+  derived:
+    description: The models derived from it. They are made anew from the new model, and must answer too.
     type: list
     elements: dict
     default: []
@@ -78,16 +78,16 @@ options:
         type: str
         required: true
       system:
-        description: As for M(etrid.gizzi.ollama_created_model).
+        description: As for M(etrid.gizzi.ollama_derived_model).
         type: str
       template:
-        description: As for M(etrid.gizzi.ollama_created_model).
+        description: As for M(etrid.gizzi.ollama_derived_model).
         type: str
       parameters:
-        description: As for M(etrid.gizzi.ollama_created_model).
+        description: As for M(etrid.gizzi.ollama_derived_model).
         type: dict
       adapter:
-        description: As for M(etrid.gizzi.ollama_created_model).
+        description: As for M(etrid.gizzi.ollama_derived_model).
         type: path
   registry:
     description: Base URL of the registry from which the model is pulled, as for M(etrid.gizzi.ollama_model).
@@ -266,8 +266,8 @@ pass_rate_after:
   description: The share of prompts that the new model answers well, from 0 to 1; V(null) where it was not measured.
   returned: success
   type: float
-made:
-  description: What came of each model that is made from it.
+derived:
+  description: What came of each model derived from it.
   returned: success
   type: list
   elements: dict
@@ -279,7 +279,7 @@ made:
       description: V(rebuilt) or V(current).
       type: str
     reason:
-      description: What it is made from.
+      description: What it is derived from.
       type: str
     digest_before:
       description: SHA-256 of its manifest before.
@@ -326,7 +326,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import 
 if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import Result
 
-MADE = {
+DERIVED = {
     "name": {"type": "str", "required": True},
     "system": {"type": "str"},
     "template": {"type": "str"},
@@ -348,7 +348,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "state": {"type": "str", "choices": ["latest", "previous"], "default": "latest"},
     "until": {"type": "str", "choices": ["checked", "pulled", "settled"], "default": "settled"},
     "digest": {"type": "str"},
-    "made": {"type": "list", "elements": "dict", "default": [], "options": MADE},
+    "derived": {"type": "list", "elements": "dict", "default": [], "options": DERIVED},
     "registry": {"type": "str", "default": DEFAULT_REGISTRY},
     "models_dir": {"type": "path"},
     "reserved_disk": {"type": "int", "default": 1_000_000_000},

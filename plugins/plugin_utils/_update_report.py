@@ -88,7 +88,7 @@ def _line(host: str, row: Result, known: Result) -> Row:
 
 
 def _done(host: str, row: Result, pulled: Result, result: Result) -> list[Row]:
-    """Return the line of a model that had its turn, and one for each that is made from it."""
+    """Return the line of a model that had its turn, and one for each model derived from it."""
     if "verdict" not in result:
         gone = bool(result.get("unreachable"))
         known = {
@@ -106,7 +106,7 @@ def _done(host: str, row: Result, pulled: Result, result: Result) -> list[Row]:
         "seconds": round(result["seconds"] + pulled.get("seconds", 0), 1),
     }
     lines = [_line(host, row, known)]
-    return lines + [_line(host, {"model": one["model"]}, one) for one in result["made"]]
+    return lines + [_line(host, {"model": one["model"]}, one) for one in result["derived"]]
 
 
 def _untouched(row: Result, unfit: tuple[str, bool], stopped: str, check_mode: bool) -> tuple[str, str]:

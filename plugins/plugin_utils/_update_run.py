@@ -27,8 +27,8 @@ if t.TYPE_CHECKING:
 
 # What an update does something about.
 WORK = ("update", "finish", "load", "sweep")
-# What the module is told of a model that is made from another.
-MADE = ("name", "system", "template", "parameters", "adapter")
+# What the module is told of a derived model.
+DERIVED = ("name", "system", "template", "parameters", "adapter")
 
 
 def plan(
@@ -62,13 +62,13 @@ def asked_models(models: t.Iterable[Result]) -> list[str]:
 
 
 def pulled_models(models: t.Sequence[Result]) -> dict[str, dict[str, t.Any]]:
-    """The models that come from a registry, by full name: those that are listed, and the bases of those made here."""
+    """The models that come from a registry, by full name: those that are listed, and the bases of derived models."""
     pulled: dict[str, dict[str, t.Any]] = {}
     for model in models:
         name = parse_model_name(str(model.get("from") or model["name"]))
-        entry = pulled.setdefault(name.full.lower(), {"name": name, "digest": "", "made": []})
+        entry = pulled.setdefault(name.full.lower(), {"name": name, "digest": "", "derived": []})
         if model.get("from"):
-            entry["made"].append({part: model[part] for part in MADE if model.get(part) is not None})
+            entry["derived"].append({part: model[part] for part in DERIVED if model.get(part) is not None})
         elif model.get("digest"):
             entry["digest"] = str(model["digest"]).lower().rsplit(":", maxsplit=1)[-1]
     return pulled
@@ -84,7 +84,7 @@ def _row(name: str, action: str, reason: str, **more: t.Any) -> Row:
         "digest_wanted": None,
         "size": 0,
         "pinned": False,
-        "made": [],
+        "derived": [],
         "blobs": [],
         "damaged": [],
     }
@@ -92,14 +92,14 @@ def _row(name: str, action: str, reason: str, **more: t.Any) -> Row:
 
 
 def _planned(entry: Result, info: Result, stored: list[Model], offered: Result, keep: int, registry_host: str) -> Row:
-    name, made, pin = entry["name"], entry["made"], entry["digest"]
+    name, derived, pin = entry["name"], entry["derived"], entry["digest"]
     kept = kept_of(name, stored, registry_host)
     before = kept.previous if kept.next and kept.model and kept.next.digest == kept.model.digest else None
     more = {
         "digest_before": (before or kept.model).digest if kept.model else None,
         "digest_present": kept.model.digest if kept.model else None,
         "pinned": bool(pin),
-        "made": made,
+        "derived": derived,
     }
     if pin:
         digest, size, sight = pin, 0, _sight(info, name, kept, [pin], None)
@@ -110,7 +110,7 @@ def _planned(entry: Result, info: Result, stored: list[Model], offered: Result, 
         digest, size = answer["digest"], answer["size"]
         sight = _sight(info, name, kept, answer["digests"], answer.get("layers"))
     action, reason = sight.action(keep)
-    absent = [str(model["name"]) for model in made if not find_model(stored, parse_model_name(str(model["name"])))]
+    absent = [str(model["name"]) for model in derived if not find_model(stored, parse_model_name(str(model["name"])))]
     if absent and action == "none":
         action = "blocked"
         reason = f"the server does not have {', '.join(absent)}: run the playbook etrid.gizzi.site"
@@ -158,7 +158,7 @@ def _with_blobs(row: Row, name: ModelName, hashed: Result | None) -> Row:
     if "blobs" not in hashed:
         unseen = f"its blobs could not be hashed: {brief(hashed)}"
         return {**row, "action": "blocked", "reason": unseen} if row["action"] == "none" else row
-    names = [name, *(parse_model_name(str(model["name"])) for model in row["made"])]
+    names = [name, *(parse_model_name(str(model["name"])) for model in row["derived"])]
     blobs = [blob for blob in hashed["blobs"] if _is_of(blob, names)]
     bad = [blob for blob in blobs if blob["status"] != "ok"]
     damaged = [blob for blob in bad if blob["status"] in ("damaged", "missing") and _is_of(blob, [name])]
@@ -186,10 +186,12 @@ def rollback_plan(looks: t.Sequence[Result], named: bool, models: t.Sequence[Res
         verdict, reason = look.get("verdict", "refused"), str(look.get("reason") or brief(look))
         action = "update" if verdict == "planned" else "none" if found and not named else "refused"
         name = str(look.get("model") or look["item"])
-        made = pulled_models(models).get(parse_model_name(name).full.lower(), {"made": []})["made"]
+        derived = pulled_models(models).get(parse_model_name(name).full.lower(), {"derived": []})["derived"]
         before, wanted = look.get("digest_before"), look.get("digest_wanted")
         rows.append(
-            _row(name, action, reason, digest_before=before, digest_present=before, digest_wanted=wanted, made=made)
+            _row(
+                name, action, reason, digest_before=before, digest_present=before, digest_wanted=wanted, derived=derived
+            )
         )
     return rows
 

@@ -15,7 +15,7 @@ from lab.server import Server
 Requests = Callable[[], list[dict[str, Any]]]
 
 KEPT = "kept:old"
-MADE = "etrid-validator:latest"
+DERIVED = "etrid-validator:latest"
 
 
 def model(server: Server, check: bool = False, **options: object) -> dict[str, Any]:
@@ -112,7 +112,7 @@ def old_weights(server: Server, internet: Host) -> str:
 
     The lab's models share their weights: with this one in its place, the registry's must be pulled in full.
     """
-    server.api("/api/delete", {"model": MADE}, "--request", "DELETE")
+    server.api("/api/delete", {"model": DERIVED}, "--request", "DELETE")
     with registry.moved(internet, "newer") as digest:
         model(server, state="latest")
     server.api("/api/copy", {"source": MODEL, "destination": KEPT})
@@ -174,4 +174,4 @@ def test_recovered_model_answers_without_the_old_one(server: Server, converge: C
     assert server.ask()
     # What was made from the recovered model is all that the role misses.
     assert " changed=1 " in converge()
-    assert server.digest(MADE) is not None
+    assert server.digest(DERIVED) is not None

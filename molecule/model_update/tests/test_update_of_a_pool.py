@@ -11,12 +11,12 @@ from lab import client, registry
 from lab.ollama import MODEL
 from lab.testing import Lab
 
-MADE = "etrid-validator"
+DERIVED = "etrid-validator"
 SETTINGS: dict[str, Any] = {
     "gizzi_topology": "centralized",
     "ollama_models": [
         {"name": MODEL},
-        {"name": MADE, "from": MODEL, "system": "You help the operators of validators.", "parameters": {"top_k": 1}},
+        {"name": DERIVED, "from": MODEL, "system": "You help the operators of validators.", "parameters": {"top_k": 1}},
     ],
 }
 
@@ -29,7 +29,7 @@ def test_pool_answers_all_the_while_also_by_a_model_made_of_the_updated_one(
     deployed = lab.playbook("molecule/model_update/pool.yml", *pool, variables=SETTINGS)
     assert deployed.returncode == 0, deployed.stdout
     asker = fleet[servers.names[-1]]
-    assert client.gizzi(asker, "config")["settings"]["model"] == MADE
+    assert client.gizzi(asker, "config")["settings"]["model"] == DERIVED
     # Whatever the tests before have left: other weights than those.
     before = servers.models(servers.names[0])[MODEL]
     new = registry.move(internet, "newer")
@@ -42,7 +42,7 @@ def test_pool_answers_all_the_while_also_by_a_model_made_of_the_updated_one(
     finally:
         registry.move_back(internet)
     rows = {(row["host"], row["model"]): row for row in report.document["results"]}
-    made = f"{MADE}:latest"
+    made = f"{DERIVED}:latest"
     assert {key: row["verdict"] for key, row in rows.items()} == {
         (name, model): verdict
         for name in servers.names[:2]

@@ -110,7 +110,7 @@ def first_step(about: str, wanted: Wanted) -> Step:
 def steps(about: str, wanted: Wanted, blobs: bool, timeout: float) -> Iterator[Step]:
     """Yield what else is looked at; blobs: whether to read every model; timeout: seconds for an answer."""
     names = [str(model["name"]) for model in wanted.models]
-    # One that is made from another shares its weights.
+    # A derived model shares the weights of its base.
     pulled = [str(model["name"]) for model in wanted.models if not model.get("from")]
     if wanted.serves:
         options = {**wanted.capacity, "models": pulled, "fail_on": "never"}

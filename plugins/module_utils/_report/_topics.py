@@ -190,7 +190,7 @@ def models(host: Host) -> Finding:
     names = {full_name(str(model["name"])): model for model in host.wanted.models}
     missing = {name: model for name, model in names.items() if name not in digests}
     if missing:
-        # One that is made from another is at no registry.
+        # A derived model is at no registry.
         pulls = [f"ollama pull {name}" for name, model in missing.items() if not model.get("from")]
         remedy = f"{DEPLOY}, or: {'; '.join(pulls)}" if pulls else DEPLOY
         return Finding(False, f"{found}; {', '.join(missing)} not there", remedy)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""ollama_models: which of them go, are pulled, or are made from another one, and what is wrong with them."""
+"""ollama_models: which of them go, are pulled, or are derived, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Since then Ollama makes no models with adapters.
 NO_ADAPTERS = (0, 34, 1)
-# What only a model that is made from another one can have.
+# What only a derived model can have.
 OVERLAYS = ("system", "template", "parameters", "adapter")
 
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
@@ -33,12 +33,12 @@ _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
 def sorted_models(models: Iterable[Model]) -> dict[str, Any]:
     """Return sound models by what is done with them, and the names of those that are wanted; names are whole."""
     whole = [_whole(model) for model in models]
-    pulled, created = pulled_models(whole), created_models(whole)
+    pulled, derived = pulled_models(whole), derived_models(whole)
     return {
         "models_removed": [model for model in whole if model.get("state") == "absent"],
         "models_pulled": pulled,
-        "models_created": created,
-        "models_wanted": [model["name"] for model in [*pulled, *created]],
+        "models_derived": derived,
+        "models_wanted": [model["name"] for model in [*pulled, *derived]],
     }
 
 
@@ -47,8 +47,8 @@ def pulled_models(models: Iterable[Model]) -> list[Model]:
     return [model for model in _wanted(models) if model.get("from") is None]
 
 
-def created_models(models: Iterable[Model]) -> list[Model]:
-    """Return the models that are made from others."""
+def derived_models(models: Iterable[Model]) -> list[Model]:
+    """Return the derived models."""
     return [model for model in _wanted(models) if model.get("from") is not None]
 
 
@@ -110,23 +110,23 @@ def _list_problems(models: list[Model]) -> list[str]:
 
 
 def _origin_problems(models: list[Model], version: tuple[int, int, int] | None) -> list[str]:
-    """Return what is wrong between models and what they are made from, and options of the one kind at the other."""
-    pulled, created = pulled_models(models), created_models(models)
+    """Return what is wrong between derived models and their bases, and options of the one kind at the other."""
+    pulled, derived = pulled_models(models), derived_models(models)
     bases = {_identity(model["name"]) for model in pulled}
     found = []
-    baseless = list(dict.fromkeys(model["from"] for model in created if _identity(model["from"]) not in bases))
+    baseless = list(dict.fromkeys(model["from"] for model in derived if _identity(model["from"]) not in bases))
     if baseless:
         found.append(
             f"ollama_models makes a model from {' and '.join(baseless)}, which it does not pull itself. Add that as an "
             "item of its own."
         )
-    foreign = [model["name"] for model in created if model["name"].count("/") > 1]
+    foreign = [model["name"] for model in derived if model["name"].count("/") > 1]
     if foreign:
         found.append(
             f"ollama_models makes {' and '.join(foreign)} from another model, but the name is one of a registry. Write "
             'it as "etrid-validator" or "etrid/validator:v1".'
         )
-    pinned = [model["name"] for model in created if model.get("digest") or model.get("state") == "latest"]
+    pinned = [model["name"] for model in derived if model.get("digest") or model.get("state") == "latest"]
     if pinned:
         found.append(
             f"ollama_models makes {' and '.join(pinned)} from another model, and so has no digest and no state latest "
@@ -138,7 +138,7 @@ def _origin_problems(models: list[Model], version: tuple[int, int, int] | None) 
             f"ollama_models sets {' and '.join(overlaid)} for a model that is pulled. Give a model of another name "
             'these, and name this one as its "from".'
         )
-    if version and version >= NO_ADAPTERS and any(model.get("adapter") for model in created):
+    if version and version >= NO_ADAPTERS and any(model.get("adapter") for model in derived):
         found.append(
             f"ollama_models has an adapter, and Ollama {'.'.join(map(str, version))} makes no models with one any "
             'more. Merge it into the weights, or set ollama_version to "0.34.0".'

@@ -368,7 +368,7 @@ class _Fleet:
 
 
 def _client_model(known: Mapping[str, Any], models: list[dict[str, Any]]) -> str:
-    """Return the model that the client asks: a model made for this fleet goes before a general one."""
+    """Return the model that the client asks: a derived model goes before one that is pulled."""
     if "ollama_client_model" in known["given"] or not models:
         return str(known["ollama_client"]["model"])
     return str(next((model for model in models if "from" in model), models[0])["name"])

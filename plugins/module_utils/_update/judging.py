@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils import _node
-from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import sync
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import sync
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._health import Probe
 from ansible_collections.etrid.gizzi.plugins.module_utils._health import Wanted as WantedHealth
@@ -40,7 +40,7 @@ class Judge:
     wanted: Wanted
     server: Ollama
     result: Result
-    # Tokens per second of the models that are made, by name, as they were judged.
+    # Tokens per second of the derived models, by name, as they were judged.
     speeds: dict[str, float | None] = field(default_factory=dict)
 
     def answers(self, name: ModelName, digest: str | None) -> float | None:
@@ -91,13 +91,13 @@ class Judge:
                 f"{after.peers} are left of {node.peers}"
             )
 
-    def judge_made(self) -> None:
-        """Make each model that is made from the new one, under a tag of ours, and see that it answers."""
-        for made in self.wanted.made:
-            name = next_name(made.name)
-            with said(f"{made.name}, made from the new model"):
-                sync(made.desired(name, next_name(self.wanted.name), self.wanted.answer_timeout), self.server, False)
-                self.speeds[str(made.name)] = self.answers(name, None)
+    def judge_derived(self) -> None:
+        """Make each model derived from the new one, under a tag of ours, and see that it answers."""
+        for derived in self.wanted.derived:
+            name = next_name(derived.name)
+            with said(f"{derived.name}, derived from the new model"):
+                sync(derived.desired(name, next_name(self.wanted.name), self.wanted.answer_timeout), self.server, False)
+                self.speeds[str(derived.name)] = self.answers(name, None)
 
     def node_is_readable(self) -> None:
         """See that the validator beside the server can be watched."""

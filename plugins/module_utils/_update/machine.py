@@ -8,7 +8,7 @@ What is new lies under a tag of ours until it is judged, so that the public tag 
 is known about an unfinished update is in the tags, so that a run that was cut off anywhere is finished by the next:
 
 * ``next`` beside another model in use: pulled, and not judged;
-* ``next`` beside the same model in use: judged and in use; what is made from it, or the clearing away, is missing;
+* ``next`` beside the same model in use: judged and in use; the derived models, or the clearing away, are missing;
 * ``failed``: what a way back has replaced.
 """
 
@@ -18,7 +18,7 @@ import time
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import sync
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import sync
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
@@ -36,7 +36,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import 
     CHECKED,
     PREVIOUS,
     PULLED,
-    MadeResult,
+    DerivedResult,
     Result,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._weights import Memory, named
@@ -272,9 +272,9 @@ class Update:
         if unjudged is None:
             raise GizziError(f"{self._next}, which was to be judged, is gone")
         if not self._moved:
-            others = [self._name, *(made.name for made in self._wanted.made)]
+            others = [self._name, *(derived.name for derived in self._wanted.derived)]
             self._judge.judge(self._next, unjudged.digest, others, before)
-        self._judge.judge_made()
+        self._judge.judge_derived()
 
     def _promote(self, aside: ModelName) -> None:
         """Put what was judged into use, and what it replaces aside."""
@@ -287,29 +287,31 @@ class Update:
         self._copy(self._next, self._name)
 
     def _finish(self) -> None:
-        """Load what is in use under its own name, make anew what is made from it, and clear away."""
-        ours = [self._next, *(next_name(made.name) for made in self._wanted.made)]
+        """Load what is in use under its own name, make what is derived from it anew, and clear away."""
+        ours = [self._next, *(next_name(derived.name) for derived in self._wanted.derived)]
         with said("the new model, in use, does not load"):
             self._judge.load(self._name, ours, anew=self._wanted.verify_blobs)
         self._make()
         self._settle()
 
     def _make(self) -> None:
-        """Make the models anew that are made from the one in use."""
-        self.result.made = []
-        for made in self._wanted.made:
-            with said(str(made.name)):
-                outcome = sync(made.desired(made.name, self._name, self._wanted.answer_timeout), self._server, False)
+        """Make the models derived from the one in use anew."""
+        self.result.derived = []
+        for derived in self._wanted.derived:
+            with said(str(derived.name)):
+                outcome = sync(
+                    derived.desired(derived.name, self._name, self._wanted.answer_timeout), self._server, False
+                )
             self.result.changed |= outcome.changed
             self.result.warnings += outcome.warnings
-            self.result.made.append(
-                MadeResult(
-                    str(made.name),
+            self.result.derived.append(
+                DerivedResult(
+                    str(derived.name),
                     "rebuilt" if outcome.changed else "current",
                     f"made from {self._name}",
                     outcome.digest_before,
                     outcome.digest_after,
-                    self._judge.speeds.get(str(made.name)),
+                    self._judge.speeds.get(str(derived.name)),
                 )
             )
 
@@ -317,7 +319,7 @@ class Update:
         """Have the weights of the store in memory; there is nothing to go back to."""
         try:
             self._judge.node_is_readable()
-            self._judge.load(self._name, [made.name for made in self._wanted.made], anew=True)
+            self._judge.load(self._name, [derived.name for derived in self._wanted.derived], anew=True)
             self.result.speed_after = self._judge.answers(self._name, None)
         except GizziError as error:
             self._end("failed", str(error))
@@ -331,7 +333,7 @@ class Update:
             source = (kept.failed if self._wanted.state == PREVIOUS else kept.previous) if self._moved else None
             if source:
                 self._copy(parse_model_name(source.name), self._name)
-            ours = [self._next, *(next_name(made.name) for made in self._wanted.made)]
+            ours = [self._next, *(next_name(derived.name) for derived in self._wanted.derived)]
             self._judge.load(self._name, ours)
             self._judge.answers(self._name, None)
             if source:
@@ -348,7 +350,7 @@ class Update:
         kept = self._look()
         for model in kept.superfluous(self._wanted.keep):
             self._delete(parse_model_name(model.name))
-        for name in [*(next_name(made.name) for made in self._wanted.made), self._next]:
+        for name in [*(next_name(derived.name) for derived in self._wanted.derived), self._next]:
             if str(name) in there:
                 self._delete(name)
         try:

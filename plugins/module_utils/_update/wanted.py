@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._created import Definition, wanted_parameters
-from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Desired as DesiredMade
-from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import read_adapter
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived import Definition, wanted_parameters
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import Desired as DesiredDerived
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import read_adapter
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import check_base_url
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
@@ -24,7 +24,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation imp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Adapter
+    from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import Adapter
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
 LATEST, PREVIOUS = "latest", "previous"
@@ -34,16 +34,16 @@ BAD = frozenset(("unhealthy", "restored", "failed", "refused"))
 
 
 @dataclass(frozen=True)
-class Made:
-    """A model that is made from the one that is updated."""
+class Derived:
+    """A model derived from the one that is updated."""
 
     name: ModelName
     definition: Definition
     adapter: Adapter | None
 
-    def desired(self, name: ModelName, base: ModelName, timeout: float) -> DesiredMade:
+    def desired(self, name: ModelName, base: ModelName, timeout: float) -> DesiredDerived:
         """Return it under a name and from a base; timeout is the longest silence in seconds."""
-        return DesiredMade(name, base, self.definition, self.adapter, timeout)
+        return DesiredDerived(name, base, self.definition, self.adapter, timeout)
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class Wanted:
     state: str
     until: str
     digest: str | None
-    made: tuple[Made, ...]
+    derived: tuple[Derived, ...]
     registry: Registry
     store: Store | None
     reserved_disk: int
@@ -89,8 +89,8 @@ class Wanted:
 
 
 @dataclass
-class MadeResult:
-    """What came of a model that is made from the one that is updated."""
+class DerivedResult:
+    """What came of a model derived from the one that is updated."""
 
     model: str
     verdict: str
@@ -117,7 +117,7 @@ class Result:
     speed_after: float | None = None
     pass_rate_before: float | None = None
     pass_rate_after: float | None = None
-    made: list[MadeResult] = field(default_factory=list)
+    derived: list[DerivedResult] = field(default_factory=list)
     kept: list[str] = field(default_factory=list)
     removed: list[str] = field(default_factory=list)
     freed: int = 0
@@ -146,7 +146,7 @@ def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
         state=params["state"],
         until=params["until"],
         digest=parse_digest(params["digest"]) if params["digest"] else None,
-        made=tuple(_made(name, given) for given in params["made"]),
+        derived=tuple(_derived(name, given) for given in params["derived"]),
         registry=registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}"),
         store=Store(Path(params["models_dir"])) if params["models_dir"] else None,
         reserved_disk=params["reserved_disk"],
@@ -167,10 +167,10 @@ def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
     )
 
 
-def _made(base: ModelName, given: Mapping[str, Any]) -> Made:
+def _derived(base: ModelName, given: Mapping[str, Any]) -> Derived:
     name = parse_servable_name(given["name"])
     if name.same_as(base):
-        raise GizziError(f"made: {name} cannot be made from itself.")
+        raise GizziError(f"derived: {name} cannot be made from itself.")
     adapter = read_adapter(Path(given["adapter"])) if given["adapter"] else None
     definition = Definition(
         template=given["template"] or "",
@@ -178,4 +178,4 @@ def _made(base: ModelName, given: Mapping[str, Any]) -> Made:
         parameters=wanted_parameters(given["parameters"] or {}),
         adapter=adapter.digest if adapter else "",
     )
-    return Made(name, definition, adapter)
+    return Derived(name, definition, adapter)

@@ -106,9 +106,9 @@ class TestServer:
             metrics.read_server(asked(answers(**changes)))
 
 
-BASE, MADE, OTHER, TUNED = "base:1", "made:1", "other:1", "tuned:1"
-DIGESTS = {BASE: "d1", MADE: "d2", OTHER: "d3", TUNED: "d4"}
-BLOBS = {BASE: ["a1"], MADE: ["a1"], OTHER: ["b2"], TUNED: ["a1", "c3"]}
+BASE, DERIVED, OTHER, TUNED = "base:1", "made:1", "other:1", "tuned:1"
+DIGESTS = {BASE: "d1", DERIVED: "d2", OTHER: "d3", TUNED: "d4"}
+BLOBS = {BASE: ["a1"], DERIVED: ["a1"], OTHER: ["b2"], TUNED: ["a1", "c3"]}
 
 
 def shows(parameters: Mapping[str, str] | None = None, requests: list[str] | None = None) -> metrics.Request:
@@ -135,9 +135,9 @@ class TestWhatIsHeld:
         entries = {name: metrics.Loaded(NOW + 300, digest=digest) for name, digest in listed.items()}
         return metrics.held(request or shows(), DIGESTS, metrics.Server("0.34.2", DIGESTS, entries))
 
-    @pytest.mark.parametrize("name", [BASE, MADE])
+    @pytest.mark.parametrize("name", [BASE, DERIVED])
     def test_models_that_share_weights_are_held_together(self, name: str) -> None:
-        assert self.held({name: DIGESTS[name]}).keys() == {BASE, MADE}
+        assert self.held({name: DIGESTS[name]}).keys() == {BASE, DERIVED}
 
     def test_an_adapter_makes_other_weights(self) -> None:
         assert self.held({TUNED: DIGESTS[TUNED]}).keys() == {TUNED}
@@ -154,8 +154,8 @@ class TestWhatIsHeld:
         server = metrics.Server("0.34.2", DIGESTS, {BASE: metrics.Loaded(NOW, digest="d1")})
         assert metrics.held(shows(requests=requests), [BASE], server).keys() == {BASE}
         assert requests == []
-        metrics.held(shows(requests=requests), [BASE, MADE, OTHER, "absent:1"], server)
-        assert sorted(requests) == [BASE, MADE, OTHER]
+        metrics.held(shows(requests=requests), [BASE, DERIVED, OTHER, "absent:1"], server)
+        assert sorted(requests) == [BASE, DERIVED, OTHER]
 
     def test_what_the_server_does_not_tell_is_not_held(self, capsys: pytest.CaptureFixture[str]) -> None:
         server = metrics.Server("0.34.2", {"gone:1": "d9", BASE: "d1"}, {BASE: metrics.Loaded(NOW, digest="d1")})
@@ -166,15 +166,15 @@ class TestWhatIsHeld:
         ("parameters", "probed"),
         [
             ({}, True),
-            ({MADE: "temperature                    0"}, True),
-            ({MADE: "num_thread                     2"}, False),
-            ({MADE: "num_thread  2", BASE: "num_thread                     2"}, True),
+            ({DERIVED: "temperature                    0"}, True),
+            ({DERIVED: "num_thread                     2"}, False),
+            ({DERIVED: "num_thread  2", BASE: "num_thread                     2"}, True),
             ({BASE: 'stop  "x"\nnum_ctx  8192'}, False),
         ],
     )
     def test_what_a_question_would_load_anew_is_not_probed(self, parameters: dict[str, str], probed: bool) -> None:
         held = self.held({BASE: DIGESTS[BASE]}, shows(parameters))
-        assert (held[BASE].probed, held[MADE].probed) == (True, probed)
+        assert (held[BASE].probed, held[DERIVED].probed) == (True, probed)
 
 
 LLAMA_SERVER = ["/opt/ollama/lib/ollama/llama-server", "--model", "/store/blobs/sha256-a1", "--port", "1"]

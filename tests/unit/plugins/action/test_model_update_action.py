@@ -30,7 +30,7 @@ UPDATED = {
     "reason": "x",
     "bytes_pulled": 1,
     "seconds": 1.0,
-    "made": [],
+    "derived": [],
 }
 
 
@@ -82,7 +82,7 @@ def test_the_plan(run: Run) -> None:
     assert plan["todo"] == NAMES
     assert [row["action"] for row in plan["rows"]["v2"]] == ["update"]
     assert plan["calls"]["v2"] == [
-        {"host": "v2", "model": "mistral:latest", "action": "update", "made": [], "digest": None, "damaged": False}
+        {"host": "v2", "model": "mistral:latest", "action": "update", "derived": [], "digest": None, "damaged": False}
     ]
     assert run.registered["v1"]["__update_asked"]["models"] == ["mistral:latest"]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     Run = Callable[..., dict[str, Any]]
 
-MODEL, MADE = "mistral:latest", "etrid-validator:latest"
+MODEL, DERIVED = "mistral:latest", "etrid-validator:latest"
 NEXT, FAILED = f"{MODEL}.gizzi-next", f"{MODEL}.gizzi-failed"
 GOOD, WORSE = {"capital": "It is Paris."}, {"capital": "!!!!"}
 PROMPTS = [{"name": "France", "prompt": "capital", "pattern": "Paris"}]
@@ -308,30 +308,30 @@ def test_a_model_that_only_embeds_is_loaded_and_not_asked(fleet: Fleet) -> None:
 
 
 def made(fleet: Fleet) -> list[dict[str, Any]]:
-    """A model that is made from the one that is updated."""
+    """A model derived from the one that is updated."""
     fleet.ollama.contents[MODEL] = {"weights": ["a1" * 32]}
     fleet.ollama.contents[f"127.0.0.1:{fleet.registry.port}/library/{MODEL}"] = {"weights": ["b2" * 32]}
-    fleet.ollama.have_content(MADE, weights=["a1" * 32], system="Be brief.")
+    fleet.ollama.have_content(DERIVED, weights=["a1" * 32], system="Be brief.")
     return [{"name": "etrid-validator", "system": "Be brief."}]
 
 
 def test_what_is_made_from_it_is_made_anew(fleet: Fleet) -> None:
     before = made(fleet)
-    result = fleet.update(made=before)
+    result = fleet.update(derived=before)
     assert result["verdict"] == "updated", result["reason"]
-    (row,) = result["made"]
-    assert (row["model"], row["verdict"], row["reason"]) == (MADE, "rebuilt", f"made from {MODEL}")
-    assert fleet.ollama.contents[MADE]["weights"] == ["b2" * 32]
-    assert set(fleet.names()) == {MODEL, BACKUP, MADE}
+    (row,) = result["derived"]
+    assert (row["model"], row["verdict"], row["reason"]) == (DERIVED, "rebuilt", f"made from {MODEL}")
+    assert fleet.ollama.contents[DERIVED]["weights"] == ["b2" * 32]
+    assert set(fleet.names()) == {MODEL, BACKUP, DERIVED}
 
 
 def test_one_that_cannot_be_made_brings_the_model_before_back(fleet: Fleet) -> None:
     definitions = made(fleet)
     fleet.ollama.create_fault = "error"
-    result = fleet.update(made=definitions)
+    result = fleet.update(derived=definitions)
     assert result["verdict"] == "restored"
     assert "template error" in result["reason"]
-    assert fleet.ollama.contents[MADE]["weights"] == ["a1" * 32]
+    assert fleet.ollama.contents[DERIVED]["weights"] == ["a1" * 32]
     assert fleet.names()[MODEL] == fleet.old
 
 
@@ -431,10 +431,10 @@ class TestGoingBack:
 
     def test_what_is_made_goes_back_too(self, fleet: Fleet) -> None:
         definitions = made(fleet)
-        fleet.update(made=definitions)
-        result = fleet.update(made=definitions, state="previous")
-        assert (result["verdict"], result["made"][0]["verdict"]) == ("rolled_back", "rebuilt")
-        assert fleet.ollama.contents[MADE]["weights"] == ["a1" * 32]
+        fleet.update(derived=definitions)
+        result = fleet.update(derived=definitions, state="previous")
+        assert (result["verdict"], result["derived"][0]["verdict"]) == ("rolled_back", "rebuilt")
+        assert fleet.ollama.contents[DERIVED]["weights"] == ["a1" * 32]
 
 
 class CutError(BaseException):
@@ -498,7 +498,7 @@ def test_cut_off_at_every_request(
     for at in range(1, 1000):
         fleet = fresh(run_module, ollama, registry, tmp_path / str(at))
         definitions = made(fleet)
-        run = {"made": definitions, "state": "previous"} if state == "previous" else {"made": definitions}
+        run = {"derived": definitions, "state": "previous"} if state == "previous" else {"derived": definitions}
         if state == "previous":
             updated(fleet)
         if state == "worse":
@@ -517,17 +517,17 @@ def test_cut_off_at_every_request(
         names = fleet.names()
         if state == "good":
             assert result["verdict"] in ("updated", "swept", "current"), what
-            assert names == {MODEL: fleet.new, BACKUP: fleet.old, MADE: names[MADE]}, what
+            assert names == {MODEL: fleet.new, BACKUP: fleet.old, DERIVED: names[DERIVED]}, what
         elif state == "worse":
             assert result["verdict"] == "restored", what
-            assert names == {MODEL: fleet.old, MADE: names[MADE]}, what
+            assert names == {MODEL: fleet.old, DERIVED: names[DERIVED]}, what
         else:
             assert result["verdict"] in ("rolled_back", "refused"), what
-            left = fleet.update(made=definitions, digest=fleet.old)
+            left = fleet.update(derived=definitions, digest=fleet.old)
             assert left["verdict"] in ("current", "swept", "updated"), what
-            assert fleet.names() == {MODEL: fleet.old, MADE: names[MADE]}, what
+            assert fleet.names() == {MODEL: fleet.old, DERIVED: names[DERIVED]}, what
         weights = "b2" if state == "good" else "a1"
-        assert ollama.contents[MADE]["weights"] == [weights * 32], what
+        assert ollama.contents[DERIVED]["weights"] == [weights * 32], what
         assert not {name for name in names if name.startswith("127.0.0.1")}, what
 
 
@@ -549,7 +549,7 @@ def updated(fleet: Fleet) -> None:
     backup = f"{MODEL}.gizzi-20261001T000000Z"
     ollama.store[backup], ollama.contents[backup] = ollama.store[MODEL], ollama.contents[MODEL]
     ollama.store[MODEL], ollama.contents[MODEL] = body, weights
-    ollama.have_content(MADE, **weights, system="Be brief.")
+    ollama.have_content(DERIVED, **weights, system="Be brief.")
     for content in (b"{}new", b"new"):
         (ollama.models_dir / "blobs" / f"sha256-{sha256(content)}").write_bytes(content)
     ollama.save()
@@ -571,5 +571,5 @@ def test_wrong_values_are_named_before_anything_is_asked(fleet: Fleet) -> None:
     assert "-1 backups" in fleet.update(keep=-1)["msg"]
     assert "no share" in fleet.update(minimum_speed=1.5)["msg"]
     assert "there is none" in fleet.update(prompts=[])["msg"]
-    assert "made from itself" in fleet.update(made=[{"name": MODEL}])["msg"]
+    assert "made from itself" in fleet.update(derived=[{"name": MODEL}])["msg"]
     assert fleet.ollama.requests == []

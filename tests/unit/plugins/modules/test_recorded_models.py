@@ -14,7 +14,7 @@ import pytest
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import HostRefusedError, Ollama
-from ansible_collections.etrid.gizzi.plugins.modules import ollama_created_model, ollama_model
+from ansible_collections.etrid.gizzi.plugins.modules import ollama_derived_model, ollama_model
 from ansible_collections.etrid.gizzi.tests.unit.recorded_ollama import DERIVED, MODEL, RecordedOllama
 
 if TYPE_CHECKING:
@@ -74,7 +74,7 @@ def test_a_cloud_that_is_off(recorded: RecordedOllama) -> None:
 @pytest.fixture
 def make(run_module: Run, recorded: RecordedOllama) -> Run:
     def run(name: str = "made:1", **args: Any) -> dict[str, Any]:
-        return run_module(ollama_created_model.main, **{"url": recorded.url, "name": name, "from": MODEL, **args})
+        return run_module(ollama_derived_model.main, **{"url": recorded.url, "name": name, "from": MODEL, **args})
 
     return run
 

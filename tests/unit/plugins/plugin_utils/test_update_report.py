@@ -85,22 +85,26 @@ RESULT = {
     "seconds": 3.5,
     "speed_before": None,
     "speed_after": 9.5,
-    "made": [{"model": "etrid-validator:latest", "verdict": "rebuilt", "reason": "made", "digest_before": "a"}],
+    "derived": [{"model": "etrid-validator:latest", "verdict": "rebuilt", "reason": "made", "digest_before": "a"}],
 }
 
 
-def test_what_was_done_stands_and_what_is_made_has_a_row_of_its_own() -> None:
-    base, made = rows([row("update")], done={"mistral:latest": RESULT}, lost=True)
+def test_what_was_done_stands_and_a_derived_model_has_a_row_of_its_own() -> None:
+    base, derived = rows([row("update")], done={"mistral:latest": RESULT}, lost=True)
     assert (base["verdict"], base["digest_before"], base["digest_after"], base["bytes"]) == ("updated", "old", "new", 7)
     assert (base["speed_after"], base["speed_before"], base["seconds"]) == (9.5, None, 3.5)
-    assert (made["model"], made["verdict"], made["digest_before"]) == ("etrid-validator:latest", "rebuilt", "a")
+    assert (derived["model"], derived["verdict"], derived["digest_before"]) == (
+        "etrid-validator:latest",
+        "rebuilt",
+        "a",
+    )
 
 
 def test_a_pull_before_its_turn_is_counted() -> None:
     pulled = {"mistral:latest": {"bytes_pulled": 1000, "seconds": 10}}
-    (base, _made) = rows([row("update")], pulled=pulled, done={"mistral:latest": RESULT})
+    (base, _derived) = rows([row("update")], pulled=pulled, done={"mistral:latest": RESULT})
     assert (base["bytes"], base["seconds"], base["reason"]) == (1007, 13.5, "why update")
-    (base, _made) = rows([row("update")], pulled=pulled, done={"mistral:latest": {**RESULT, "verdict": "restored"}})
+    (base, _derived) = rows([row("update")], pulled=pulled, done={"mistral:latest": {**RESULT, "verdict": "restored"}})
     assert base["reason"] == "the tag has moved"
 
 

@@ -113,7 +113,7 @@ def test_a_pinned_model_follows_its_pin_and_not_the_tag() -> None:
 def test_models_made_from_it_belong_to_their_base() -> None:
     both = server({"mistral:latest": "old", "etrid-validator:latest": "made"})
     row = plan(both, MISTRAL, {**VALIDATOR, "system": "Be brief.", "template": None, "state": "present"})
-    assert (row["action"], row["made"]) == ("update", [{"name": "etrid-validator", "system": "Be brief."}])
+    assert (row["action"], row["derived"]) == ("update", [{"name": "etrid-validator", "system": "Be brief."}])
     # The base need not be listed itself.
     assert plan(both, VALIDATOR)["model"] == "mistral:latest"
     missing = plan(server({"mistral:latest": "new"}), MISTRAL, VALIDATOR)
@@ -257,7 +257,7 @@ class TestGoingBack:
         ]
         rows = _update_run.rollback_plan(looks, False, [MISTRAL, VALIDATOR])
         assert [row["action"] for row in rows] == ["update", "none", "unreachable"]
-        assert rows[0]["made"] == [{"name": "etrid-validator"}]
+        assert rows[0]["derived"] == [{"name": "etrid-validator"}]
 
     def test_what_was_named_must_have_one(self) -> None:
         looks = [self.look("mistral", "planned"), self.look("phi3", "refused")]

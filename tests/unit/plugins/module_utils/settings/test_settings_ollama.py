@@ -233,9 +233,9 @@ def test_overrides_repeat_a_setting() -> None:
 def test_models_by_what_is_done_with_them() -> None:
     models = [{"name": "phi3"}, {"name": "own", "from": "phi3"}, {"name": "gone", "from": "x", "state": "absent"}]
     found = derived(ollama_values(models=models))
-    names = {key: [model["name"] for model in found[f"models_{key}"]] for key in ("pulled", "created", "removed")}
-    assert names == {"pulled": ["phi3:latest"], "created": ["own:latest"], "removed": ["gone:latest"]}
-    assert found["models_created"][0]["from"] == "phi3:latest"
+    names = {key: [model["name"] for model in found[f"models_{key}"]] for key in ("pulled", "derived", "removed")}
+    assert names == {"pulled": ["phi3:latest"], "derived": ["own:latest"], "removed": ["gone:latest"]}
+    assert found["models_derived"][0]["from"] == "phi3:latest"
     assert found["models_wanted"] == ["phi3:latest", "own:latest"]
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bringing a model that is made from another one to its definition."""
+"""Bring a derived model to its definition."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._created import (
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived import (
     Content,
     Definition,
     content_of,
@@ -45,7 +45,7 @@ class Adapter:
 
 @dataclass(frozen=True)
 class Desired:
-    """The model to make, what it is made from and how; timeout is the longest silence in seconds."""
+    """The derived model, its base and its definition; timeout is the longest silence in seconds."""
 
     name: ModelName
     base: ModelName

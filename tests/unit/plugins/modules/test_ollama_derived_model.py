@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.modules import ollama_created_model
+from ansible_collections.etrid.gizzi.plugins.modules import ollama_derived_model
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import sha256
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ def base(ollama: FakeOllama) -> str:
 def model(run_module: Callable[..., dict[str, Any]], ollama: FakeOllama, base: str) -> Run:
     def run(name: str = "etrid-validator", **args: Any) -> dict[str, Any]:
         return run_module(
-            ollama_created_model.main, **{"url": ollama.url, "name": name, "from": "base:1b", **DEFINITION, **args}
+            ollama_derived_model.main, **{"url": ollama.url, "name": name, "from": "base:1b", **DEFINITION, **args}
         )
 
     return run

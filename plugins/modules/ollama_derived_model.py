@@ -5,14 +5,14 @@
 from __future__ import annotations
 
 DOCUMENTATION = r"""
-module: ollama_created_model
-short_description: Make a model of an Ollama server from another one
+module: ollama_derived_model
+short_description: Make a derived model on an Ollama server
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Lays a system prompt, parameters, a template or an adapter over a model that the server has, and keeps the result
-    under a name of its own. The weights are shared, so it costs no disk.
+  - A derived model is made from another one, its base, with a system prompt, parameters, a template or an adapter. It
+    has a name of its own and shares the weights of its base, so it costs no disk.
   - Whether there is anything to do is decided by content. The server is asked what both models consist of, and the
     model is made anew when its definition has changed, or when the base has, for instance by an update. Nothing is
     marked or remembered, and nothing else makes it anew.
@@ -37,7 +37,7 @@ attributes:
 options:
   name:
     description:
-      - The model to make, as C([namespace/]model[:tag]). Without a tag it is V(latest).
+      - The derived model, as C([namespace/]model[:tag]). Without a tag it is V(latest).
       - With the tags C(local), C(cloud) and C(…-cloud) it would never answer, so those are refused.
     type: str
     required: true
@@ -95,7 +95,7 @@ EXAMPLES = r"""
     state: latest
 
 - name: Make the fleet's own model from it
-  etrid.gizzi.ollama_created_model:
+  etrid.gizzi.ollama_derived_model:
     name: etrid-validator
     from: llama3.1:8b
     system: You help to operate a Substrate validator. Say when you do not know.
@@ -104,7 +104,7 @@ EXAMPLES = r"""
       num_ctx: 4096
 
 - name: Make one with a template of its own
-  etrid.gizzi.ollama_created_model:
+  etrid.gizzi.ollama_derived_model:
     name: bare
     from: llama3.1:8b
     template: !unsafe "{{ .Prompt }}"
@@ -161,8 +161,8 @@ from typing import Any
 
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._created import Definition, wanted_parameters
-from ansible_collections.etrid.gizzi.plugins.module_utils._created_state import Desired, Outcome, read_adapter, sync
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived import Definition, wanted_parameters
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import Desired, Outcome, read_adapter, sync
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama

@@ -4,7 +4,7 @@
 
 from __future__ import annotations
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._created import (
+from ansible_collections.etrid.gizzi.plugins.module_utils._derived import (
     Content,
     content_of,
     parse_modelfile,

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Models that are made from others: what one consists of by /api/show, and what it should consist of."""
+"""Derived models: what one consists of by /api/show, and what it should consist of."""
 
 from __future__ import annotations
 
