@@ -87,6 +87,12 @@ def test_what_is_off_the_schema_is_an_error_and_not_kept(serve: Serve, client: M
     assert len(server.asked) == 4
 
 
+def test_what_is_cut_off_before_it_fits_the_schema_says_so(serve: Serve, client: MakeClient) -> None:
+    off = "the answer, which was cut off at prompt.answer_tokens, is not what was asked for"
+    with pytest.raises(errors.SchemaError, match=off):
+        client(serve(say('{"status": "HEALTHY", "rea', done_reason="length"))).query_json("?", Verdict)
+
+
 def test_a_schema_that_is_none_is_the_callers_mistake(client: MakeClient) -> None:
     with pytest.raises(errors.PromptError, match="schema"):
         client().query_json("?", {"type": "strong"})

@@ -45,7 +45,7 @@ def validate(answer: Answer, schema: Schema) -> Any:
         why = str(error) or "no JSON"
     if why is None:
         return value
-    cut = "" if answer.complete else ", which was cut off at prompt.answer_tokens"
+    cut = "" if answer.complete else ", which was cut off at prompt.answer_tokens,"
     raise SchemaError(
         f"the answer{cut} is not what was asked for: {why}",
         text=answer.text,
