@@ -99,7 +99,8 @@ read_page() {
 
 mkdir -p .ansible
 : >"$log"
-echo "Ollama on a fleet of $VALIDATORS validators, $topology. Each step's output: $log"
+echo "Ollama on a fleet of $VALIDATORS validators, $topology."
+echo "Each step's output: $log"
 step 'Building what the lab is made of' build
 step 'Starting the hosts and the stand-in internet' start
 step 'Deploying: etrid.gizzi.site' play playbooks/site.yml
@@ -111,14 +112,15 @@ prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml")
 on_validator 'gizzi ask "What is the capital of France?"'
 echo
 step 'Waiting until all are seen healthy' wait_for healthy
-on_validator 'gizzi status'
+on_validator 'gizzi status | tail -n 1'
 
 echo
 step 'validator02 stalls: no new block. Waiting until it is seen' stall
-on_validator 'gizzi status | head -n 3'
+on_validator 'gizzi status'
 on_validator_folded 'gizzi health; echo "exit code $?"'
-echo 'The model here, of 135 million parameters, is a toy, and Claude has no key: it is the rules that have judged.'
-printf '\n%s, for people:\n' "$(sed -n 's/^ *page *//p' "$lab/summary.txt")"
+echo 'The rules have judged: the model here, of 135 million parameters, is a toy, and'
+echo 'Claude has no key.'
+printf '\nThe page %s says:\n' "$(sed -n 's/^ *page *//p' "$lab/summary.txt")"
 read_page
 
 echo
@@ -127,11 +129,12 @@ on_validator 'gizzi status | tail -n 1'
 
 cat <<EOF
 
-Look around:
+Look around on a validator:
   docker exec -it --user ops $prefix-$last bash
+or on the whole fleet, with playbooks/verify.yml or playbooks/diagnose.yml:
   source .venv/bin/activate
-  ansible-playbook -i $lab/inventory playbooks/verify.yml -e gizzi_topology=$topology
-  ansible-playbook -i $lab/inventory playbooks/diagnose.yml -e gizzi_topology=$topology
+  ansible-playbook -i $lab/inventory playbooks/verify.yml \\
+    -e gizzi_topology=$topology
 Remove it again:
   make demo-clean
 EOF
