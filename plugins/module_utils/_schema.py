@@ -67,7 +67,7 @@ def fit(text: str, schema: Mapping[str, Any]) -> str:
         value = one_document(text)
     except ValueError as error:
         return str(error)
-    return mistake(value, schema)
+    return problem(value, schema)
 
 
 def one_document(text: str) -> Any:
@@ -91,7 +91,7 @@ def one_document(text: str) -> Any:
     return found[0]
 
 
-def mistake(value: Any, schema: Mapping[str, Any], where: str = "the answer") -> str:
+def problem(value: Any, schema: Mapping[str, Any], where: str = "the answer") -> str:
     """What is wrong with the value, by a schema that check_schema() has passed; empty when nothing is."""
     wanted = schema.get("type")
     if wanted and not _is_of(value, wanted):
@@ -99,10 +99,10 @@ def mistake(value: Any, schema: Mapping[str, Any], where: str = "the answer") ->
     if "enum" in schema and value not in schema["enum"]:
         return f"{where} is {value!r}, not one of {', '.join(map(repr, schema['enum']))}"
     if isinstance(value, dict):
-        return _object_mistake(value, schema, where)
+        return _object_problem(value, schema, where)
     if isinstance(value, list):
         parts = ((item, f"{where}[{place}]") for place, item in enumerate(value))
-        return _first(mistake(item, schema.get("items", {}), name) for item, name in parts)
+        return _first(problem(item, schema.get("items", {}), name) for item, name in parts)
     if isinstance(value, str) and "pattern" in schema and not re.search(schema["pattern"], value):
         return f"{where} is {value!r}, which does not match {schema['pattern']!r}"
     if _is_of(value, "number"):
@@ -113,7 +113,7 @@ def mistake(value: Any, schema: Mapping[str, Any], where: str = "the answer") ->
     return ""
 
 
-def _object_mistake(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> str:
+def _object_problem(value: Mapping[str, Any], schema: Mapping[str, Any], where: str) -> str:
     properties = schema.get("properties", {})
     missing = [name for name in schema.get("required", []) if name not in value]
     if missing:
@@ -122,7 +122,7 @@ def _object_mistake(value: Mapping[str, Any], schema: Mapping[str, Any], where: 
     if surplus and schema.get("additionalProperties") is False:
         return f"{where} has {', '.join(surplus)}, which nobody asked for"
     known = (name for name in properties if name in value)
-    return _first(mistake(value[name], properties[name], f"{where}.{name}") for name in known)
+    return _first(problem(value[name], properties[name], f"{where}.{name}") for name in known)
 
 
 def _is_of(value: Any, kind: str) -> bool:
@@ -133,5 +133,5 @@ def _is_of(value: Any, kind: str) -> bool:
     return isinstance(value, _TYPES[kind])
 
 
-def _first(mistakes: Iterable[str]) -> str:
-    return next((text for text in mistakes if text), "")
+def _first(problems: Iterable[str]) -> str:
+    return next((text for text in problems if text), "")

@@ -78,9 +78,9 @@ options:
     description: Bytes that must stay free on the disk of O(models_dir) after a pull.
     type: int
     default: 1000000000
-  backup_tag:
+  previous_tag:
     description:
-      - Tag under which the model that is about to be replaced is kept, for a way back. It replaces the backup
+      - Tag under which the model that is about to be replaced is kept, for a way back. It replaces the model
         that had this tag before.
     type: str
   verify_blobs:
@@ -118,7 +118,7 @@ EXAMPLES = r"""
   etrid.gizzi.ollama_model:
     name: llama3.1:8b
     state: latest
-    backup_tag: previous
+    previous_tag: previous
     models_dir: /var/lib/ollama/models
 
 - name: Pull from a mirror, and accept nothing but this very model
@@ -185,7 +185,7 @@ damaged_blobs:
   type: list
   elements: str
   sample: []
-backup:
+previous:
   description: Name under which the replaced model was kept, V(null) when none was replaced or none was to be kept.
   returned: success
   type: str
@@ -224,9 +224,9 @@ def desired_state(params: dict[str, Any]) -> Desired:
     """Read the options; raise GizziError with the value that is wrong, and what to write instead."""
     # What is to go may have a name under which it could never answer.
     name = (parse_model_name if params["state"] == "absent" else parse_servable_name)(params["name"])
-    backup = name.with_tag(params["backup_tag"]) if params["backup_tag"] else None
-    if backup and backup.same_as(name):
-        raise GizziError(f"backup_tag: {params['backup_tag']!r} is the tag of the model itself.")
+    previous = name.with_tag(params["previous_tag"]) if params["previous_tag"] else None
+    if previous and previous.same_as(name):
+        raise GizziError(f"previous_tag: {params['previous_tag']!r} is the tag of the model itself.")
     registry = registry_at(params["registry"])
     return Desired(
         name=name,
@@ -235,7 +235,7 @@ def desired_state(params: dict[str, Any]) -> Desired:
         digest=parse_digest(params["digest"]) if params["digest"] else None,
         store=Store(Path(params["models_dir"])) if params["models_dir"] else None,
         reserved_disk=params["reserved_disk"],
-        backup=backup,
+        previous=previous,
         stall_timeout=params["stall_timeout"],
         timeout=params["timeout"],
         request_timeout=params["request_timeout"],
@@ -264,7 +264,7 @@ OPTIONS = {
     "registry": {"type": "str", "default": DEFAULT_REGISTRY},
     "models_dir": {"type": "path"},
     "reserved_disk": {"type": "int", "default": 1_000_000_000},
-    "backup_tag": {"type": "str"},
+    "previous_tag": {"type": "str"},
     "verify_blobs": {"type": "bool", "default": False},
     "stall_timeout": {"type": "float", "default": 90},
     "timeout": {"type": "float", "default": 7200},

@@ -45,7 +45,7 @@ options:
   state:
     description:
       - V(latest), what the registry holds under the tag, or O(digest).
-      - V(previous), the newest backup that is another model than the one in use. It must load and answer. What it
+      - V(previous), the newest previous model that differs from the one in use. It must load and answer. What it
         replaces is removed.
     type: str
     choices:
@@ -107,7 +107,7 @@ options:
     type: bool
     default: false
   keep:
-    description: How many backups stay.
+    description: How many previous models stay.
     type: int
     default: 1
   prompts:
@@ -219,10 +219,10 @@ verdict:
     - V(current), there was nothing to do. V(planned), with O(until=checked) or in check mode, what would be done.
     - V(pulled), with O(until=pulled), it is in the store. V(updated), the newer model is in use. V(reloaded), the
       weights in memory were others than the store's. V(swept), only something superfluous was removed.
-    - V(rolled_back), with O(state=previous), the backup is in use.
+    - V(rolled_back), with O(state=previous), the previous model is in use.
     - V(restored), the new model was not good, and the one before is in use. V(failed), and it could not go back, or the
       registry did not tell what it has. V(unhealthy), the server is not fit, and was not touched. V(refused), there is
-      no backup.
+      no previous model.
   returned: success
   type: str
   sample: updated
@@ -291,7 +291,7 @@ derived:
       description: Tokens per second, V(null) where they are not known.
       type: float
 kept:
-  description: The backups that are there after the run, newest first.
+  description: The previous models that are there after the run, newest first.
   returned: success
   type: list
   elements: str

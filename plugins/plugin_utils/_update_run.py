@@ -40,7 +40,7 @@ def plan(
     :param hashed: what ollama_blobs returned, also where it failed; None where nobody asked for it.
     :param offered: what ollama_registry_info returned, also where it failed.
     :param models: the models that the server is to have.
-    :param keep: how many backups stay.
+    :param keep: how many previous models stay.
 
     Raises GizziError for names that are none.
     """

@@ -60,7 +60,7 @@ def rendered(role: str, template: str, **variables: Any) -> str:
 
 
 def promtool(*arguments: str | Path) -> str:
-    """Run promtool; that it is missing, or finds a mistake, fails."""
+    """Run promtool; that it is missing, or finds a problem, fails."""
     result = subprocess.run(["promtool", *arguments], capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout + result.stderr
     return result.stdout

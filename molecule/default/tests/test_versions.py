@@ -18,7 +18,7 @@ from lab.testing import Lab, wait_until
 Converge = Callable[..., str]
 
 CONVERGE = "molecule/default/converge.yml"
-BACK = "The earlier release and settings are back, and in use."
+BACK = "The previous release and settings are back, and in use."
 ANSWER = "answer | The server answers with the wanted version, and so do its models"
 # As a server that others ask, so that there is a guard.
 SHARED: dict[str, object] = {"ollama_listen": "[::]:11434", "ollama_allowed_sources": ["192.0.2.1"]}
@@ -182,7 +182,7 @@ def test_first_installation_that_fails_leaves_nothing_running(lab: Lab, server: 
     # As another package's user would have taken the number that Ollama's had.
     server.host.check_output("useradd --system newcomer")
     printed = converge(fails=True, ollama_version=lab.releases.broken, ollama_start_timeout=5)
-    assert "There was no earlier release to go back to, and nothing of this one is left." in printed
+    assert "There was no previous release to go back to, and nothing of this one is left." in printed
     assert not server.host.service("ollama").is_running
     assert versions(server) == set()
 

@@ -140,7 +140,7 @@ class Servers:
         """Return the digest of each name in a server's memory."""
         return loaded(self._hosts[name], LOOPBACK)
 
-    def backups(self, name: str) -> set[str]:
+    def previous_models(self, name: str) -> set[str]:
         """Return the digests of what is kept beside the model."""
         return {digest for model, digest in self.models(name).items() if model.startswith(f"{MODEL}.gizzi-")}
 

@@ -111,7 +111,7 @@ def test_killed_in_the_middle_of_a_pull(
     assert next(turn for turn in turns if turn != canary) == second
     assert turns.count(second) == 1
     for name in servers.names:
-        assert servers.backups(name) == {old}
+        assert servers.previous_models(name) == {old}
         assert fleet[name].run(partial).rc != 0
         row = report.row(name)
         assert (row["digest_before"], row["digest_after"]) == (old, new)
@@ -307,7 +307,7 @@ def test_server_that_goes_away_in_its_turn(
     assert report.verdicts[CANARY] == "current"
     assert set(report.verdicts.values()) <= {"current", "updated"}
     assert servers.have_loaded(new) == set(servers.names)
-    assert [servers.backups(name) for name in servers.names] == [{original}] * len(servers.names)
+    assert [servers.previous_models(name) for name in servers.names] == [{original}] * len(servers.names)
 
 
 @contextmanager
@@ -330,7 +330,7 @@ def updated(servers: Servers, update: Update, internet: Host, request: pytest.Fi
     new = registry.move(internet, "next")
     registry.move_back(internet)
     old = registry.digest(internet)
-    if any((servers.models(name).get(MODEL), servers.backups(name)) != (new, {old}) for name in servers.names):
+    if any((servers.models(name).get(MODEL), servers.previous_models(name)) != (new, {old}) for name in servers.names):
         request.getfixturevalue("original")
         with registry.moved(internet, "next"):
             update()

@@ -144,7 +144,7 @@ def test_removal_leaves_nothing(gizzi: Host, converge: Callable[..., str]) -> No
 
 def test_first_installation_that_is_not_ready_leaves_nothing_running(gizzi: Host, converge: Callable[..., str]) -> None:
     printed = converge(fails=True, gizzi_api_prometheus_url="http://127.0.0.1:9", gizzi_api_start_timeout=5)
-    assert "There was no earlier release to go back to, and nothing of this one is left." in printed
+    assert "There was no previous release to go back to, and nothing of this one is left." in printed
     assert "answer | The API is ready: Prometheus cannot be reached." in printed
     assert not gizzi.service("gizzi-api").is_running
     assert gizzi.run("ls %s", ROOT).stdout == ""

@@ -50,7 +50,7 @@ def test_release_that_does_not_start_and_its_settings_are_taken_back(
         gizzi_api_start_timeout=5,
     )
     assert "ended at once" in printed
-    assert "The earlier release and settings are back, and in use." in printed
+    assert "The previous release and settings are back, and in use." in printed
     assert "another-token-of-the-lab" not in printed
     assert guard_rules(gizzi) != []
     assert state(gizzi) == before

@@ -87,7 +87,7 @@ def diff_of(step: Step, owner: Callable[[int], str], group: Callable[[int], str]
     """Return the entry of a diff for a step. owner and group give the name of a number, or the number as text."""
     before, after = (_head(end, step.entry, owner, group) for end in (step.before, step.after))
     if step.before.content != step.after.content or ABSENT in (step.before, step.after):
-        before += _text(step.before, step.entry.secret, "the earlier content")
+        before += _text(step.before, step.entry.secret, "the previous content")
         after += _text(step.after, step.entry.secret, "the new content")
     return {"before_header": step.path, "after_header": step.path, "before": before, "after": after}
 

@@ -51,7 +51,7 @@ class Outcome:
 
 def present(request: Request) -> Outcome:
     """Bring the list to the host; raise GizziError before the first change where one cannot be made."""
-    earlier = _undo.read(request.name)
+    previous = _undo.read(request.name)
     entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
     seen = _look(entries)
     declared = declared_by(entry.content.decode() for entry in entries if entry.sysusers and entry.wanted)
@@ -61,25 +61,25 @@ def present(request: Request) -> Outcome:
     listed = [entry for entry in entries if entry.path not in staying]
     steps = plan_present(listed, seen, _accounts.uid_of, _accounts.gid_of)
     accounts = _accounts.is_missing(declared) or bool(_accounts.other_members(declared))
-    links = _links(entries, seen, earlier)
-    note = earlier.note if earlier else request.note
+    links = _links(entries, seen, previous)
+    note = previous.note if previous else request.note
     outcome = Outcome(
-        bool(steps or accounts or earlier), steps, [step.path for step in steps], links, note, bool(earlier)
+        bool(steps or accounts or previous), steps, [step.path for step in steps], links, note, bool(previous)
     )
     if request.check or not outcome.changed:
         return outcome
     _check_parents(steps)
     _validate(request, steps)
     if steps:
-        earlier = _undo.keep(request.name, earlier, steps, request.note)
+        previous = _undo.keep(request.name, previous, steps, request.note)
     _apply(request, steps, declared, accounts)
-    _reload(request.run, [*outcome.paths, *(earlier.was if earlier else ())])
+    _reload(request.run, [*outcome.paths, *(previous.was if previous else ())])
     return outcome
 
 
 def absent(request: Request) -> Outcome:
     """Take away what the list has, in reverse, and the users that it brought; what is kept goes to root."""
-    earlier = _undo.read(request.name)
+    previous = _undo.read(request.name)
     entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
     seen = _look(entries)
     kept = [entry.path for entry in entries if entry.keep and seen[entry.path] != ABSENT]
@@ -88,7 +88,7 @@ def absent(request: Request) -> Outcome:
     steps = [Step(entry, seen[entry.path], ABSENT) for entry in going]
     given = _given_to_root(entries, [step.path for step in steps], seen, kept)
     paths = [step.path for step in steps] + given
-    outcome = Outcome(bool(paths or earlier), steps, paths, resumed=bool(earlier))
+    outcome = Outcome(bool(paths or previous), steps, paths, resumed=bool(previous))
     if request.check or not outcome.changed:
         return outcome
     for path in given:
@@ -106,10 +106,10 @@ def restored(request: Request) -> Outcome:
 
     links of the outcome has where the list's links lead after it.
     """
-    earlier = _undo.read(request.name)
-    was = earlier.was if earlier else {}
+    previous = _undo.read(request.name)
+    was = previous.was if previous else {}
     back = {path: seen for path, seen in reversed(list(was.items())) if not _brought_users(path, seen)}
-    if earlier and not request.check:
+    if previous and not request.check:
         for path, seen in back.items():
             with _named(path):
                 _put(path, seen)
@@ -119,21 +119,21 @@ def restored(request: Request) -> Outcome:
         _reload(request.run, back)
         _undo.forget(request.name)
     links = _links(request.entries, {**_look(request.entries), **(back if request.check else {})}, None)
-    return Outcome(earlier is not None, [], list(back), links, earlier.note if earlier else {})
+    return Outcome(previous is not None, [], list(back), links, previous.note if previous else {})
 
 
 def settled(request: Request) -> Outcome:
     """Forget what the last change replaced; of releases keep the one in use and the one before it."""
-    earlier = _undo.read(request.name)
-    if earlier is None:
+    previous = _undo.read(request.name)
+    if previous is None:
         return Outcome(False)
-    old = [path for entry in request.entries if entry.releases for path in _old_releases(entry.path, earlier)]
+    old = [path for entry in request.entries if entry.releases for path in _old_releases(entry.path, previous)]
     if not request.check:
         for path in old:
             with _named(path):
                 _disk.remove_tree(path)
         _undo.forget(request.name)
-    return Outcome(True, paths=old, note=earlier.note)
+    return Outcome(True, paths=old, note=previous.note)
 
 
 def _look(entries: Iterable[Entry]) -> dict[str, Seen]:
@@ -212,8 +212,8 @@ def _given_to_root(
     return [path for path in stay if seen[path].uid in uids or seen[path].gid in gids]
 
 
-def _links(entries: Iterable[Entry], seen: dict[str, Seen], earlier: Kept | None) -> dict[str, str]:
-    was = earlier.was if earlier else {}
+def _links(entries: Iterable[Entry], seen: dict[str, Seen], previous: Kept | None) -> dict[str, str]:
+    was = previous.was if previous else {}
     targets = {entry.path: was.get(entry.path, seen[entry.path]).target for entry in entries if entry.kind == "link"}
     # A link that leads nowhere is no release to go back to.
     return {
@@ -294,11 +294,11 @@ def _brought_users(path: str, was: Seen) -> bool:
     return Entry(path).sysusers and was == ABSENT
 
 
-def _old_releases(link: str, earlier: Kept) -> list[str]:
-    if link not in earlier.was:
+def _old_releases(link: str, previous: Kept) -> list[str]:
+    if link not in previous.was:
         return []
     root = str(Path(link).parent)
-    used = {Path(target).name for target in (earlier.was[link].target, _disk.look(link).target)}
+    used = {Path(target).name for target in (previous.was[link].target, _disk.look(link).target)}
     return [f"{root}/{name}" for name in _disk.folders_in(root) if name not in used]
 
 

@@ -49,9 +49,9 @@ def read(name: str) -> Kept | None:
         raise GizziError(f"{folder} does not say what was there before the last change: remove it.") from error
 
 
-def keep(name: str, earlier: Kept | None, steps: Iterable[Step], note: dict[str, Any]) -> Kept:
+def keep(name: str, previous: Kept | None, steps: Iterable[Step], note: dict[str, Any]) -> Kept:
     """Keep what these steps will replace. What an earlier change that was cut off has kept is older, and stays."""
-    kept = earlier or Kept(note)
+    kept = previous or Kept(note)
     new = {step.path: step.before for step in steps if step.path not in kept.was}
     folder, uid, gid = FOLDER / name, os.geteuid(), os.getegid()
     for one in (FOLDER, folder):

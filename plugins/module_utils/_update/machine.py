@@ -26,10 +26,10 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import of
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.judging import Judge, said
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.plan import Sight
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import (
-    backup_name,
     failed_name,
     kept_of,
     next_name,
+    previous_name,
     pulled_name,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import (
@@ -81,7 +81,7 @@ class Update:
         if not self._wanted.check_mode and self.result.verdict not in ("unhealthy", "refused"):
             kept = self._look()
             self.result.digest_after = kept.model.digest if kept.model else None
-            self.result.kept = [backup.name for backup in kept.backups]
+            self.result.kept = [one.name for one in kept.previous_models]
         self.result.seconds = round(time.monotonic() - started, 1)
         return self.result
 
@@ -132,7 +132,7 @@ class Update:
                 self._end("pulled", reason)
                 return
             self._judge_next(before)
-            self._promote(backup_name(self._name, _now()))
+            self._promote(previous_name(self._name, _now()))
             self._finish()
         except UnfitError:
             raise
@@ -142,18 +142,18 @@ class Update:
         self._end("updated", reason)
 
     def _go_to_previous(self) -> None:
-        """Bring back the newest backup that is another model than the one in use."""
+        """Bring back the newest previous model that differs from the one in use."""
         kept = self._look()
         self._note_before(kept)
         half = self._is_half_back(kept)
         source = kept.model if half else kept.previous
         if source is None:
             why = (
-                f"{self._name} has no backup that is another model than the one in use: there is nothing to go back to."
+                f"{self._name} has no previous model that differs from the one in use: there is nothing to go back to."
             )
             self._end("refused", why)
             return
-        reason = f"back to {kept.backups[0].name if half and kept.backups else source.name}"
+        reason = f"back to {kept.previous_models[0].name if half and kept.previous_models else source.name}"
         self.result.digest_wanted = source.digest
         if self._wanted.check_mode or self._wanted.until == CHECKED:
             self._end("planned", reason)
@@ -174,7 +174,7 @@ class Update:
 
     @staticmethod
     def _is_half_back(kept: Kept) -> bool:
-        """Tell whether a way back was cut off after its model came into use. An update leaves another one as backup."""
+        """Tell whether a way back was cut off after its model came into use: an update keeps another previous model."""
         if kept.next is None or kept.model is None or kept.next.digest != kept.model.digest:
             return False
         return kept.previous is None or (kept.failed is not None and kept.failed.digest != kept.model.digest)
@@ -281,7 +281,7 @@ class Update:
         kept = self._look()
         if kept.next is None or (kept.model and kept.model.digest == kept.next.digest):
             return
-        if kept.model and kept.model.digest not in {backup.digest for backup in kept.backups}:
+        if kept.model and kept.model.digest not in {one.digest for one in kept.previous_models}:
             self._copy(self._name, aside)
         self._moved = True
         self._copy(self._next, self._name)

@@ -46,7 +46,7 @@ class Sight:
         return model.digest in self.digests
 
     def action(self, keep: int) -> tuple[str, str]:
-        """Return what is to be done, and why; ``keep`` is how many backups stay.
+        """Return what is to be done, and why; ``keep`` is how many previous models stay.
 
         That is "none", "update" (pull where it is not done yet, and judge), "finish" (what is judged is in use already,
         and the rest of the update is missing), "load" (older weights are in memory), "sweep" (something superfluous is

@@ -45,25 +45,25 @@ class Kept:
     # What was taken back.
     failed: Model | None
     # The models before updates that went well, newest first.
-    backups: tuple[Model, ...]
+    previous_models: tuple[Model, ...]
     # What a pull that was cut off has left: the same model under other names.
     strays: tuple[Model, ...]
 
     @property
     def previous(self) -> Model | None:
-        """The newest backup that is another model than the one in use."""
+        """The newest previous model that differs from the one in use."""
         digest = self.model.digest if self.model else None
-        return next((backup for backup in self.backups if backup.digest != digest), None)
+        return next((one for one in self.previous_models if one.digest != digest), None)
 
     def superfluous(self, keep: int) -> list[Model]:
-        """What may go once nothing is unjudged: all but the newest ``keep`` backups that are a way back."""
+        """What may go once nothing is unjudged: all but the newest ``keep`` previous models that are a way back."""
         seen = {self.model.digest} if self.model else set()
         useful: list[Model] = []
-        for backup in self.backups:
-            if backup.digest not in seen:
-                seen.add(backup.digest)
-                useful.append(backup)
-        surplus = [backup for backup in self.backups if backup not in useful[:keep]]
+        for one in self.previous_models:
+            if one.digest not in seen:
+                seen.add(one.digest)
+                useful.append(one)
+        surplus = [one for one in self.previous_models if one not in useful[:keep]]
         return [*([self.failed] if self.failed else []), *self.strays, *surplus]
 
 
@@ -77,8 +77,8 @@ def failed_name(name: ModelName) -> ModelName:
     return name.with_tag(f"{_stem(name.tag)}.{_FAILED}")
 
 
-def backup_name(name: ModelName, time: str) -> ModelName:
-    """Return the name of a backup; time is as 20261124T021500Z."""
+def previous_name(name: ModelName, time: str) -> ModelName:
+    """Return under which name a previous model lies; time is as 20261124T021500Z."""
     return name.with_tag(f"{_stem(name.tag)}.gizzi-{time}")
 
 
@@ -120,7 +120,7 @@ def kept_of(name: ModelName, models: Iterable[Model], registry_host: str) -> Kep
         model=own.get(name.tag.lower()),
         next=own.get(f"{prefix}{_NEXT}"),
         failed=own.get(f"{prefix}{_FAILED}"),
-        backups=tuple(dated[tag] for tag in sorted(dated, reverse=True)),
+        previous_models=tuple(dated[tag] for tag in sorted(dated, reverse=True)),
         strays=tuple(strays),
     )
 

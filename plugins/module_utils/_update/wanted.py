@@ -80,7 +80,7 @@ class Wanted:
             digest=self.digest,
             store=self.store,
             reserved_disk=self.reserved_disk,
-            backup=None,
+            previous=None,
             stall_timeout=self.stall_timeout,
             timeout=self.pull_timeout,
             request_timeout=self.request_timeout,
@@ -136,7 +136,7 @@ class Result:
 def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
     """Read the module's options; raise GizziError with the value that is wrong, and what to write instead."""
     if params["keep"] < 0:
-        raise GizziError(f"keep: {params['keep']} backups cannot be kept; 0 or more can.")
+        raise GizziError(f"keep: {params['keep']} previous models cannot be kept; 0 or more can.")
     if not 0 <= params["minimum_speed"] <= 1:
         raise GizziError(f"minimum_speed: {params['minimum_speed']:g} is no share of the speed before, from 0 to 1.")
     name = parse_servable_name(params["name"])

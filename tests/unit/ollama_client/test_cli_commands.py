@@ -254,7 +254,7 @@ def test_health_that_nobody_reads_keeps_its_status(serve: Serve, settings: MakeS
     assert running.returncode == 2
 
 
-def test_health_with_wrong_settings_or_a_mistake_of_ours_is_unknown(
+def test_health_with_wrong_settings_or_a_bug_of_ours_is_unknown(
     settings: MakeSettings, monkeypatch: pytest.MonkeyPatch, serve: Serve
 ) -> None:
     configure(settings(api={"url": serve(fleets.api(network)).url}))

@@ -1,4 +1,4 @@
-"""The settings: one file, the environment over it, and mistakes that are named."""
+"""The settings: one file, the environment over it, and problems that are named."""
 
 from __future__ import annotations
 

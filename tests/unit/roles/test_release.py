@@ -145,7 +145,7 @@ def test_from_the_first_run_to_the_removal(program: Program) -> None:
     assert (code, program.done, program.running) == (2, ["restart", "restart"], "quiet release 1"), output
     assert program.releases == ["1", "current"]
     assert "The program with this release and these settings did not come up. It answers: " in output
-    assert "The earlier release and settings are back, and in use." in output
+    assert "The previous release and settings are back, and in use." in output
     assert not program.undo.exists()
 
     code, output = program.play("1", "sound", "remove")
@@ -162,7 +162,7 @@ def test_a_host_without_one_has_none_again(program: Program) -> None:
     assert (code, program.done, program.running) == (2, ["start", "stop"], "nothing"), output
     assert not (program.folder / "etc/settings").exists()
     assert program.releases == []
-    assert "There was no earlier release to go back to" in output
+    assert "There was no previous release to go back to" in output
 
 
 def test_what_was_cut_off_is_restarted_and_goes_back_to_where_it_began(program: Program) -> None:

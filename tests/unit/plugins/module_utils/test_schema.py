@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_schema, fit, mistake, one_document
+from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_schema, fit, one_document, problem
 
 REPORT = {
     "type": "object",
@@ -45,7 +45,7 @@ REPORT = {
 )
 def test_says_what_is_wrong(value: Any, wrong: str) -> None:
     check_schema(REPORT)
-    found = mistake(value, REPORT)
+    found = problem(value, REPORT)
     assert wrong in found
     assert bool(found) is bool(wrong)
 
@@ -61,7 +61,7 @@ def test_says_what_is_wrong(value: Any, wrong: str) -> None:
     ],
 )
 def test_types_are_those_of_json(value: Any, kind: str, right: bool) -> None:
-    assert (mistake(value, {"type": kind}) == "") is right
+    assert (problem(value, {"type": kind}) == "") is right
 
 
 @pytest.mark.parametrize(

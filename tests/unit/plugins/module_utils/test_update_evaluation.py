@@ -37,7 +37,7 @@ SCHEMA = {
 
 
 @pytest.fixture
-def golden(ollama: FakeOllama) -> Run:
+def evaluated(ollama: FakeOllama) -> Run:
     """Return a function that evaluates a model, and returns what was measured as a mapping."""
 
     def run(*prompts: dict[str, Any], again_below: float = 0) -> dict[str, Any]:
@@ -49,9 +49,9 @@ def golden(ollama: FakeOllama) -> Run:
     return run
 
 
-def test_counts_good_answers_and_names_the_bad(golden: Run, ollama: FakeOllama) -> None:
+def test_counts_good_answers_and_names_the_bad(evaluated: Run, ollama: FakeOllama) -> None:
     ollama.answers = {"capital": "It is Paris.", "port": "80", "empty": " "}
-    result = golden(
+    result = evaluated(
         {"prompt": "capital", "pattern": r"\bParis\b"},
         {"name": "metrics", "prompt": "port", "pattern": "9615"},
         {"prompt": "empty", "pattern": ".*"},
@@ -65,9 +65,9 @@ def test_counts_good_answers_and_names_the_bad(golden: Run, ollama: FakeOllama) 
     assert result["tokens_per_second"] == 15.0
 
 
-def test_asks_the_same_every_time(golden: Run, ollama: FakeOllama) -> None:
+def test_asks_the_same_every_time(evaluated: Run, ollama: FakeOllama) -> None:
     ollama.answers = {"judge": '{"status": "HEALTHY"}'}
-    golden({"prompt": "judge", "system": "Be short.", "schema": SCHEMA, "tokens": 7})
+    evaluated({"prompt": "judge", "system": "Be short.", "schema": SCHEMA, "tokens": 7})
     (sent,) = (body for _method, path, body in ollama.requests if path == "/api/generate")
     assert sent == {
         "model": "mistral:latest",
@@ -89,15 +89,15 @@ def test_asks_the_same_every_time(golden: Run, ollama: FakeOllama) -> None:
         ('{"status": "HEAL', "no JSON"),
     ],
 )
-def test_a_schema_is_checked_on_arrival(golden: Run, ollama: FakeOllama, answer: str, reason: str) -> None:
+def test_a_schema_is_checked_on_arrival(evaluated: Run, ollama: FakeOllama, answer: str, reason: str) -> None:
     ollama.answers = {"judge": answer}
-    result = golden({"prompt": "judge", "schema": SCHEMA})
+    result = evaluated({"prompt": "judge", "schema": SCHEMA})
     assert result["passed"] == (0 if reason else 1)
     assert reason in "".join(failure["reason"] for failure in result["failures"])
 
 
-def test_a_model_that_fails_has_failed_the_prompt(golden: Run) -> None:
-    result = golden({"prompt": "unknown", "pattern": "x"})
+def test_a_model_that_fails_has_failed_the_prompt(evaluated: Run) -> None:
+    result = evaluated({"prompt": "unknown", "pattern": "x"})
     assert (result["pass_rate"], result["tokens_per_second"]) == (0, None)
     assert "the runner has crashed" in result["failures"][0]["reason"]
 
@@ -112,37 +112,37 @@ def test_a_model_that_fails_has_failed_the_prompt(golden: Run) -> None:
     ],
 )
 def test_a_prompt_that_cannot_be_judged_is_refused(
-    golden: Run, ollama: FakeOllama, prompt: dict[str, Any], message: str
+    evaluated: Run, ollama: FakeOllama, prompt: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(GizziError, match=message):
-        golden(prompt)
+        evaluated(prompt)
     assert ollama.requests == []
 
 
 @pytest.mark.parametrize(("below", "asked"), [(0, 1), (15, 1), (15.1, 2)])
-def test_what_seems_slow_is_measured_once_more(golden: Run, ollama: FakeOllama, below: float, asked: int) -> None:
+def test_what_seems_slow_is_measured_once_more(evaluated: Run, ollama: FakeOllama, below: float, asked: int) -> None:
     ollama.answers = {"capital": "Paris"}
     ollama.answer_seconds = [0.2, 0.1]
-    result = golden({"prompt": "capital", "pattern": "Paris"}, again_below=below)
+    result = evaluated({"prompt": "capital", "pattern": "Paris"}, again_below=below)
     assert len(ollama.paths("/api/generate")) == asked
     assert result["tokens_per_second"] == (30.0 if asked == 2 else 15.0)
     assert result["pass_rate"] == 1
 
 
-def test_the_faster_time_counts(golden: Run, ollama: FakeOllama) -> None:
+def test_the_faster_time_counts(evaluated: Run, ollama: FakeOllama) -> None:
     ollama.answers = {"capital": "Paris"}
     ollama.answer_seconds = [0.2, 0.4]
-    assert golden({"prompt": "capital", "pattern": "Paris"}, again_below=20)["tokens_per_second"] == 15.0
+    assert evaluated({"prompt": "capital", "pattern": "Paris"}, again_below=20)["tokens_per_second"] == 15.0
 
 
-def test_no_prompt_measures_nothing(golden: Run) -> None:
+def test_no_prompt_measures_nothing(evaluated: Run) -> None:
     with pytest.raises(GizziError, match="there is none"):
-        golden()
+        evaluated()
 
 
-def test_a_long_answer_is_shortened(golden: Run, ollama: FakeOllama) -> None:
+def test_a_long_answer_is_shortened(evaluated: Run, ollama: FakeOllama) -> None:
     ollama.answers = {"a": json.dumps("!" * 5000)}
-    assert len(golden({"prompt": "a", "pattern": "x"})["failures"][0]["answer"]) == evaluation.SHOWN
+    assert len(evaluated({"prompt": "a", "pattern": "x"})["failures"][0]["answer"]) == evaluation.SHOWN
 
 
 def measured(asked: int, speed: float | None, *failures: str) -> Evaluation:

@@ -351,18 +351,18 @@ def test_disk_counts_missing_layers_only(
         assert ("failed" not in model(models_dir=str(tmp_path), reserved_disk=0, check_mode=True)) is enough
 
 
-def test_backup(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
+def test_previous_tag(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
     old = ollama.have("mistral:latest", "zero")
     ollama.have("mistral:previous", "older")
     registry.publish("mistral:latest", "one")
-    result = model(state="latest", backup_tag="previous")
-    assert result["backup"] == "mistral:previous"
+    result = model(state="latest", previous_tag="previous")
+    assert result["previous"] == "mistral:previous"
     assert sha256(ollama.store["mistral:previous"]) == old
-    # Deleted first, so that the server frees the layers of the older backup.
+    # Deleted first, so that the server frees the layers of the older previous model.
     assert ("DELETE", "/api/delete", {"model": "mistral:previous"}) in ollama.requests
-    assert model(state="latest", backup_tag="previous")["backup"] is None
+    assert model(state="latest", previous_tag="previous")["previous"] is None
     assert sha256(ollama.store["mistral:previous"]) == old
-    assert "is the tag of the model itself" in model("mistral:previous", backup_tag="previous")["msg"]
+    assert "is the tag of the model itself" in model("mistral:previous", previous_tag="previous")["msg"]
 
 
 def test_replaced_model_leaves_no_layers_behind(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
@@ -418,7 +418,7 @@ def test_server_that_refuses_the_host_header(model: Run, ollama: FakeOllama) -> 
         ({"digest": "123"}, "64 hex digits"),
         ({"registry": "10.0.0.5:8070"}, "write 'http://10.0.0.5:8070'"),
         ({"registry": "http://10.0.0.5/path"}, "has a path"),
-        ({"backup_tag": "a b"}, "is not a model name"),
+        ({"previous_tag": "a b"}, "is not a model name"),
         ({"state": "newest"}, "value of state must be one of"),
     ],
 )

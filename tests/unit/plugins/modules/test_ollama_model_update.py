@@ -87,11 +87,11 @@ class Fleet:
         return self._run_module(ollama_model_update.main, **{**given, **args})
 
     def names(self) -> dict[str, str]:
-        """The digest of each name in the store, a backup's time left out."""
+        """The digest of each name in the store, a previous model's time left out."""
         found = {}
         for name, body in self.ollama.store.items():
             stem, mark, time = name.partition(".gizzi-2")
-            found[f"{stem}.backup" if mark and time else name] = sha256(body)
+            found[f"{stem}.previous" if mark and time else name] = sha256(body)
         return found
 
     def in_memory(self) -> dict[str, str]:
@@ -103,7 +103,7 @@ class Fleet:
         return [body["model"] for body in bodies if body.get("prompt") == "capital"]
 
 
-BACKUP = f"{MODEL}.backup"
+PREVIOUS = f"{MODEL}.previous"
 
 
 @pytest.fixture
@@ -126,7 +126,7 @@ def test_what_is_no_worse_comes_into_use(fleet: Fleet) -> None:
     assert (result["pass_rate_before"], result["pass_rate_after"]) == (1, 1)
     assert (result["speed_before"], result["speed_after"]) == (15, 15)
     assert result["bytes_pulled"] > 0
-    assert fleet.names() == {MODEL: fleet.new, BACKUP: fleet.old}
+    assert fleet.names() == {MODEL: fleet.new, PREVIOUS: fleet.old}
     assert fleet.in_memory() == {MODEL: fleet.new}
     assert len(result["kept"]) == 1
     again = fleet.update()
@@ -172,14 +172,14 @@ def test_a_batch_pulls_first_and_serves_what_was_judged(fleet: Fleet) -> None:
     assert fleet.update(until="pulled")["changed"] is False
     assert fleet.update()["verdict"] == "updated"
     assert len(fleet.ollama.paths("/api/pull")) == pulls == 1
-    assert fleet.names() == {MODEL: fleet.new, BACKUP: fleet.old}
+    assert fleet.names() == {MODEL: fleet.new, PREVIOUS: fleet.old}
 
 
 def test_a_tag_that_moves_between_pull_and_verdict(fleet: Fleet) -> None:
     fleet.update(until="pulled")
     newer = fleet.offer(b"newer")
     assert fleet.update()["reason"] == "an update was cut off, and the tag has moved again"
-    assert fleet.names() == {MODEL: newer, BACKUP: fleet.old}
+    assert fleet.names() == {MODEL: newer, PREVIOUS: fleet.old}
 
 
 def test_a_tag_that_moves_back_leaves_nothing(fleet: Fleet) -> None:
@@ -322,7 +322,7 @@ def test_what_is_made_from_it_is_made_anew(fleet: Fleet) -> None:
     (row,) = result["derived"]
     assert (row["model"], row["verdict"], row["reason"]) == (DERIVED, "rebuilt", f"made from {MODEL}")
     assert fleet.ollama.contents[DERIVED]["weights"] == ["b2" * 32]
-    assert set(fleet.names()) == {MODEL, BACKUP, DERIVED}
+    assert set(fleet.names()) == {MODEL, PREVIOUS, DERIVED}
 
 
 def test_one_that_cannot_be_made_brings_the_model_before_back(fleet: Fleet) -> None:
@@ -381,7 +381,7 @@ def test_long_tags_have_shorter_ones_beside_them(fleet: Fleet) -> None:
     assert fleet.update(name=tags[0], state="previous")["digest_after"] == fleet.old
 
 
-def test_backups_that_stay(fleet: Fleet) -> None:
+def test_previous_models_that_stay(fleet: Fleet) -> None:
     fleet.update(keep=2)
     fleet.ollama.store[f"{MODEL}.gizzi-20260901T000000Z"] = fleet.registry.manifests[
         "/v2/library/mistral/manifests/latest"
@@ -402,7 +402,7 @@ def test_what_a_pull_from_a_mirror_has_left_goes(fleet: Fleet) -> None:
 
 
 class TestGoingBack:
-    def test_the_newest_backup_comes_back(self, fleet: Fleet) -> None:
+    def test_the_newest_previous_model_comes_back(self, fleet: Fleet) -> None:
         fleet.update()
         result = fleet.update(state="previous", check_mode=True)
         assert (result["verdict"], result["changed"], result["digest_wanted"]) == ("planned", True, fleet.old)
@@ -417,17 +417,17 @@ class TestGoingBack:
         assert fleet.names() == {MODEL: fleet.old}
         assert fleet.in_memory() == {MODEL: fleet.old}
 
-    def test_without_a_backup_it_is_refused(self, fleet: Fleet) -> None:
+    def test_without_a_previous_model_it_is_refused(self, fleet: Fleet) -> None:
         result = fleet.update(state="previous")
         assert (result["verdict"], result["changed"]) == ("refused", False)
         assert "nothing to go back to" in result["reason"]
 
-    def test_a_backup_that_does_not_answer_changes_nothing(self, fleet: Fleet) -> None:
+    def test_a_previous_model_that_does_not_answer_changes_nothing(self, fleet: Fleet) -> None:
         fleet.update()
         fleet.ollama.broken_models.add(fleet.old)
         result = fleet.update(state="previous")
         assert (result["verdict"], result["digest_after"]) == ("restored", fleet.new)
-        assert fleet.names() == {MODEL: fleet.new, BACKUP: fleet.old}
+        assert fleet.names() == {MODEL: fleet.new, PREVIOUS: fleet.old}
 
     def test_what_is_made_goes_back_too(self, fleet: Fleet) -> None:
         definitions = made(fleet)
@@ -507,17 +507,17 @@ def test_cut_off_at_every_request(
         if not cut.run(at, lambda fleet=fleet, run=run: fleet.update(**run)):
             assert at > 20
             return
-        backups = {fleet.old} & set(fleet.names().values())
-        assert backups, f"cut off at {at}: the model before is lost"
+        kept = {fleet.old} & set(fleet.names().values())
+        assert kept, f"cut off at {at}: the model before is lost"
         if fleet.names()[MODEL] == fleet.new and state == "good":
-            assert NEXT in fleet.names() or BACKUP in fleet.names()
+            assert NEXT in fleet.names() or PREVIOUS in fleet.names()
         result = fleet.update(**run)
         what = f"cut off at {at}: {result['verdict']}: {result['reason']}"
         assert not wrong, what
         names = fleet.names()
         if state == "good":
             assert result["verdict"] in ("updated", "swept", "current"), what
-            assert names == {MODEL: fleet.new, BACKUP: fleet.old, DERIVED: names[DERIVED]}, what
+            assert names == {MODEL: fleet.new, PREVIOUS: fleet.old, DERIVED: names[DERIVED]}, what
         elif state == "worse":
             assert result["verdict"] == "restored", what
             assert names == {MODEL: fleet.old, DERIVED: names[DERIVED]}, what
@@ -546,8 +546,8 @@ def updated(fleet: Fleet) -> None:
     """Begin with an update that went well."""
     ollama, body = fleet.ollama, fleet.registry.manifests["/v2/library/mistral/manifests/latest"]
     weights = ollama.contents[f"127.0.0.1:{fleet.registry.port}/library/{MODEL}"]
-    backup = f"{MODEL}.gizzi-20261001T000000Z"
-    ollama.store[backup], ollama.contents[backup] = ollama.store[MODEL], ollama.contents[MODEL]
+    previous = f"{MODEL}.gizzi-20261001T000000Z"
+    ollama.store[previous], ollama.contents[previous] = ollama.store[MODEL], ollama.contents[MODEL]
     ollama.store[MODEL], ollama.contents[MODEL] = body, weights
     ollama.have_content(DERIVED, **weights, system="Be brief.")
     for content in (b"{}new", b"new"):
@@ -568,7 +568,7 @@ def test_one_update_at_a_time_on_a_server(fleet: Fleet, monkeypatch: pytest.Monk
 
 
 def test_wrong_values_are_named_before_anything_is_asked(fleet: Fleet) -> None:
-    assert "-1 backups" in fleet.update(keep=-1)["msg"]
+    assert "-1 previous models" in fleet.update(keep=-1)["msg"]
     assert "no share" in fleet.update(minimum_speed=1.5)["msg"]
     assert "there is none" in fleet.update(prompts=[])["msg"]
     assert "made from itself" in fleet.update(derived=[{"name": MODEL}])["msg"]

@@ -13,7 +13,7 @@ from ansible_collections.etrid.gizzi.plugins.plugin_utils import _update_run
 
 REGISTRY = "https://registry.ollama.ai"
 NEXT = "mistral:latest.gizzi-next"
-BACKUP = "mistral:latest.gizzi-20261001T000000Z"
+PREVIOUS = "mistral:latest.gizzi-20261001T000000Z"
 MISTRAL = {"name": "mistral"}
 VALIDATOR = {"name": "etrid-validator", "from": "mistral:latest"}
 
@@ -56,13 +56,13 @@ def plan(
     ("models", "loaded", "action"),
     [
         ({"mistral:latest": "new"}, {}, "none"),
-        ({"mistral:latest": "new", BACKUP: "old"}, {"mistral:latest": "new"}, "none"),
+        ({"mistral:latest": "new", PREVIOUS: "old"}, {"mistral:latest": "new"}, "none"),
         ({"mistral:latest": "old"}, {"mistral:latest": "old"}, "update"),
         # Cut off: after the pull, and after it while the tag moved on.
         ({"mistral:latest": "old", NEXT: "new"}, {}, "update"),
         ({"mistral:latest": "old", NEXT: "between"}, {}, "update"),
         # Cut off once the new model was in use.
-        ({"mistral:latest": "new", NEXT: "new", BACKUP: "old"}, {}, "finish"),
+        ({"mistral:latest": "new", NEXT: "new", PREVIOUS: "old"}, {}, "finish"),
         # Cut off on the way back, or the tag has moved back meanwhile.
         ({"mistral:latest": "new", NEXT: "old"}, {}, "sweep"),
         # Somebody has pulled by hand.
@@ -71,8 +71,8 @@ def plan(
         # Left over.
         ({"mistral:latest": "new", "mistral:latest.gizzi-failed": "bad"}, {}, "sweep"),
         ({"mistral:latest": "new", "mistral:gizzi-replaced": "old"}, {}, "sweep"),
-        ({"mistral:latest": "new", BACKUP: "new"}, {}, "sweep"),
-        ({"mistral:latest": "new", BACKUP: "old", BACKUP.replace("10", "09"): "older"}, {}, "sweep"),
+        ({"mistral:latest": "new", PREVIOUS: "new"}, {}, "sweep"),
+        ({"mistral:latest": "new", PREVIOUS: "old", PREVIOUS.replace("10", "09"): "older"}, {}, "sweep"),
         # Of other models and tags.
         ({"mistral:latest": "new", "mistral:7b.gizzi-next": "old", "phi3:latest.gizzi-failed": "bad"}, {}, "none"),
         ({}, {}, "blocked"),
@@ -91,8 +91,8 @@ def test_a_manifest_that_an_old_server_wrote_anew_is_current() -> None:
     assert plan(server({"mistral:latest": "rewritten"}), offered=offer("new", "rewritten"))["action"] == "none"
 
 
-def test_more_backups_may_stay() -> None:
-    models = {"mistral:latest": "new", BACKUP: "old", BACKUP.replace("10", "09"): "older"}
+def test_more_previous_models_may_stay() -> None:
+    models = {"mistral:latest": "new", PREVIOUS: "old", PREVIOUS.replace("10", "09"): "older"}
     assert plan(server(models), keep=2)["action"] == "none"
     assert plan(server(models), keep=0)["action"] == "sweep"
 
@@ -249,7 +249,7 @@ class TestGoingBack:
     def look(name: str, verdict: str, reason: str = "why") -> dict[str, Any]:
         return {"item": name, "model": f"{name}:latest", "verdict": verdict, "reason": reason, "digest_before": "new"}
 
-    def test_what_has_a_backup_goes_back_and_the_rest_is_left_alone(self) -> None:
+    def test_what_has_a_previous_model_goes_back_and_the_rest_is_left_alone(self) -> None:
         looks = [
             self.look("mistral", "planned"),
             self.look("phi3", "refused"),
@@ -262,8 +262,8 @@ class TestGoingBack:
     def test_what_was_named_must_have_one(self) -> None:
         looks = [self.look("mistral", "planned"), self.look("phi3", "refused")]
         assert [row["action"] for row in _update_run.rollback_plan(looks, True, [])] == ["update", "refused"]
-        (row,) = _update_run.rollback_plan([self.look("phi3", "refused", "no backup")], False, [])
-        assert (row["action"], row["reason"]) == ("refused", "no backup")
+        (row,) = _update_run.rollback_plan([self.look("phi3", "refused", "no previous model")], False, [])
+        assert (row["action"], row["reason"]) == ("refused", "no previous model")
 
 
 GOOD, ROOM = {"verdict": "planned", "reason": ""}, {"checks": [{"name": "memory", "ok": True, "message": ""}]}

@@ -217,7 +217,7 @@ def config_path() -> Path:
 
 
 def load() -> Settings:
-    """Read the settings. Errors: SettingsError, which names every mistake."""
+    """Read the settings. Errors: SettingsError, which names every problem."""
     path = config_path()
     try:
         # A file that exists and cannot be read is no reason for defaults.
@@ -225,10 +225,10 @@ def load() -> Settings:
             path.read_bytes()
         return Settings()
     except ValidationError as error:
-        mistakes = [
+        problems = [
             f"{'.'.join(str(part) for part in one['loc']) or 'settings'}: {one['msg']}" for one in error.errors()
         ]
-        raise SettingsError(f"{path} or the environment: {'; '.join(mistakes)}") from error
+        raise SettingsError(f"{path} or the environment: {'; '.join(problems)}") from error
     except PermissionError as error:
         raise SettingsError(f"{path}: this user may not read it", hint=MEMBERS) from error
     except (SourceError, OSError, ValueError) as error:

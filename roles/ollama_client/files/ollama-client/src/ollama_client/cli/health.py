@@ -31,8 +31,8 @@ def run(*, timeout: float | None, as_json: bool) -> None:
     except GizziError as error:
         result = _unknown(str(error))
     except Exception as error:
-        # A mistake of this program must not look like the state of the network.
-        logging.getLogger(__name__).exception("a mistake of this program")
+        # A bug of this program must not look like the state of the network.
+        logging.getLogger(__name__).exception("a bug of this program")
         result = _unknown(f"gizzi itself failed: {type(error).__name__}")
     status = STATUSES[result["health"]]
     try:
