@@ -19,7 +19,7 @@ SPEC = {
     "blobs": {"type": "bool", "default": False},
     "answer_timeout": {"type": "float", "default": 300},
 }
-# What nobody asked for says so.
+# Done only when asked for; else the result says that it was not asked for.
 NOT_ASKED = ("blobs",)
 
 

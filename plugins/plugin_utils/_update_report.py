@@ -38,7 +38,7 @@ IDLE = {
     "unreachable": "unreachable",
     "refused": "refused",
 }
-# The verdicts that leave nothing to be done by anybody.
+# The verdicts after which nobody has anything to do.
 GOOD = frozenset(("current", "updated", "reloaded", "rebuilt", "swept", "planned", "rolled_back"))
 _LAST_SUCCESS = "gizzi_model_update_last_success_timestamp_seconds"
 

@@ -25,9 +25,9 @@ if t.TYPE_CHECKING:
     Result = t.Mapping[str, t.Any]
     Row = dict[str, t.Any]
 
-# What an update does something about.
+# The actions for which an update does something.
 WORK = ("update", "finish", "load", "sweep")
-# What the module is told of a derived model.
+# The options of a derived model that the module gets.
 DERIVED = ("name", "system", "template", "parameters", "adapter")
 
 

@@ -21,7 +21,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._files._entry import E
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Root's alone: what stands here is removed.
+# Only root can write here: the paths in these records are removed.
 FOLDER = Path("/var/lib/gizzi-files")
 
 

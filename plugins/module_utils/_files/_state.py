@@ -215,7 +215,7 @@ def _given_to_root(
 def _links(entries: Iterable[Entry], seen: dict[str, Seen], previous: Kept | None) -> dict[str, str]:
     was = previous.was if previous else {}
     targets = {entry.path: was.get(entry.path, seen[entry.path]).target for entry in entries if entry.kind == "link"}
-    # A link that leads nowhere is no release to go back to.
+    # A link to nothing is not a release to go back to.
     return {
         path: target if target and (Path(path).parent / target).exists() else "" for path, target in targets.items()
     }

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._files._plan import Step
 
-# Root's alone: the copies may be secrets.
+# Only root can read this folder: the copies may be secrets.
 FOLDER = Path("/var/lib/gizzi-undo")
 # Written last: without it there is nothing to put back.
 _INDEX = "index.json"

@@ -91,7 +91,7 @@ class Seen:
     """The rules of this host. ``tables`` is None where nftables is not installed."""
 
     tables: nftables.Tables | None = None
-    # By IP version, where iptables can list it; else why it cannot.
+    # The rules by IP version; where iptables cannot list them, the reason.
     listings: dict[int, str] = field(default_factory=dict)
     unseen: dict[int, str] = field(default_factory=dict)
     # The rules in the files of ufw, by the IP versions that it manages.

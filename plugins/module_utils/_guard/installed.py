@@ -28,7 +28,7 @@ import sys
 from gizzi._guard.program import main
 sys.exit(main())
 """
-# Everything that loads rules of its own, and may flush those that are there.
+# Units that load their own rules, and may delete the rules that are there.
 _FIREWALLS = "netfilter-persistent.service iptables.service ip6tables.service nftables.service ufw.service"
 _GUARD_UNIT = """\
 # Written by the module etrid.gizzi.port_guard.
@@ -44,7 +44,7 @@ Before={before}
 [Service]
 Type=oneshot
 RemainAfterExit=yes
-# A boot is not to wait for ever.
+# A boot must not wait for ever.
 TimeoutStartSec=90
 ExecStart={command} restore {name}
 ExecReload={command} restore {name}

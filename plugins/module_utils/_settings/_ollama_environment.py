@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 # NO_CLOUD: Ollama refuses to generate with models that run elsewhere, and nothing else. One model, one request at a
 # time: the memory that preflight has checked is the memory of one.
 DEFAULTS = {"OLLAMA_NO_CLOUD": "1", "OLLAMA_MAX_LOADED_MODELS": "1", "OLLAMA_NUM_PARALLEL": "1"}
-# What the role sets from a variable of its own, and that variable.
+# Names that the role sets from its own variables, and these variables.
 RESERVED = {
     "OLLAMA_HOST": "ollama_listen",
     "OLLAMA_MODELS": "ollama_models_dir",

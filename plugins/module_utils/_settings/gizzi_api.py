@@ -34,10 +34,10 @@ GUARD = "gizzi-api"
 # Where the API's own documentation is; the unit names it.
 DOCUMENTATION = "/docs"
 TOKEN_FILE = f"{CONFIG_DIR}/api.token"
-# On which the sandbox rests.
+# The sandbox needs at least this version of systemd.
 SYSTEMD = 247
 
-# What the role sets from a variable of its own, and that variable.
+# Names that the role sets from its own variables, and these variables.
 _RESERVED = {
     "host": "gizzi_api_listen",
     "port": "gizzi_api_listen",
@@ -56,7 +56,7 @@ _FOLDER = re.compile(r"((/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*){2,})?")
 
 def problems(values: Mapping[str, Any]) -> list[str]:
     """Return everything that is wrong with the values, each with the value and the remedy."""
-    # By these the list of files is made, which removal reads too.
+    # The list of files is made from these; removal reads that list too.
     found = [
         *_listen_problems(values["listen"]),
         *further_problems("gizzi_api_settings", values["settings"], _RESERVED, '{query: {mode: "off"}}'),

@@ -40,11 +40,11 @@ USER = "gizzi-model-update"
 CONFIG = "/etc/gizzi-model-update"
 INVENTORY = f"{CONFIG}/inventory"
 HOME = "/var/lib/gizzi-model-update"
-# The folder of node_exporter is not the service's: it writes into one of its own, to which links lead.
+# The service must not write to node_exporter's folder. It writes to its own folder, and links point to that.
 METRICS = "/var/lib/gizzi-model-update-metrics"
 UNIT = "gizzi-model-update.service"
 TIMER = "gizzi-model-update.timer"
-# On which the sandbox rests.
+# The sandbox needs at least this version of systemd.
 SYSTEMD = 247
 COLLECTION = Path(__file__).parents[3]
 # What a collection needs to run.
@@ -58,7 +58,7 @@ _KNOWN_HOST = re.compile(r"[^\s#]+( [^\s]+){2}[^\n]*")
 
 def problems(values: Mapping[str, Any]) -> list[str]:
     """Return everything that is wrong with the values, each with the value and the remedy."""
-    # By it the list of files is made, which removal reads too.
+    # The list of files is made from it; removal reads that list too.
     found = _metrics_problems(values["metrics_dir"])
     if values["state"] == "absent":
         return found

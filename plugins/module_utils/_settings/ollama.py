@@ -185,7 +185,7 @@ def _variables(values: Mapping[str, Any]) -> dict[str, Any]:
     }
     if _reads_llama_args(values):
         variables["LLAMA_ARG_CACHE_RAM"] = values["prompt_cache"] // (1024 * 1024)
-    # Without a limit of the CPU the number of threads is Ollama's own.
+    # Without a CPU limit, Ollama chooses the number of threads.
     if values["cpu_threads"] > 0:
         variables["LLAMA_ARG_THREADS"] = values["cpu_threads"]
     return variables

@@ -36,7 +36,7 @@ GROUP = "gizzi"
 # Tokens in which a prompt and its answer have room at all.
 SMALLEST_CONTEXT = 256
 
-# What the role sets from a variable of its own, and that variable.
+# Names that the role sets from its own variables, and these variables.
 _RESERVED = {
     "model": "ollama_client_model",
     "thresholds": "ollama_client_thresholds",

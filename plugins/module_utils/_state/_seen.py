@@ -21,7 +21,7 @@ MAX_TEXT = 1000
 MAX_OUTPUT = 1_000_000
 # Seconds for a program that only looks.
 PATIENCE = 30
-# sbin is in no ordinary user's path.
+# The path of an ordinary user does not have sbin.
 SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 

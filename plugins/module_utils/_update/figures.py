@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation import Prompt
 
-# Root's alone: the user ollama could otherwise say how good a model was.
+# Only root can write here: else the user ollama could change how good a model was.
 FOLDER = Path("/var/lib/gizzi-update")
 NAME = "evaluations.json"
 MAX_FILE = 1024 * 1024

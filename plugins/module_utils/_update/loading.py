@@ -79,7 +79,7 @@ class Loader:
             and not (wanted and self._memory.weights(model.digest) == wanted)
         }
         while True:
-            # Another name may be the one under which the weights are listed.
+            # The server may list the weights under another name.
             for name in [*names, *(parse_model_name(entry.name) for entry in self._memory.holders(self.model))]:
                 self._server.unload(name)
             # What is loaded at once after this would still find the old weights on their way out.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 LATEST, PREVIOUS = "latest", "previous"
 CHECKED, PULLED, SETTLED = "checked", "pulled", "settled"
-# The verdicts after which somebody has something to do.
+# The verdicts after which an operator has something to do.
 BAD = frozenset(("unhealthy", "restored", "failed", "refused"))
 
 
