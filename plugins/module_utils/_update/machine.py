@@ -352,6 +352,9 @@ class Update:
             self._delete(parse_model_name(model.name))
         for name in [*(next_name(derived.name) for derived in self._wanted.derived), self._next]:
             if str(name) in there:
+                # Without a name nothing can be unloaded. Who asks the model in use may have it in memory beside this.
+                if named(self._server.loaded(), name):
+                    self._server.unload(name)
                 self._delete(name)
         try:
             if self._wanted.store and self._wanted.store.orphans():

@@ -215,6 +215,16 @@ def test_what_is_worse_never_comes_into_use(fleet: Fleet, spoil: Callable[[Fleet
     assert fleet.update(fail_on="bad")["failed"] is True
 
 
+def test_what_was_worse_leaves_the_memory_where_the_model_in_use_is_asked_all_the_while(
+    fleet: Fleet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "PATIENCE", 0.1)
+    fleet.ollama.own_answers[fleet.new] = WORSE
+    fleet.ollama.asked_all_the_while = {"name": MODEL, "digest": fleet.old}
+    assert fleet.update()["verdict"] == "restored"
+    assert fleet.in_memory() == {MODEL: fleet.old}
+
+
 def test_what_measured_nothing_does_not_pass(fleet: Fleet) -> None:
     fleet.ollama.answers = WORSE
     result = fleet.update()
