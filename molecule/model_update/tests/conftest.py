@@ -17,7 +17,7 @@ from testinfra.host import Host
 from lab import registry
 from lab.ollama import MODEL, STORE, digests, loaded
 from lab.server import Server
-from lab.testing import Lab, RunningPlaybook
+from lab.testing import Lab, RunningPlaybook, wait_until
 
 LOOPBACK = "127.0.0.1"
 PLAYBOOK = "etrid.gizzi.model_update"
@@ -96,8 +96,8 @@ class Servers:
     def __init__(self, lab: Lab, fleet: dict[str, Host]) -> None:
         self._hosts = {name: fleet[name] for name in lab.groups["validators"]}
 
-    def begin(self, digest: str, *, alone: bool = True) -> None:
-        """Bring them to what the registry has, which is this digest, and ``alone``: nothing is kept beside it.
+    def begin(self, digest: str) -> None:
+        """Bring them to what the registry has, which is this digest, in memory too, and nothing kept beside it.
 
         Where it is so already nothing is done.
         """
@@ -107,9 +107,13 @@ class Servers:
             if there.get(MODEL) != digest:
                 server.api("/api/pull", {"model": MODEL, "stream": False})
                 assert server.digest() == digest
+            # The update's look at a server loads what is in use: where it is there before, it is no difference.
             if loaded(host, LOOPBACK).get(MODEL, digest) != digest:
                 server.api("/api/generate", {"model": MODEL, "keep_alive": 0})
-            for model in there.keys() - {MODEL} if alone else ():
+            if loaded(host, LOOPBACK).get(MODEL) != digest:
+                server.api("/api/generate", {"model": MODEL, "stream": False})
+                wait_until(lambda: loaded(host, LOOPBACK).get(MODEL) == digest, 60, "it is in memory")
+            for model in there.keys() - {MODEL}:
                 server.api("/api/delete", {"model": model}, "--request", "DELETE")
 
         with ThreadPoolExecutor(len(self._hosts)) as pool:
