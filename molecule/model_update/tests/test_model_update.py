@@ -274,8 +274,17 @@ with open(sys.argv[1], "r+b") as weights:
     return path.rpartition("-")[2]
 
 
+@contextmanager
+def judged_for_long(servers: Servers, fleet: dict[str, Host], name: str) -> Iterator[None]:
+    """Slow a server down as soon as it has pulled: it is judged for longer than it takes to see that it is."""
+    wait_until(lambda: NEXT in servers.models(name), 300, f"{name} has pulled")
+    with slowed(fleet[name]):
+        wait_until(lambda: NEXT in servers.loaded(name), 300, f"{name} has the new weights in memory")
+        yield
+
+
 def test_server_that_goes_away_in_its_turn(
-    lab: Lab, servers: Servers, update: Update, internet: Host, original: str
+    lab: Lab, fleet: dict[str, Host], servers: Servers, update: Update, internet: Host, original: str
 ) -> None:
     """One loses its power while it is judged, the next one its network; both are named, then all is done.
 
@@ -283,7 +292,7 @@ def test_server_that_goes_away_in_its_turn(
     """
     new = registry.move(internet, "next")
     with update.running() as run, ExitStack() as gone:
-        wait_until(lambda: NEXT in servers.loaded(CANARY), 300, "the canary has the new weights in memory")
+        gone.enter_context(judged_for_long(servers, fleet, CANARY))
         gone.enter_context(lab.off(CANARY))
         assert run.ends() != 0
         # What ansible-playbook said is all there is to see of a run that ends without a report.
@@ -295,7 +304,7 @@ def test_server_that_goes_away_in_its_turn(
 
     second = servers.names[1]
     with update.running() as run, ExitStack() as gone:
-        wait_until(lambda: NEXT in servers.loaded(second), 300, "the next server has the new weights in memory")
+        gone.enter_context(judged_for_long(servers, fleet, second))
         gone.enter_context(cut_off(lab.variables[second]["lab_container"]))
         assert run.ends() != 0
         print(run.printed())
