@@ -36,7 +36,6 @@ class Desired:
     digest: str | None
     store: Store | None
     reserved_disk: int
-    previous: ModelName | None
     stall_timeout: float
     timeout: float
     request_timeout: float
@@ -55,7 +54,6 @@ class Outcome:
     digest_after: str | None
     pulled: bool = False
     bytes_pulled: int = 0
-    previous: str | None = None
     bytes_missing: int | None = None
     blobs: str | None = None
     damaged_blobs: list[str] = field(default_factory=list)
@@ -215,10 +213,6 @@ def replace_model(desired: Desired, look: Look, server: Ollama, before: str | No
     """Pull, and give the model its usual name."""
     name = desired.name
     facts = found(desired, look)
-    if desired.previous and before:
-        # Deleting frees the layers of an older previous model; copying over it would leave them behind.
-        server.delete(desired.previous)
-        server.copy(name, desired.previous)
     # The server knows no registry but its own, except as part of a name.
     elsewhere = desired.registry.host != name.host
     pull_name = name.at_host(desired.registry.host) if elsewhere else name
@@ -238,7 +232,7 @@ def replace_model(desired: Desired, look: Look, server: Ollama, before: str | No
         facts["blobs"] = "ok"
     if facts["repaired"] and before == after:
         facts["warnings"] += unload(server, name)
-    return Outcome(before, after, True, moved, str(desired.previous) if desired.previous and before else None, **facts)
+    return Outcome(before, after, True, moved, **facts)
 
 
 def unload(server: Ollama, name: ModelName) -> list[str]:

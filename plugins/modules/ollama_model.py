@@ -78,11 +78,6 @@ options:
     description: Bytes that must stay free on the disk of O(models_dir) after a pull.
     type: int
     default: 1000000000
-  previous_tag:
-    description:
-      - Tag under which the model that is about to be replaced is kept, for a way back. It replaces the model
-        that had this tag before.
-    type: str
   verify_blobs:
     description:
       - Whether to hash all blobs of the model that is there, at idle priority, with O(state=present) and
@@ -114,11 +109,10 @@ EXAMPLES = r"""
   etrid.gizzi.ollama_model:
     name: llama3.1:8b
 
-- name: Update it, and keep the one that ran so far
+- name: Update it
   etrid.gizzi.ollama_model:
     name: llama3.1:8b
     state: latest
-    previous_tag: previous
     models_dir: /var/lib/ollama/models
 
 - name: Pull from a mirror, and accept nothing but this very model
@@ -185,11 +179,6 @@ damaged_blobs:
   type: list
   elements: str
   sample: []
-previous:
-  description: Name under which the replaced model was kept, V(null) when none was replaced or none was to be kept.
-  returned: success
-  type: str
-  sample: llama3.1:previous
 seconds:
   description: Duration of the run.
   returned: success
@@ -224,9 +213,6 @@ def desired_state(params: dict[str, Any]) -> Desired:
     """Read the options; raise GizziError with the value that is wrong, and what to write instead."""
     # What is to go may have a name under which it could never answer.
     name = (parse_model_name if params["state"] == "absent" else parse_servable_name)(params["name"])
-    previous = name.with_tag(params["previous_tag"]) if params["previous_tag"] else None
-    if previous and previous.same_as(name):
-        raise GizziError(f"previous_tag: {params['previous_tag']!r} is the tag of the model itself.")
     registry = registry_at(params["registry"])
     return Desired(
         name=name,
@@ -235,7 +221,6 @@ def desired_state(params: dict[str, Any]) -> Desired:
         digest=parse_digest(params["digest"]) if params["digest"] else None,
         store=Store(Path(params["models_dir"])) if params["models_dir"] else None,
         reserved_disk=params["reserved_disk"],
-        previous=previous,
         stall_timeout=params["stall_timeout"],
         timeout=params["timeout"],
         request_timeout=params["request_timeout"],
@@ -264,7 +249,6 @@ OPTIONS = {
     "registry": {"type": "str", "default": DEFAULT_REGISTRY},
     "models_dir": {"type": "path"},
     "reserved_disk": {"type": "int", "default": 1_000_000_000},
-    "previous_tag": {"type": "str"},
     "verify_blobs": {"type": "bool", "default": False},
     "stall_timeout": {"type": "float", "default": 90},
     "timeout": {"type": "float", "default": 7200},

@@ -80,7 +80,6 @@ class Wanted:
             digest=self.digest,
             store=self.store,
             reserved_disk=self.reserved_disk,
-            previous=None,
             stall_timeout=self.stall_timeout,
             timeout=self.pull_timeout,
             request_timeout=self.request_timeout,

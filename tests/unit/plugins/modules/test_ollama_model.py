@@ -351,20 +351,6 @@ def test_disk_counts_missing_layers_only(
         assert ("failed" not in model(models_dir=str(tmp_path), reserved_disk=0, check_mode=True)) is enough
 
 
-def test_previous_tag(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
-    old = ollama.have("mistral:latest", "zero")
-    ollama.have("mistral:previous", "older")
-    registry.publish("mistral:latest", "one")
-    result = model(state="latest", previous_tag="previous")
-    assert result["previous"] == "mistral:previous"
-    assert sha256(ollama.store["mistral:previous"]) == old
-    # Deleted first, so that the server frees the layers of the older previous model.
-    assert ("DELETE", "/api/delete", {"model": "mistral:previous"}) in ollama.requests
-    assert model(state="latest", previous_tag="previous")["previous"] is None
-    assert sha256(ollama.store["mistral:previous"]) == old
-    assert "is the tag of the model itself" in model("mistral:previous", previous_tag="previous")["msg"]
-
-
 def test_replaced_model_leaves_no_layers_behind(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
     """A copy over a name frees nothing; only a delete does. So the old model is deleted under another name."""
     ollama.have("mistral:latest", "zero")
@@ -392,7 +378,7 @@ def test_model_that_the_server_cannot_read_replaces_nothing(
 def test_a_name_that_carries_its_host_is_pulled_as_it_is(ollama: FakeOllama, registry: FakeRegistry) -> None:
     registry.publish("team/mistral:7b", "one")
     name = parse_model_name(f"127.0.0.1:{registry.port}/team/mistral:7b")
-    desired = _model_state.Desired(name, "present", Registry(registry.url), None, None, 0, None, 1, 10, 1)
+    desired = _model_state.Desired(name, "present", Registry(registry.url), None, None, 0, 1, 10, 1)
     outcome = _model_state.sync(desired, Ollama(ollama.url, 1), check_mode=False)
     assert outcome.changed
     assert list(ollama.store) == [str(name)]
@@ -418,7 +404,6 @@ def test_server_that_refuses_the_host_header(model: Run, ollama: FakeOllama) -> 
         ({"digest": "123"}, "64 hex digits"),
         ({"registry": "10.0.0.5:8070"}, "write 'http://10.0.0.5:8070'"),
         ({"registry": "http://10.0.0.5/path"}, "has a path"),
-        ({"previous_tag": "a b"}, "is not a model name"),
         ({"state": "newest"}, "value of state must be one of"),
     ],
 )
