@@ -127,6 +127,12 @@ def main() -> None:
 url = "{fleet.url}"
 [expressions]
 peers = 'max by (validator) (substrate_peers_count{{job="$JOB"}})'
+[thresholds]
+max_lag = 10
+max_finality_lag = 50
+min_peers = 3
+stall_seconds = 120
+stale_seconds = 90.0
 """
             + "".join(f'[[validators]]\nnumber = {n}\nname = "validator{n:02d}"\n' for n in range(1, 22))
         )

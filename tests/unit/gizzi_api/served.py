@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import httpx
 from gizzi_api.app import create_app
@@ -13,10 +14,10 @@ from gizzi_api.settings import Settings
 
 
 @contextmanager
-def served(settings: Settings, upstream: httpx.AsyncBaseTransport | None = None) -> Iterator[str]:
-    """Serve as the command does; yield the URL."""
+def served(settings: Settings, upstream: httpx.AsyncBaseTransport | None = None, **limits: Any) -> Iterator[str]:
+    """Serve as the command does, but for ``limits`` of the server; yield the URL."""
     socket = listen("127.0.0.1", 0)
-    server = serve(create_app(settings, upstream), "critical")
+    server = serve(create_app(settings, upstream), "critical", **limits)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [socket]})
     thread.start()
     try:

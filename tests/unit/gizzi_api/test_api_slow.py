@@ -1,0 +1,187 @@
+"""Callers who take their time, on real sockets: they are cut off, and others are answered all the same."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import socket
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from gizzi_api.metrics import Metrics
+from gizzi_api.middleware import Surround
+from gizzi_api.settings import Settings
+from recorded_prometheus import Upstream
+from served import served
+from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
+
+Address = tuple[str, int]
+HALF = b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+LIMIT = 0.5
+# For what must happen and has no reason to take long, on a busy machine.
+PATIENCE = 20.0
+
+
+@pytest.fixture(autouse=True)
+def files() -> Iterator[None]:
+    """Both ends of a connection are files of this process."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+@pytest.fixture
+def serving(settings: Callable[..., Settings]) -> Callable[..., ExitStack]:
+    @contextmanager
+    def serve(**limits: float) -> Iterator[Address]:
+        with served(settings(), Upstream("sound"), **limits) as url:
+            parts = urlsplit(url)
+            yield parts.hostname or "", parts.port or 0
+
+    return serve
+
+
+def alive(address: Address) -> int:
+    """The status of /healthz, on a connection of its own."""
+    with closing(HTTPConnection(*address, timeout=PATIENCE)) as connection:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status
+
+
+def rest(caller: socket.socket) -> bytes:
+    """All that comes until the server closes the connection."""
+    caller.settimeout(PATIENCE)
+    parts = []
+    try:
+        while part := caller.recv(65_536):
+            parts.append(part)
+    except ConnectionResetError:
+        pass
+    return b"".join(parts)
+
+
+def held(port: int) -> int:
+    """How many connections the server itself holds open; what the kernel has still to send is not among them."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    established = "01"
+    return sum(row[1].endswith(f":{port:04X}") and row[3] == established for row in rows)
+
+
+def trickle(caller: socket.socket, byte: bytes) -> float:
+    """Send a byte now and then until the server has had enough; return the seconds."""
+    start = time.monotonic()
+    caller.settimeout(PATIENCE)
+    while time.monotonic() - start < PATIENCE:
+        try:
+            caller.sendall(byte)
+        except ConnectionError:
+            break
+        time.sleep(LIMIT / 20)
+    return time.monotonic() - start
+
+
+def test_requests_of_which_only_half_came_keep_nobody_out(serving: Callable[..., ExitStack]) -> None:
+    """As many as there is room for by default, and more: all of them within the 10 s that each has."""
+    with serving() as address, ExitStack() as callers:
+        for number in range(600):
+            callers.enter_context(socket.create_connection(address, timeout=PATIENCE)).sendall(HALF)
+            if number % 50 == 49:
+                assert alive(address) == 200
+
+
+def test_a_request_of_which_only_half_came_is_told_so_and_cut_off(serving: Callable[..., ExitStack]) -> None:
+    with serving(wait_seconds=LIMIT) as address, socket.create_connection(address) as caller:
+        caller.sendall(HALF)
+        answer = rest(caller)
+    assert answer.startswith(b"HTTP/1.1 408 Request Timeout\r\n")
+    assert answer.endswith(b'{"detail": "The request was not complete within 0.5 s."}')
+
+
+def test_a_byte_now_and_then_does_not_help(serving: Callable[..., ExitStack]) -> None:
+    with serving(wait_seconds=LIMIT) as address, socket.create_connection(address) as caller:
+        caller.sendall(HALF + b"X: ")
+        assert trickle(caller, b"a") < PATIENCE
+        assert alive(address) == 200
+
+
+def test_a_connection_on_which_nothing_comes_is_closed_without_a_word(serving: Callable[..., ExitStack]) -> None:
+    with serving(wait_seconds=LIMIT) as address, socket.create_connection(address) as caller:
+        assert rest(caller) == b""
+
+
+def test_the_second_request_of_a_connection_has_no_more_time(serving: Callable[..., ExitStack]) -> None:
+    with serving(wait_seconds=LIMIT) as address, socket.create_connection(address) as caller:
+        caller.sendall(HALF + b"\r\n")
+        assert caller.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        caller.sendall(HALF)
+        assert b"HTTP/1.1 408 " in rest(caller)
+
+
+def test_a_slow_body_is_not_waited_for(serving: Callable[..., ExitStack]) -> None:
+    """No route has one: the answer comes at once, and the connection ends in time."""
+    with serving(wait_seconds=LIMIT) as address, socket.create_connection(address, timeout=PATIENCE) as caller:
+        caller.sendall(HALF + b"Content-Length: 1000000\r\n\r\n")
+        assert caller.recv(65_536).startswith(b"HTTP/1.1 200 ")
+        assert trickle(caller, b"a") < PATIENCE
+
+
+def test_those_who_do_not_take_their_answers_keep_nobody_out(serving: Callable[..., ExitStack]) -> None:
+    """Each asks for more than the kernel takes off the server's hands, and reads nothing."""
+    with serving(wait_seconds=LIMIT) as address, ExitStack() as callers:
+        for _unused in range(10):
+            caller = callers.enter_context(socket.socket())
+            caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            caller.connect(address)
+            caller.sendall(b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 1000)
+            assert alive(address) == 200
+        deadline = time.monotonic() + PATIENCE
+        while held(address[1]):
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
+def test_one_who_takes_an_answer_slowly_gets_all_of_it(serving: Callable[..., ExitStack]) -> None:
+    """Longer than anybody may take for nothing."""
+    request = b"GET /docs HTTP/1.1\r\nHost: x\r\n\r\n" * 400
+    with serving(wait_seconds=LIMIT) as address, socket.socket() as caller:
+        caller.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        caller.settimeout(PATIENCE)
+        caller.connect(address)
+        caller.sendall(request)
+        start, answers, tail = time.monotonic(), 0, b""
+        while answers < 400 and (part := caller.recv(65_536)):
+            answers += (tail + part).count(b"HTTP/1.1 200 OK") - tail.count(b"HTTP/1.1 200 OK")
+            tail = part[-15:]
+            if time.monotonic() - start < 4 * LIMIT:
+                time.sleep(LIMIT / 50)
+    assert answers == 400
+
+
+@pytest.mark.anyio
+async def test_more_requests_at_once_than_allowed_are_refused() -> None:
+    held = asyncio.Event()
+
+    async def slow(scope: Scope, receive: Receive, send: Send) -> None:
+        await held.wait()
+        await Response("done")(scope, receive, send)
+
+    async with httpx.AsyncClient(
+        transport=httpx.ASGITransport(Surround(slow, Metrics(), max_requests=2)), base_url="http://api"
+    ) as client:
+        running = [asyncio.create_task(client.get("/")) for _unused in range(2)]
+        await asyncio.sleep(0)
+        while (refused := await client.get("/")).status_code != 503:
+            pass
+        held.set()
+        assert [answer.status_code for answer in await asyncio.gather(*running)] == [200, 200]
+        assert (await client.get("/")).status_code == 200
+    assert refused.json() == {"detail": "2 requests are being answered already."}
+    assert refused.headers["Retry-After"] == "1"
