@@ -151,6 +151,24 @@ def test_no_width_needs_scrolling_sideways(opened: Callable[..., Page], path: st
     assert page.evaluate("document.documentElement.scrollWidth") == width
 
 
+@pytest.mark.parametrize("width", [360, 400, 1256, 1400])
+def test_hostile_names_are_text_and_fit(browser: Browser, settings: Settings, upstream: Upstream, width: int) -> None:
+    names = {
+        1: "<img src=/none onerror=document.title=1>",
+        3: "\u202eexe.txt\x1b[2J\U000e0041",
+        5: "x" * 64,
+    }
+    listed = [one.model_copy(update={"name": names.get(one.number, one.name)}) for one in settings.validators]
+    with served(settings.model_copy(update={"validators": tuple(listed)}), upstream) as url:
+        page = browser.new_page(viewport={"width": width, "height": 740})
+        page.goto(url)
+        shown = page.locator("tbody th a").all_text_contents()
+        assert page.evaluate("document.documentElement.scrollWidth") == width
+        assert page.locator("main img").count() == 0
+        page.close()
+    assert {names[1], "\\u202eexe.txt\\x1b[2J\\U000e0041", names[5]} < set(shown)
+
+
 def test_contrast_is_enough(opened: Callable[..., Page]) -> None:
     """WCAG AA: 4.5 to 1 for every colour of text against its background, light and dark."""
     script = Path(__file__).with_name("contrast.js").read_text()

@@ -77,17 +77,9 @@ def test_a_mistake_ends_the_start_and_is_named(
 ) -> None:
     prepend(config, text)
     with pytest.raises(SystemExit) as stopped:
-        cli.main()
+        cli.main([])
     assert stopped.value.code == 2
     assert named in capsys.readouterr().err
-
-
-def test_without_a_file_the_validators_are_missed(capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit):
-        cli.main()
-    said = capsys.readouterr().err
-    assert "validators: Field required" in said
-    assert "thresholds: Field required" in said
 
 
 def test_presets_are_the_names_of_a_stock_node_and_of_the_users_document(config: Path) -> None:
@@ -143,6 +135,6 @@ def test_a_taken_port_is_named(config: Path, capsys: pytest.CaptureFixture[str])
         port = taken.getsockname()[1]
         prepend(config, f"port = {port}\n")
         with pytest.raises(SystemExit) as stopped:
-            cli.main()
+            cli.main([])
     assert stopped.value.code == 1
     assert f"cannot listen on 127.0.0.1 port {port}" in capsys.readouterr().err

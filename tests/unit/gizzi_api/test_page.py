@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import subprocess
 from html.parser import HTMLParser
@@ -9,8 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from gizzi_api.models import NetworkStatus
 from gizzi_api.network import Past
-from gizzi_api.page import sparkline
+from gizzi_api.page import overview
+from gizzi_api.page.sparkline import line
+from markupsafe import escape
 from recorded_prometheus import Serve, Upstream
 
 pytestmark = pytest.mark.anyio
@@ -82,7 +86,27 @@ async def test_names_are_escaped(serve: Serve) -> None:
     async with serve(Upstream("sound"), validators=[{"number": 1, "name": evil}]) as client:
         text = (await client.get("/")).text
     assert evil not in text
-    assert "&lt;script&gt;alert(&quot;1&quot;)&lt;/script&gt;" in text
+    assert "&lt;script&gt;alert(&#34;1&#34;)&lt;/script&gt;" in text
+
+
+async def test_text_from_outside_is_shown_and_escaped(serve: Serve) -> None:
+    """Whatever a name, a reason or Prometheus' words hold: nothing of it is markup, and nothing is invisible."""
+    cases = json.loads((Path(__file__).parents[1] / "recorded" / "shown.json").read_text(encoding="utf-8"))["cases"]
+    async with serve(Upstream("sound")) as client:
+        status = NetworkStatus.model_validate((await client.get("/api/network/status")).json())
+    harmless = Page(overview.render(status.model_copy(update={"error": "e"}), None, 10)).tags
+    for case in cases:
+        evil = {"name": f"N{case['text']}N", "reason": f"R{case['text']}R"}
+        validators = [one.model_copy(update=evil) for one in status.validators]
+        page = overview.render(
+            status.model_copy(update={"validators": validators, "error": f"E{case['text']}E"}), None, 10
+        )
+        shown = escape(case["shown"])
+        assert f">N{shown}N</a>" in page
+        assert f'<span class="reason">R{shown}R</span>' in page
+        assert f'<p class="warning">E{shown}E. The data is ' in page
+        assert {one for one in page if not one.isprintable()} == {"\n"}
+        assert len(Page(page).tags) == len(harmless)
 
 
 @pytest.mark.parametrize("path", ["/", "/docs"])
@@ -114,6 +138,30 @@ async def test_every_answer_has_the_security_headers(serve: Serve) -> None:
         assert (await client.get("/static/settings.py")).status_code == 404
 
 
+async def test_an_unknown_path_is_told_which_there_are(serve: Serve) -> None:
+    async with serve(Upstream("sound")) as client:
+        known = ["/", "/docs", "/openapi.json", *(await client.get("/openapi.json")).json()["paths"]]
+        for path in ("/nothing", "/api", "/api/network/status/", "/static/none", "/healthz/x"):
+            answer = await client.get(path)
+            assert (answer.status_code, answer.json()) == (
+                404,
+                {"detail": f"There is no {path} here. There are: {', '.join(known)}."},
+            )
+            assert answer.headers["content-type"] == "application/json"
+        for path in known:
+            assert (await client.get(path.replace("{number}", "1"))).status_code != 404
+        hostile = (await client.get("/a%1b%5B2J%E2%80%AE" + "b" * 5000)).json()["detail"]
+    assert hostile.startswith("There is no /a\\x1b[2J\\u202ebbb")
+    assert len(hostile) < 500
+
+
+async def test_another_method_is_told_which_is_right(serve: Serve) -> None:
+    async with serve(Upstream("sound")) as client:
+        answer = await client.post("/healthz")
+    assert (answer.status_code, answer.headers["Allow"]) == (405, "GET")
+    assert answer.json() == {"detail": "POST is not for this path; GET is."}
+
+
 async def test_the_documentation_names_every_route_with_an_example(serve: Serve) -> None:
     async with serve(Upstream("sound")) as client:
         text = (await client.get("/docs")).text
@@ -129,19 +177,18 @@ PAST = Past(0, 600, 60, {}, {})
 
 
 def test_a_gap_breaks_the_line_and_is_spoken() -> None:
-    drawn = sparkline.render("Peers", [(0, 3), (60, 4), (300, 2), (360, 2), (600, 9)], PAST, 0, 10)
-    assert drawn.count("h0") == 3
-    assert 'aria-label="Peers: from 3 to 9, lowest 2, highest 9, no data for 6 minutes"' in drawn
+    drawn = line("Peers", [(0, 3), (60, 4), (300, 2), (360, 2), (600, 9)], PAST, 0, 10)
+    assert drawn.path.count("h0") == 3
+    assert drawn.spoken == "Peers: from 3 to 9, lowest 2, highest 9, no data for 6 minutes"
 
 
 def test_no_data_is_a_word() -> None:
-    assert sparkline.render("Peers", [], PAST, 0, 0) == (
-        '<span class="none" role="img" aria-label="Peers: no data">unknown</span>'
-    )
+    drawn = line("Peers", [], PAST, 0, 0)
+    assert (drawn.path, drawn.spoken) == ("", "Peers: no data")
 
 
 def test_a_line_stays_in_its_box_also_when_nothing_changes() -> None:
-    drawn = sparkline.render("Peers", [(moment, 5) for moment in range(0, 660, 60)], PAST, 5, 5)
-    numbers = [float(number) for number in re.findall(r"-?\d+\.\d", drawn)]
-    assert all(0 <= number <= sparkline.WIDTH for number in numbers)
-    assert "no data" not in drawn
+    drawn = line("Peers", [(moment, 5) for moment in range(0, 660, 60)], PAST, 5, 5)
+    numbers = [float(number) for number in re.findall(r"-?\d+\.\d", drawn.path)]
+    assert all(0 <= number <= drawn.width for number in numbers)
+    assert "no data" not in drawn.spoken

@@ -10,8 +10,13 @@ from typing import Any
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
 
 from gizzi_api.models import Problem
+from gizzi_api.shown import shown
+
+# Beside those of the OpenAPI document.
+PAGES = ("/", "/docs", "/openapi.json")
 
 
 class ProblemError(Exception):
@@ -32,6 +37,18 @@ def document(**answers: str) -> dict[int | str, dict[str, Any]]:
 
 
 def install(app: FastAPI) -> None:
+    """Let the app answer what goes wrong in the one shape."""
+
+    @app.exception_handler(HTTPException)
+    async def _refused(request: Request, error: HTTPException) -> JSONResponse:
+        detail = error.detail
+        if error.status_code == 404:
+            paths = ", ".join((*PAGES, *app.openapi()["paths"]))
+            detail = f"There is no {shown(request.url.path[:100])} here. There are: {paths}."
+        elif error.status_code == 405:
+            detail = f"{request.method} is not for this path; {(error.headers or {}).get('Allow', 'GET')} is."
+        return JSONResponse({"detail": detail}, error.status_code, error.headers)
+
     @app.exception_handler(ProblemError)
     async def _problem(request: Request, error: ProblemError) -> JSONResponse:
         return JSONResponse(error.problem.model_dump(), error.status, dict(error.headers or {}))

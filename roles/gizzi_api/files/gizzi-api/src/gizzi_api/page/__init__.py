@@ -1,33 +1,32 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""HTML, without a template language: what is shown is escaped where it is put in."""
+"""The pages: templates in which every text is escaped, and shown without what cannot be seen."""
 
 from __future__ import annotations
 
-from html import escape
+import jinja2
 
-__all__ = ["frame", "text"]
+from gizzi_api.shown import shown
 
-
-def text(value: object) -> str:
-    return escape(str(value), quote=True)
+__all__ = ["template"]
 
 
-def frame(title: str, body: str, *, script: bool = False, head: str = "") -> str:
-    source = '<script src="/static/page.js" defer></script>' if script else ""
-    return f"""<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{text(title)}</title>
-<link rel="icon" href="/static/icon.svg">
-<link rel="stylesheet" href="/static/page.css">
-{head}{source}
-</head>
-<body>
-{body}
-</body>
-</html>
-"""
+def _safe(value: object) -> object:
+    # The type itself: jinja2's markup is a string too, and what a macro makes of its parts is markup.
+    return shown(value) if type(value) is str else value
+
+
+_templates = jinja2.Environment(
+    loader=jinja2.PackageLoader("gizzi_api", "page"),
+    autoescape=True,
+    finalize=_safe,
+    undefined=jinja2.StrictUndefined,
+    auto_reload=False,
+    trim_blocks=True,
+    lstrip_blocks=True,
+)
+
+
+def template(name: str) -> jinja2.Template:
+    """Return the template ``name`` of this folder; its ``render`` makes the page."""
+    return _templates.get_template(name)

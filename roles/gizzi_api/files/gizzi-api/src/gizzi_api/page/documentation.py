@@ -8,61 +8,35 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from gizzi_api.page import frame, text
+from gizzi_api.page import template
 
 Json = Mapping[str, Any]
 
+# What the document leaves out where there is none.
+OPTIONAL: dict[str, Any] = {"description": "", "parameters": (), "security": ()}
+
 
 def render(document: Json) -> str:
-    info = document["info"]
+    """Return the page for the OpenAPI ``document``."""
     schemas: Json = document["components"]["schemas"]
-    routes = "".join(
-        _route(path, method, operation, schemas)
+    routes = [
+        {
+            "path": path,
+            "method": method.upper(),
+            "operation": OPTIONAL | operation,
+            "sample": _sample(operation, schemas),
+        }
         for path, methods in document["paths"].items()
         for method, operation in methods.items()
-    )
-    paragraphs = "".join(f"<p>{_inline(part)}</p>" for part in info["description"].strip().split("\n\n"))
-    body = f"""<header><h1>{text(info["title"])} {text(info["version"])}</h1></header>
-<main>
-{paragraphs}
-<p>For programs: <a href="/openapi.json">the OpenAPI document</a>. For people: <a href="/">the network</a>.</p>
-{routes}
-</main>"""
-    return frame(f"{info['title']}: documentation", body)
+    ]
+    return template("documentation.html").render(info=document["info"], routes=routes)
 
 
-def _inline(words: str) -> str:
-    """Escape, with `code` as such."""
-    parts = text(words).split("`")
-    return "".join(f"<code>{part}</code>" if position % 2 else part for position, part in enumerate(parts))
-
-
-def _route(path: str, method: str, operation: Json, schemas: Json) -> str:
-    parameters = "".join(
-        f"<li><code>{text(one['name'])}</code> ({text(one['in'])}): {_inline(one.get('description', ''))}</li>"
-        for one in operation.get("parameters", ())
-    )
-    answers = "".join(
-        f'<tr><th scope="row">{text(status)}</th><td>{_inline(answer["description"])}</td></tr>'
-        for status, answer in sorted(operation["responses"].items())
-    )
+def _sample(operation: Json, schemas: Json) -> list[str]:
+    """An answer in lines, where there is one."""
     content: Json = operation["responses"]["200"].get("content", {})
     sample = _example(content.get("application/json", {}).get("schema", {}), schemas)
-    shown = (
-        ""
-        if sample is None
-        else f"<p>An answer:</p><pre>{text(json.dumps(sample, indent=1, ensure_ascii=False))}</pre>"
-    )
-    token = "<p>Needs the header <code>Authorization: Bearer …</code>.</p>" if operation.get("security") else ""
-    description = "".join(f"<p>{_inline(part)}</p>" for part in operation.get("description", "").split("\n\n"))
-    return f"""<section>
-<h2><code>{text(method.upper())} {text(path)}</code> {text(operation["summary"])}</h2>
-{description}{token}
-{f"<ul>{parameters}</ul>" if parameters else ""}
-<table class="answers"><caption>Answers</caption><tbody>{answers}</tbody></table>
-{shown}
-</section>
-"""
+    return [] if sample is None else json.dumps(sample, indent=1, ensure_ascii=False).splitlines()
 
 
 def _example(schema: Json, schemas: Json) -> Any:

@@ -1,23 +1,33 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""A small line of the last hour, as inline SVG."""
+"""A small line of the last hour, for a template to draw."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from gizzi_api.network import Past
-from gizzi_api.page import text
 
 WIDTH, HEIGHT, MARGIN = 120, 24, 2
 
 Points = Sequence[tuple[int, int]]
 
 
-def render(label: str, points: Points, past: Past, low: int, high: int) -> str:
-    """Draw ``points`` between ``low`` and ``high``; where one is missing, the line breaks."""
+@dataclass(frozen=True)
+class Line:
+    """What is drawn, as SVG's path data, empty where there is no data; and what is spoken in its place."""
+
+    path: str
+    spoken: str
+    width: int = WIDTH
+    height: int = HEIGHT
+
+
+def line(label: str, points: Points, past: Past, low: int, high: int) -> Line:
+    """Lay ``points`` out between ``low`` and ``high``; where one is missing, the line breaks."""
     if not points:
-        return f'<span class="none" role="img" aria-label="{text(label)}: no data">unknown</span>'
+        return Line("", f"{label}: no data")
     span, height = max(1, past.end - past.start), max(1, high - low)
     path, before = [], None
     for moment, value in points:
@@ -32,7 +42,4 @@ def render(label: str, points: Points, past: Past, low: int, high: int) -> str:
     gaps = f", no data for {minutes} minutes" if minutes > 0 else ""
     values = [value for _unused, value in points]
     spoken = f"{label}: from {points[0][1]} to {points[-1][1]}, lowest {min(values)}, highest {max(values)}{gaps}"
-    return (
-        f'<svg class="spark" role="img" aria-label="{text(spoken)}" viewBox="0 0 {WIDTH} {HEIGHT}" '
-        f'width="{WIDTH}" height="{HEIGHT}" preserveAspectRatio="xMinYMid"><path d="{"".join(path)}"/></svg>'
-    )
+    return Line("".join(path), spoken)

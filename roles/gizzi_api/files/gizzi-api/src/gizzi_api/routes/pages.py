@@ -7,11 +7,10 @@ from __future__ import annotations
 import asyncio
 from importlib import resources
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.responses import HTMLResponse
 
 from gizzi_api.page import documentation, overview
-from gizzi_api.problems import problem
 from gizzi_api.services import services_of
 
 router = APIRouter(include_in_schema=False)
@@ -43,6 +42,6 @@ async def docs(request: Request) -> HTMLResponse:
 @router.get("/static/{name}")
 async def static(name: str) -> Response:
     if name not in ASSETS:
-        raise problem(404, "Not Found")
+        raise HTTPException(404)
     body, kind = ASSETS[name]
     return Response(body, media_type=kind)
