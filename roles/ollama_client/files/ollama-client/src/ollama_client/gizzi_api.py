@@ -15,6 +15,8 @@ from ollama_client.errors import ApiAnswerError, ApiRefusedError, ApiUnreachable
 from ollama_client.settings import Api
 
 STATUS = "/api/network/status"
+# The only path that wants the token, and so the only one that gets it.
+QUERY = "/api/prometheus/query"
 Status = Literal["offline", "isolated", "lagging", "unknown", "syncing", "healthy"]
 WORST_FIRST: tuple[Status, ...] = ("offline", "isolated", "lagging", "unknown", "syncing", "healthy")
 
@@ -71,10 +73,9 @@ def get(api: Api, path: str) -> Any:
     if not path.startswith("/") or path.startswith("//"):
         raise ApiRefusedError(f"no path of the API: {path!r}", 0, endpoint=api.address, elapsed=0.0)
     try:
-        with httpx.Client(
-            transport=LimitedTransport(deadline, api.tls), headers=api.headers(), timeout=None, trust_env=False
-        ) as client:
-            response = client.get(api.address + path)
+        headers = api.headers() if path.partition("?")[0] == QUERY else {}
+        with httpx.Client(transport=LimitedTransport(deadline, api.tls), timeout=None, trust_env=False) as client:
+            response = client.get(api.address + path, headers=headers)
     except (httpx.TimeoutException, TimeoutError) as error:
         raise ApiUnreachableError("no answer in time", endpoint=api.address, elapsed=deadline.elapsed()) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:

@@ -1,0 +1,49 @@
+"""What is sent to the Gizzi API, and what is told when it does not answer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import fleets
+import pytest
+from commands import configure, gizzi
+from conftest import MakeSettings, Serve
+
+
+@pytest.fixture
+def token(tmp_path: Path) -> str:
+    """The path of a token for PromQL."""
+    path = tmp_path / "token"
+    path.write_text("0f3c9a77\n")
+    return str(path)
+
+
+def test_the_token_goes_to_queries_of_prometheus_alone(serve: Serve, settings: MakeSettings, token: str) -> None:
+    api, ollama = serve(fleets.api(fleets.network)), serve(fleets.api(dict))
+    configure(settings(ollama, api={"url": api.url, "token_file": token}))
+    for arguments in (["status"], ["status", "--json"], ["health"]):
+        gizzi(*arguments)
+    for path in (
+        "/api/network/status",
+        "/api/validator/1",
+        "/api/prometheus/query/../../network/status",
+        "/api/prometheus/queryx?query=up",
+        "/x?/api/prometheus/query",
+        "/API/prometheus/query",
+    ):
+        gizzi("analyze", path, "?")
+    assert len(api.asked) == 9
+    assert [one["path"] for one in api.asked if "authorization" in one["headers"]] == []
+    gizzi("analyze", "/api/prometheus/query?query=up", "?")
+    assert api.asked[-1]["headers"]["authorization"] == "Bearer 0f3c9a77"
+
+
+def test_a_token_that_cannot_be_read_matters_to_queries_of_prometheus_alone(
+    serve: Serve, settings: MakeSettings
+) -> None:
+    api = serve(fleets.api(fleets.network))
+    configure(settings(api={"url": api.url, "token_file": "/nonexistent"}))
+    assert gizzi("status").exit_code == 0
+    result = gizzi("analyze", "/api/prometheus/query?query=up", "?")
+    assert result.exit_code == 1 and "/nonexistent" in result.stderr
+    assert len(api.asked) == 1
