@@ -17,8 +17,14 @@ from uvicorn.server import ServerState
 
 # Of a request line and its headers, in bytes.
 MAX_HEAD = 65_536
+# Requests that a caller may send before the answer to the first: each is kept in memory.
+MAX_AHEAD = 10
 # How long a refused caller may go on sending, so that it reads the answer instead of a broken connection.
 LINGER_SECONDS = 2.0
+
+
+class TooManyError(Exception):
+    """Ends the parser's work on what has come already."""
 
 
 class Waiting:
@@ -108,6 +114,9 @@ class Protocol(HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         self._reading_head = False
         self._waiting.discard(self)
+        if len(self.pipeline) >= MAX_AHEAD:
+            self.transport.abort()
+            raise TooManyError
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:
