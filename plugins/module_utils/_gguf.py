@@ -94,14 +94,15 @@ def header_of_file(path: Path) -> ModelHeader:
 
 
 def header_at_url(url: str, timeout: float) -> ModelHeader:
-    """The header of a blob at a registry, of which no more is asked than is needed; timeout in seconds of silence.
+    """The header of a blob at a registry, of which no more is asked than is needed; timeout in seconds for each MiB.
 
     A registry answers a Range with 206 and the part. One that answers 200 sends everything: the transport takes the
     first 16 MiB at most, and gives up beyond. Raises GgufError, which names the URL.
     """
     for size in REQUEST_SIZES:
+        patience = timeout * size / REQUEST_SIZES[0]
         try:
-            answer = request("GET", url, timeout, headers={"Range": f"bytes=0-{size - 1}"}, use_proxy=True)
+            answer = request("GET", url, patience, headers={"Range": f"bytes=0-{size - 1}"}, use_proxy=True)
         except BadStatusError as error:
             raise GgufError(f"The weights cannot be looked at: {error}.") from error
         except HttpError as error:

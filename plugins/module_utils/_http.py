@@ -9,9 +9,12 @@ from __future__ import annotations
 import http.client
 import ipaddress
 import json
+import queue
 import socket
 import ssl
-from contextlib import contextmanager
+import threading
+import time
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
@@ -20,6 +23,7 @@ from urllib.parse import urlsplit
 from ansible.module_utils.urls import Request, make_context
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import BadJsonError, from_json
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -27,7 +31,13 @@ if TYPE_CHECKING:
 
 # Nothing that is read whole comes near it; a wrong address may answer with a disk image.
 MAX_BODY = 16 * 1024 * 1024
+# The longest line of a stream; the last one of an old server's generation holds a number for each token.
+MAX_LINE = 4 * 1024 * 1024
+# What is read of an answer that is an error.
+MAX_ERROR = 64 * 1024
 PIECE = 1024 * 1024
+# Seconds by which whoever waits for an answer outlasts the connection's own limit.
+MARGIN = 0.1
 
 
 class HttpError(GizziError):
@@ -69,7 +79,8 @@ class Response:
     body: bytes
 
     def json(self) -> Any:
-        return json.loads(self.body)
+        """Return the document; raise BadJsonError for what is none."""
+        return from_json(self.body)
 
 
 def check_base_url(url: str, option: str) -> str:
@@ -105,8 +116,26 @@ def request(
     headers: Mapping[str, str] | None = None,
     use_proxy: bool = False,
 ) -> Response:
+    """Return the whole answer, which may take timeout seconds in all, from the name's look-up to its last byte."""
     data, all_headers = _json_body(payload, headers)
-    return _answer(method, url, timeout, data, all_headers, use_proxy)
+    answers: queue.SimpleQueue[Response | BaseException] = queue.SimpleQueue()
+
+    def ask() -> None:
+        try:
+            answers.put(_answer(method, url, timeout, data, all_headers, use_proxy))
+        except BaseException as error:  # It is raised where the answer is waited for.
+            answers.put(error)
+
+    # Neither the look-up of a name nor a head that comes byte by byte has a limit of its own.
+    threading.Thread(target=ask, daemon=True).start()
+    try:
+        # The connection's own limit comes first, and closes it.
+        answer = answers.get(timeout=timeout + MARGIN)
+    except queue.Empty:
+        raise TimedOutError(f"{method} {url}: no whole answer for {timeout:g} s") from None
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
 
 
 def upload(method: str, url: str, timeout: float, content: BinaryIO, size: int) -> Response:
@@ -119,42 +148,98 @@ def _answer(
     method: str, url: str, timeout: float, data: str | BinaryIO | None, headers: Mapping[str, str], use_proxy: bool
 ) -> Response:
     with _opened(method, url, timeout, data, headers, use_proxy) as answer, _named(f"{method} {url}", timeout):
-        body = answer.read(MAX_BODY + 1)
+        return Response(answer.status, _headers(answer), _body(answer, f"{method} {url}", timeout))
+
+
+def _body(answer: Any, what: str, timeout: float) -> bytes:
+    """Read a body of MAX_BODY bytes at most, in timeout seconds after its head."""
+    until = time.monotonic() + timeout
+    body = bytearray()
+    for piece in _pieces(answer, what, timeout):
+        body += piece
         if len(body) > MAX_BODY:
-            raise HttpError(f"{method} {url} answered with more than {MAX_BODY} bytes")
-        return Response(answer.status, _headers(answer), body)
+            raise HttpError(f"{what} answered with more than {MAX_BODY} bytes")
+        if time.monotonic() > until:
+            raise TimedOutError(f"{what}: no whole answer for {timeout:g} s")
+    return bytes(body)
 
 
 def json_lines(
     method: str, url: str, timeout: float | Callable[[], float], payload: Mapping[str, Any]
 ) -> Generator[dict[str, Any], None, None]:
-    """Yield each line of a streamed answer; timeout is the longest silence in seconds.
+    """Yield each line of a streamed answer; timeout is the longest time in seconds until a whole line is there.
 
     Where silence means different things in the course of an answer, timeout is a function, asked before each line.
     """
     what = f"{method} {url}"
-    data, headers = _json_body(payload, None)
-    silence = timeout() if callable(timeout) else timeout
-    with _opened(method, url, silence, data, headers, False) as answer:
+    lines = _Lines(method, url, timeout() if callable(timeout) else timeout, payload)
+    try:
         while True:
-            if callable(timeout):
-                silence = timeout()
-                _wait_at_most(answer, silence)
-            with _named(what, silence):
-                line = answer.readline()
+            line = lines.next(timeout() if callable(timeout) else timeout)
             if not line:
                 return
             if not line.strip():
                 continue
+            if len(line) > MAX_LINE:
+                raise HttpError(f"{what}: the stream holds a line of more than {MAX_LINE} bytes")
             try:
-                value = json.loads(line)
-            except ValueError:
+                value = from_json(line)
+            except BadJsonError:
                 value = None
             if value is None and not line.endswith(b"\n"):
                 raise BrokenOffError(f"{what}: the connection broke off in the middle of a line")
             if not isinstance(value, dict):
                 raise NotJsonError(f"{what}: the stream holds a line that is no JSON object: {_excerpt(line)}")
             yield value
+    finally:
+        lines.close()
+
+
+class _Lines:
+    """The lines of an answer, read in a thread of their own: who waits for one can stop whatever the server sends."""
+
+    def __init__(self, method: str, url: str, silence: float, payload: Mapping[str, Any]) -> None:
+        self._method, self._url, self._silence = method, url, silence
+        self._data, self._headers = _json_body(payload, None)
+        # One at a time: what nobody takes is not read either.
+        self._read: queue.Queue[bytes | BaseException] = queue.Queue(1)
+        self._over = threading.Event()
+        self._socket: socket.socket | None = None
+        threading.Thread(target=self._run, daemon=True).start()
+
+    def next(self, silence: float) -> bytes:
+        """Return the next line, empty at the end, or raise what went wrong; silence in seconds."""
+        try:
+            line = self._read.get(timeout=silence)
+        except queue.Empty:
+            raise TimedOutError(f"{self._method} {self._url}: no answer for {silence:g} s") from None
+        if isinstance(line, BaseException):
+            raise line
+        return line
+
+    def close(self) -> None:
+        """Close the connection, so that the server sees it."""
+        self._over.set()
+        if self._socket is not None:
+            # It ends a read that the thread waits in.
+            with suppress(OSError):
+                self._socket.shutdown(socket.SHUT_RDWR)
+        with suppress(queue.Empty):
+            self._read.get_nowait()
+
+    def _run(self) -> None:
+        what = f"{self._method} {self._url}"
+        try:
+            with _opened(self._method, self._url, self._silence, self._data, self._headers, False) as answer:
+                self._socket = _without_limit(answer)
+                while not self._over.is_set():
+                    with _named(what, self._silence):
+                        line = answer.readline(MAX_LINE + 1)
+                    self._read.put(line)
+                    if not line:
+                        return
+        except BaseException as error:  # It is raised where the line is waited for.
+            self._read.put(error)
 
 
 @contextmanager
@@ -166,24 +251,34 @@ def download(
     timeout is the longest silence in seconds. Nothing of the body is read before its pieces are asked for.
     """
     with _opened("GET", url, timeout, None, {}, use_proxy) as answer:
-        length = answer.headers.get("Content-Length", "")
-        yield (int(length) if length.isdigit() else None), _pieces(answer, f"GET {url}", timeout)
+        yield answer.length, _pieces(answer, f"GET {url}", timeout)
 
 
 def _pieces(answer: Any, what: str, timeout: float) -> Generator[bytes, None, None]:
-    while True:
+    """Yield what is there as it comes, and never more than the head has said."""
+    # None where it is not said: then the end is marked, or is that of the connection.
+    left: int | None = answer.length
+    while left != 0:
         with _named(what, timeout):
-            piece = answer.read(PIECE)
+            # read() would wait for the whole piece, of a server that sends it byte by byte.
+            piece = answer.read1(PIECE if left is None else min(PIECE, left))
         if not piece:
-            return
+            break
+        if left is not None:
+            left -= len(piece)
         yield piece
+    if left:
+        raise BrokenOffError(f"{what}: the connection broke off")
 
 
-def _wait_at_most(answer: Any, seconds: float) -> None:
-    """Change the longest silence of an answer that is being read."""
+def _without_limit(answer: Any) -> socket.socket | None:
+    """Let reads of an answer wait for as long as they must, and return its socket."""
     # At its end an answer has let go of its socket. Before that, http.client offers no other way to it.
-    if answer.fp is not None:
-        answer.fp.raw._sock.settimeout(seconds)
+    if answer.fp is None:
+        return None
+    connection: socket.socket = answer.fp.raw._sock
+    connection.settimeout(None)
+    return connection
 
 
 def _json_body(
@@ -211,10 +306,12 @@ def _opened(
                 use_netrc=False,
                 http_agent="etrid.gizzi",
                 context=_tls_context(url),
+                # Nobody asks for packed answers, and a small one may be a large one.
+                decompress=False,
             )
         except HTTPError as error:
             with error:
-                raise BadStatusError(what, Response(error.code, _headers(error), error.read(MAX_BODY))) from error
+                raise BadStatusError(what, Response(error.code, _headers(error), error.read(MAX_ERROR))) from error
     with answer:
         yield answer
 
@@ -254,8 +351,8 @@ def _headers(answer: Any) -> dict[str, str]:
 def _error_text(body: bytes) -> str:
     """The reason in {"error": …} (Ollama) or {"errors": [{"message": …}]} (registries), else the body's start."""
     try:
-        value = json.loads(body)
-    except ValueError:
+        value = from_json(body)
+    except BadJsonError:
         return _excerpt(body)
     if isinstance(value, dict):
         if isinstance(value.get("error"), str):

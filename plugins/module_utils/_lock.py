@@ -16,6 +16,7 @@ from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -117,7 +118,7 @@ class LockFile:
         except FileNotFoundError:
             return None
         try:
-            document = json.loads(text)
+            document = from_json(text)
             return Entry(
                 Holder(**{field: document["holder"][field] for field in Holder.__dataclass_fields__}),
                 float(document["since"]),

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import is_ours_alone, opened_folder, read_file
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def _explained() -> Iterator[None]:
 
 def _parsed(folder: int, name: str) -> dict[str, Any]:
     try:
-        note = json.loads(read_file(folder, name, MAX_NOTE))
+        note = from_json(read_file(folder, name, MAX_NOTE))
         if (
             isinstance(note["store"], str)
             and isinstance(note["model"], str)

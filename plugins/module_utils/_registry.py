@@ -20,6 +20,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
     check_base_url,
     request,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST
 
 if TYPE_CHECKING:
@@ -114,10 +115,7 @@ def parse_digest(text: str) -> str:
 
 def parse_manifest(body: bytes) -> Manifest:
     """Raise ValueError for whatever is not a manifest: an error page must never be hashed as one."""
-    try:
-        document = json.loads(body)
-    except ValueError:
-        raise ValueError("it is not JSON") from None
+    document = from_json(body)
     if not isinstance(document, dict) or document.get("schemaVersion") != 2:
         raise ValueError("it is not a manifest of schema version 2")
     layers = document.get("layers")
@@ -147,7 +145,7 @@ def named_blobs(body: bytes) -> list[str]:
 
     One without layers, as of a model that runs elsewhere, names its config at most.
     """
-    document = json.loads(body)
+    document = from_json(body)
     if not isinstance(document, dict):
         raise ValueError("it is no JSON object")
     layers, config = document.get("layers") or [], document.get("config")

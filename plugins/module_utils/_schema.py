@@ -6,12 +6,12 @@
 
 from __future__ import annotations
 
-import json
 import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import BadJsonError, from_json, json_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -76,14 +76,14 @@ def one_document(text: str) -> Any:
     Raises ValueError where there is none, or more than one. The client reads answers by the same rule
     (ollama_client/schema.py), and both are tested with tests/unit/recorded/json_in_answers.json.
     """
-    with suppress(ValueError, RecursionError):
-        return json.loads(text)
-    found, place, decoder = [], text.find("{"), json.JSONDecoder()
+    with suppress(BadJsonError):
+        return from_json(text)
+    found, place = [], text.find("{")
     while place >= 0:
         try:
-            value, end = decoder.raw_decode(text, place)
+            value, end = json_at(text, place)
             found.append(value)
-        except (ValueError, RecursionError):
+        except BadJsonError:
             end = place + 1
         place = text.find("{", end)
     if len(found) != 1:

@@ -17,6 +17,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._files import _disk
 from ansible_collections.etrid.gizzi.plugins.module_utils._files._disk import ABSENT
 from ansible_collections.etrid.gizzi.plugins.module_utils._files._entry import Entry, check_path
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -50,7 +51,7 @@ def _read(name: str) -> list[dict[str, str]]:
     if there == ABSENT:
         return []
     try:
-        told = [{"path": check_path(one["path"]), "kind": str(one["kind"])} for one in json.loads(there.content)]
+        told = [{"path": check_path(one["path"]), "kind": str(one["kind"])} for one in from_json(there.content)]
     except (ValueError, KeyError, TypeError, GizziError) as error:
         raise GizziError(f"{_file(name)} does not say where the list's files are: remove it.") from error
     return told

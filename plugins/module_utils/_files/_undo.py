@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._files import _disk
 from ansible_collections.etrid.gizzi.plugins.module_utils._files._disk import ABSENT, Seen
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -42,7 +43,7 @@ def read(name: str) -> Kept | None:
     if index == ABSENT:
         return None
     try:
-        told = json.loads(index.content)
+        told = from_json(index.content)
         was = {one["path"]: _seen(folder, one) for one in told["was"]}
         return Kept(dict(told["note"]), was)
     except (ValueError, KeyError, TypeError) as error:

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import is_ours_alone, opened_folder, read_file
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation import Evaluation, Failure
 
@@ -79,7 +80,7 @@ def _read() -> dict[str, Any]:
     try:
         with opened_folder(FOLDER) as folder:
             if is_ours_alone(folder):
-                entries = json.loads(read_file(folder, NAME, MAX_FILE))
+                entries = from_json(read_file(folder, NAME, MAX_FILE))
                 return entries if isinstance(entries, dict) else {}
     except (OSError, ValueError):
         pass

@@ -155,7 +155,7 @@ def requester(url: str) -> Request:
         try:
             with opener.open(urllib.request.Request(url + path, body, headers), timeout=timeout) as answer:
                 return json.loads(answer.read(MAX_BYTES))
-        except (OSError, HTTPException, ValueError) as error:
+        except (OSError, HTTPException, ValueError, RecursionError) as error:
             raise OllamaError(f"{url}{path}: {error}") from None
 
     return request
@@ -356,7 +356,7 @@ def parse_probes(text: str) -> dict[str, Probe]:
     """Read what ``format_probes`` has written; of anything else nothing is kept, and the models are probed anew."""
     try:
         return {str(model): Probe(**fields) for model, fields in json.loads(text).items()}
-    except (ValueError, TypeError, AttributeError):
+    except (ValueError, TypeError, AttributeError, RecursionError):
         return {}
 
 

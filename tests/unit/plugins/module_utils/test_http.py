@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
 from contextlib import closing
 from typing import Any
 
@@ -51,6 +53,96 @@ def test_a_body_without_end_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(_http, "MAX_BODY", 10)
     with closing(OtherService()) as other, pytest.raises(_http.HttpError, match="more than 10 bytes"):
         _http.request("GET", other.url, 1)
+
+
+def test_a_line_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It was held in memory twice, however long it was."""
+
+    class Endless(OtherService):
+        def answer(self, http: Any, body: Any) -> None:
+            http.begin_stream()
+            http.send_line({"line": 1})
+            for _piece in range(64):
+                http.send_chunk(b"x" * 1_000_000)
+
+    monkeypatch.setattr(_http, "MAX_LINE", 2_000_000)
+    tracemalloc.start()
+    try:
+        with closing(Endless()) as endless:
+            lines = _http.json_lines("POST", endless.url, 10, {})
+            assert next(lines) == {"line": 1}
+            with pytest.raises(_http.HttpError, match="a line of more than 2000000 bytes"):
+                next(lines)
+        assert tracemalloc.get_traced_memory()[1] < 16_000_000
+    finally:
+        tracemalloc.stop()
+
+
+class Trickle(OtherService):
+    """Sends a part byte by byte: never silent for long, and never done."""
+
+    def __init__(self, before: bytes, part: bytes) -> None:
+        super().__init__()
+        self.before, self.part = before, part
+
+    def answer(self, http: Any, body: Any) -> None:
+        http.wfile.write(self.before)
+        while not self.stopped.wait(0.05):
+            http.wfile.write(self.part)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\n"
+
+
+@pytest.mark.parametrize(
+    ("before", "part"),
+    [
+        (HEAD, b"a"),
+        (HEAD + b"Content-Length: 1000000\r\n\r\n", b"["),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n", b"1\r\n[\r\n"),
+        (b"HTTP/1.1 500 Broken\r\nContent-Length: 1000000\r\n\r\n", b"["),
+    ],
+)
+def test_an_answer_that_trickles_has_an_end(before: bytes, part: bytes) -> None:
+    with closing(Trickle(before, part)) as trickle:
+        for ask in (
+            lambda: _http.request("GET", trickle.url, 0.4),
+            lambda: next(_http.json_lines("POST", trickle.url, 0.4, {})),
+        ):
+            started = time.monotonic()
+            with pytest.raises(_http.TimedOutError):
+                ask()
+            assert time.monotonic() - started < 2
+
+
+def test_a_stream_that_nobody_reads_any_more_is_closed() -> None:
+    left = []
+
+    class Waiting(OtherService):
+        def answer(self, http: Any, body: Any) -> None:
+            http.begin_stream()
+            http.send_line({"line": 1})
+            left.append(http.connection.recv(1))
+
+    with closing(Waiting()) as waiting:
+        lines = _http.json_lines("POST", waiting.url, 5, {})
+        assert next(lines) == {"line": 1}
+        lines.close()
+        until = time.monotonic() + 2
+        while not left and time.monotonic() < until:
+            time.sleep(0.01)
+    assert left == [b""]
+
+
+def test_a_download_is_no_longer_than_it_says() -> None:
+    body = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef"
+
+    class Long(OtherService):
+        def answer(self, http: Any, _body: Any) -> None:
+            http.wfile.write(body)
+
+    with closing(Long()) as long, _http.download(long.url, 2) as (size, pieces):
+        assert (size, b"".join(pieces)) == (3, b"abc")
 
 
 @pytest.mark.parametrize(
