@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _accounts as accounts
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _asked as asked
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _capacity as room
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _environment as ollama
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _guards as firewall
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _journal as journal
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _paths as files
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _ports as network
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _pythons as programs
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _resources as resources
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _system as basics
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _units as manager
 
@@ -55,5 +58,10 @@ def look(options: Mapping[str, Any]) -> dict[str, Any]:
         state["units"] = manager.units(options["units"], bool(options.get("exposure")))
     if options.get("ssh_host_keys"):
         state["ssh_host_keys"] = accounts.ssh_host_keys()
+    # An empty mapping asks for the section by its defaults.
+    if options.get("capacity") is not None:
+        state["capacity"] = _seen.seen_or_why(room.capacity, options["capacity"])
+    if options.get("ollama_environment") is not None:
+        state["ollama_environment"] = _seen.seen_or_why(ollama.environment, options["ollama_environment"])
     state.update({name: section(options[name]) for name, section in LISTED.items() if options.get(name)})
     return state
