@@ -13,7 +13,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import LLAMA_SERVER, parse_version
 from ansible_collections.etrid.gizzi.plugins.module_utils._release import ARCHITECTURES
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_environment import (
     environment_lines,
@@ -25,6 +24,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_envi
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import models_problems, sorted_models
 from ansible_collections.etrid.gizzi.plugins.module_utils._unit import is_address, parse_listen
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import LLAMA_SERVER, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
