@@ -129,6 +129,8 @@ def host_derived(_values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[st
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
     return {
         "running": unit.get("active") == "active",
+        # What cannot be seen may be there.
+        "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
         "promtool": host["commands"]["promtool"] or "",
         "note": {
             "url": f"{page[: -len(DOCUMENTATION)]}/healthz" if is_page else "",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 HOME = "/var/lib/ollama"
 ROOT = "/opt/ollama"
 COMMAND = "/usr/local/bin/ollama"
+GUARD = "ollama"
 UNIT = "ollama.service"
 METRICS_TIMER = "ollama-metrics.timer"
 _UNITS = (UNIT, METRICS_TIMER)
@@ -120,6 +121,7 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
         "paths": [*store, COMMAND, *filter(None, [values["metrics_dir"]])],
         "releases": [ROOT],
         "units": list(_UNITS),
+        "guards": True,
         "ollama_environment": {"names": own, "overrides": values["systemd_overrides"].get("Service", {})},
         "capacity": {
             # A derived model shares the weights of its base: it needs no disk, and as much memory as the base.
@@ -156,6 +158,8 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
         "measured": units[METRICS_TIMER]["active"] == "active",
         "before": environment["server"],
         "unset": environment["unset"],
+        # What cannot be seen may be there.
+        "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
         "memory_limit": values["memory_max"] or host["capacity"]["facts"]["memory_total"] - values["reserved_memory"],
     }
 

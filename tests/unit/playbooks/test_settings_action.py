@@ -21,6 +21,7 @@ HOST: dict[str, Any] = {
     "releases": {ROOT: {"current": "", "finished": []}},
     "units": {UNIT: {"active": "inactive"}, METRICS_TIMER: {"active": "inactive"}},
     "ollama_environment": {"problems": [], "unset": [], "server": {}},
+    "guards": {},
     "capacity": {"refusal": "", "facts": {"memory_total": 16 * 10**9}},
 }
 SETTINGS = {"etrid.gizzi.settings": {"role": "ollama", "given": HOST}, "register": "__ollama"}

@@ -24,6 +24,7 @@ HOST: dict[str, Any] = {
     "releases": {ROOT: {"current": "", "finished": []}},
     "units": {UNIT: {"active": "inactive"}, METRICS_TIMER: {"active": "inactive"}},
     "ollama_environment": {"server": {}, "unset": ["LLAMA_API_KEY", "OLLAMA_DEBUG"]},
+    "guards": {},
     "capacity": {"facts": {"memory_total": 16 * 10**9}},
 }
 TEMPLATES = Path(__file__).parents[3] / "roles/ollama/templates"

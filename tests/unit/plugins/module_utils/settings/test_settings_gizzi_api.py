@@ -160,19 +160,20 @@ def test_what_ran_before_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "guards", "noted"),
+    ("unit", "guards", "noted", "guarded"),
     [
-        ({"active": "inactive", "documentation": ""}, {}, {"state": "absent"}),
-        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"ollama": LIVE}, {"state": "absent"}),
+        ({"active": "inactive", "documentation": ""}, {}, {"state": "absent"}, False),
+        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"ollama": LIVE}, {"state": "absent"}, False),
         # What cannot be seen is not touched.
-        ({"unseen": "no systemctl"}, {"unseen": "no nft"}, {}),
-        ({"unseen": "no systemctl"}, {"gizzi-api": LIVE | {"port": None, "sources": None}}, {}),
+        ({"unseen": "no systemctl"}, {"unseen": "no nft"}, {}, True),
+        ({"unseen": "no systemctl"}, {"gizzi-api": LIVE | {"port": None, "sources": None}}, {}, True),
     ],
 )
-def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any) -> None:
+def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any, guarded: bool) -> None:
     host = HOST | {"units": {"gizzi-api.service": unit}, "guards": guards}
     assert gizzi_api.host_derived(values(), host) == {
         "running": False,
+        "guarded": guarded,
         "promtool": "/usr/bin/promtool",
         "note": {"url": "", "guard": noted},
     }

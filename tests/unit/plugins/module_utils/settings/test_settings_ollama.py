@@ -274,6 +274,7 @@ def host(system: dict[str, Any] | None = None, **paths: Any) -> dict[str, Any]:
         "releases": {"/opt/ollama": {"current": "0.34.1", "finished": ["0.34.1"], "unfinished": []}},
         "units": {"ollama.service": {"active": "active"}, "ollama-metrics.timer": {"active": "inactive"}},
         "ollama_environment": {"problems": [], "unset": ["LLAMA_API_KEY"], "server": SERVER},
+        "guards": {},
         "capacity": {"refusal": "", "facts": {"memory_total": 16 * 10**9}},
     }
 
@@ -370,6 +371,9 @@ def test_what_is_there_before_the_first_change() -> None:
     assert (found["current"], found["running"], found["measured"]) == ("0.34.1", True, False)
     assert found["before"]["port"] == 11434
     assert found["unset"] == ["LLAMA_API_KEY"]
+    assert found["guarded"] is False
+    for guards in ({"ollama": {"port": 1}}, {"unseen": "no nft"}):
+        assert host_derived(ollama_values(), host() | {"guards": guards})["guarded"] is True
     assert found["memory_limit"] == 12 * 10**9
     assert found["journals"] == [
         "/run/systemd/journal.ollama",
