@@ -71,9 +71,9 @@ def model_bytes(hosts: Path) -> int:
     return int(json.loads(answer.split("=>", 1)[1])["models"][0]["size"])
 
 
-def show(validators: int, figure: str, value: str) -> None:
+def show(where: int | str, figure: str, value: str) -> None:
     """Print one row at once: a run of half an hour that is cut off has still measured something."""
-    print(f"| {validators} | {figure} | {value} |", flush=True)
+    print(f"| {where} | {figure} | {value} |", flush=True)
 
 
 @contextmanager
@@ -97,26 +97,42 @@ def traffic(validators: int) -> None:
         show(validators, "requests to the registry", str(requests))
 
 
-def speed(validators: int) -> None:
-    """Measure runs with nothing to do on a centralized fleet, in which every validator asks one server."""
-    with deployed("centralized", validators) as (hosts, site):
+def speed(validators: int, topology: str = "centralized") -> None:
+    """Measure runs with nothing to do. On a centralized fleet every validator asks one server."""
+    with deployed(topology, validators) as (hosts, site):
         every = ["ansible", "all", "--inventory", str(hosts), "--module-name"]
-        server = ["ansible", "gizzi", "--inventory", str(hosts), "--module-name"]
+        server = ["ansible", "validators[0]", "--inventory", str(hosts), "--module-name"]
         setup = median([*every, "ansible.builtin.setup"], validators)
-        # Long enough to be steady when run once.
-        second = run(site, validators)
-        show(validators, "second site.yml / setup", f"{second / setup:.1f}")
-        show(validators, "setup, seconds per host", f"{setup / validators:.2f}")
-        show(validators, "second site.yml, seconds per host", f"{second / validators:.2f}")
+        second = median(site, validators)
+        where = f"{validators}, {topology}"
+        show(where, f"second site.yml ({second:.1f} s) / setup ({setup:.2f} s)", f"{second / setup:.1f}")
+        verify = [
+            "ansible-playbook",
+            "--inventory",
+            str(hosts),
+            "playbooks/verify.yml",
+            "-e",
+            f"gizzi_topology={topology}",
+        ]
+        show(where, "verify.yml / setup", f"{median(verify, validators) / setup:.1f}")
         ping = median([*server, "ansible.builtin.ping"], validators)
+        if topology == "distributed":
+            alone = ["ansible-playbook", "--inventory", str(hosts), "benchmarks/role.yml"]
+            show(where, "role ollama alone, nothing to do / ping", f"{median(alone, validators) / ping:.1f}")
         for state in ("present", "latest"):
             model = [*server, "etrid.gizzi.ollama_model", "--args", f"name=smollm2:135m state={state}"]
-            show(validators, f"ollama_model {state}, nothing to do / ping", f"{median(model, validators) / ping:.2f}")
+            show(where, f"ollama_model {state}, nothing to do / ping", f"{median(model, validators) / ping:.2f}")
+
+
+def speed_distributed(validators: int) -> None:
+    """Measure the same where every validator has a server of its own."""
+    speed(validators, "distributed")
 
 
 KINDS: dict[str, tuple[Callable[[int], None], tuple[int, ...]]] = {
     "traffic": (traffic, (1, 4, 21)),
     "speed": (speed, (4, 21)),
+    "speed_distributed": (speed_distributed, (4, 21)),
 }
 
 

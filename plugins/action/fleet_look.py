@@ -34,7 +34,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         try:
             wanted = parse_wanted(arguments["wanted"])
         except KeyError as error:
-            raise AnsibleActionFail(f"wanted does not say what the host is to be: {error} is missing.") from error
+            raise AnsibleActionFail(f"wanted does not say what the host is to be: {error} is missing.") from None
 
         def look(step: Step) -> t.Any:
             return self._execute_module(step.module, step.options, task_vars=task_vars)

@@ -52,7 +52,7 @@ def seen_fleet(settings: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
         wanted = {name: parse_wanted(settings["hosts"][name]["wanted"]) for name in hosts}
         topology, expected = settings["topology"], settings["expected_validators"]
     except (KeyError, TypeError) as error:
-        raise AnsibleActionFail(f"fleet does not say of each host what it is to be: {error}.") from error
+        raise AnsibleActionFail(f"fleet does not say of each host what it is to be: {error}.") from None
     return Fleet(
         topology=topology,
         expected=expected,

@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
                 return {"changed": False, **look.report(arguments["metrics"])}
             found: dict[str, t.Any] = getattr(look, arguments["step"])()
         except GizziError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         return {"changed": False, **found}
 
 

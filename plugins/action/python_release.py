@@ -35,7 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         except KeyError as error:
             raise AnsibleActionFail(f"python_release needs {error}.") from None
         except GizziError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
         arguments.update(version=found.version, content=found.checksum(), program=not version)
         result: dict[str, t.Any] = self._execute_module(MODULE, arguments, task_vars=task_vars)
         if result.get("failed") or not result.get("changed") or self._task.check_mode:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The variables of a role, typed and checked on the control host."""
+"""The variables of roles, typed and checked on the control host, and the host as far as they need it."""
 
 from __future__ import annotations
 
@@ -10,26 +10,55 @@ import typing as t
 
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
+from ansible.utils.display import Display
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.plugin_utils import _settings
 
+display = Display()
+SPEC = {
+    "role": {"type": "str"},
+    "roles": {"type": "list", "elements": "str"},
+    "given": {"type": "dict"},
+}
+
 
 class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
-    _requires_connection = False
-
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
         super().run(tmp, task_vars)
         _result, arguments = self.validate_argument_spec(
-            {"role": {"type": "str", "required": True}, "host": {"type": "dict"}}
+            SPEC, mutually_exclusive=[("role", "roles"), ("roles", "given")], required_one_of=[("role", "roles")]
         )
+        single = arguments["role"]
         try:
-            values, problems = _settings.settings(
-                arguments["role"], arguments["host"], self._task, task_vars or {}, self._templar
-            )
+            found = [self._values(role, task_vars or {}) for role in ([single] if single else arguments["roles"])]
+            if not any(one.problems for one in found):
+                host = arguments["given"] or self._host(found, task_vars or {})
+                if host.get("failed"):
+                    # Of its answer only the reason: what it calls a fact would become a variable.
+                    return {
+                        "failed": True,
+                        "msg": f"The host cannot be looked at: {host.get('msg', 'no reason given')}",
+                    }
+                found = [one.on(host) if arguments["given"] or one.look() else one for one in found]
         except GizziError as error:
-            raise AnsibleActionFail(str(error)) from error
+            raise AnsibleActionFail(str(error)) from None
+        problems = list(dict.fromkeys(problem for one in found for problem in one.problems))
         if problems:
             return {"failed": True, "msg": "\n".join(problems)}
+        values = found[0].values if single else {one.role: one.values for one in found}
         # Some of the values are secrets, and nobody has to read the others at every run.
         return {"changed": False, "_ansible_no_log": True, **values}
+
+    def _values(self, role: str, task_vars: dict[str, t.Any]) -> _settings.Judged:
+        return _settings.settings(role, self._task, task_vars, self._templar)
+
+    def _host(self, found: list[_settings.Judged], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
+        """Look once at all of the host that matters to the roles; where nothing does, the host is not contacted."""
+        options = _settings.one_look(one.look() for one in found)
+        if not options:
+            return {}
+        host: dict[str, t.Any] = self._execute_module("etrid.gizzi.host_state", options, task_vars=task_vars)
+        for warning in host.get("capacity", {}).get("warnings", []):
+            display.warning(warning)
+        return host

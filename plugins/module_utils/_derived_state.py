@@ -18,12 +18,13 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._derived import (
     differing,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama, find_model, parse_version
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama, find_model
 from ansible_collections.etrid.gizzi.plugins.module_utils._parameters import (
     context_problem,
     thread_problems,
     trained_context,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -23,8 +23,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     StallWatch,
     can_complete,
     find_model,
-    parse_version,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

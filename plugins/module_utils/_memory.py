@@ -11,8 +11,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import LLAMA_SERVER, parse_version
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import LLAMA_SERVER, parse_version
 
 if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._gguf import ModelHeader

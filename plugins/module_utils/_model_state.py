@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at, shown
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import PullError, find_model, parse_version
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import PullError, find_model
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import REPLACED_TAG
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import Look

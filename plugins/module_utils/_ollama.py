@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from contextlib import closing
 from dataclasses import dataclass
@@ -53,17 +52,12 @@ AGAIN_PAUSE = 0.5
 
 COMPLETION = "completion"
 
-# Since then answers come from a child of the server, lib/ollama/llama-server, which the server starts for each model.
-LLAMA_SERVER = (0, 30, 0)
-
 # What a pull says before it works on its own disk, however long: on 5 GB and a slow disk, minutes.
 AT_WORK = frozenset(
     ("verifying sha256 digest", "writing manifest", "removing unused layers", "removing any unused layers")
 )
 # To wait for no time at all would mean something else to a socket.
 SHORTEST_SILENCE = 0.001
-
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
 
 
 class NotOllamaError(GizziError):
@@ -447,14 +441,6 @@ def can_complete(abilities: Collection[str]) -> bool:
 
 def find_model(models: Iterable[Model], name: ModelName) -> Model | None:
     return next((model for model in models if _is_named(model, name)), None)
-
-
-def parse_version(text: str) -> tuple[int, int, int]:
-    match = _VERSION.fullmatch(text)
-    if not match:
-        raise GizziError(f"{text!r} is not a version of the form 0.31.2.")
-    major, minor, patch = match.groups()
-    return int(major), int(minor), int(patch)
 
 
 def _is_named(model: Model, name: ModelName) -> bool:

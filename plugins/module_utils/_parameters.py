@@ -9,7 +9,7 @@ from __future__ import annotations
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import LLAMA_SERVER
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import LLAMA_SERVER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import LLAMA_SERVER, parse_version
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import LLAMA_SERVER, parse_version
 
 if TYPE_CHECKING:
     from pathlib import Path

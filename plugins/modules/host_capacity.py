@@ -177,55 +177,16 @@ facts:
       type: int
 """
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
-
 from ansible.module_utils.basic import AnsibleModule
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
-from ansible_collections.etrid.gizzi.plugins.module_utils._capacity_checks import Terms, refusal, survey
-from ansible_collections.etrid.gizzi.plugins.module_utils._demand import demand_of
+from ansible_collections.etrid.gizzi.plugins.module_utils._capacity_checks import refusal
+from ansible_collections.etrid.gizzi.plugins.module_utils._capacity_look import ARGUMENTS, look
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._memory import parse_limit, parse_settings
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_servable_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, registry_at
-from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
-
-if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-    from ansible_collections.etrid.gizzi.plugins.module_utils._demand import Demand
-
-
-ARGUMENTS: dict[str, dict[str, Any]] = {
-    "models": {"type": "list", "elements": "str", "default": []},
-    "models_dir": {"type": "path", "default": "/var/lib/ollama/models"},
-    "port": {"type": "int", "default": 11434},
-    "reserved_memory": {"type": "int", "default": 4_000_000_000},
-    "memory_max": {"type": "str", "default": ""},
-    "context_length": {"type": "int", "default": 4096},
-    "prompt_cache": {"type": "int", "default": 0},
-    "version": {"type": "str", "default": ""},
-    "reserved_disk": {"type": "int", "default": 10_000_000_000},
-    "min_cpus": {"type": "int", "default": 2},
-    "registry": {"type": "str", "default": DEFAULT_REGISTRY},
-    "fail_on": {"type": "str", "choices": ["insufficient", "never"], "default": "insufficient"},
-}
-
-
-def look(params: Mapping[str, Any]) -> tuple[dict[str, Any], Demand]:
-    """Return what RETURN describes, and what the models need; raise GizziError for a wrong value."""
-    store = Store(Path(params["models_dir"]))
-    names = [parse_servable_name(name) for name in params["models"]]
-    settings = parse_settings(params["context_length"], params["prompt_cache"], params["version"])
-    limit = parse_limit(params["memory_max"])
-    demand = demand_of(names, store, registry_at(params["registry"]), settings)
-    terms = Terms(params["reserved_memory"], params["reserved_disk"], limit, params["min_cpus"], params["port"])
-    return survey(Host(), store, demand, terms), demand
 
 
 def main() -> None:
-    module = AnsibleModule(argument_spec=ARGUMENTS, supports_check_mode=True)
+    fail_on = {"type": "str", "choices": ["insufficient", "never"], "default": "insufficient"}
+    module = AnsibleModule(argument_spec={**ARGUMENTS, "fail_on": fail_on}, supports_check_mode=True)
     try:
         result, demand = look(module.params)
     except GizziError as error:

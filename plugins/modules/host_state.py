@@ -25,6 +25,11 @@ options:
     type: list
     elements: str
     default: []
+  capacity:
+    description:
+      - Options of M(etrid.gizzi.host_capacity), without O(etrid.gizzi.host_capacity#module:fail_on), by which to judge
+        whether the host suffices for its models.
+    type: dict
   commands:
     description: Names of programs.
     type: list
@@ -86,6 +91,21 @@ options:
     description: Whether to look at the memory.
     type: bool
     default: false
+  ollama_environment:
+    description:
+      - Looks at what the environment of Ollama's unit holds that role ollama has not put there. Ollama hands its whole
+        environment to the C(llama-server) that computes. C(LLAMA_API_KEY), or an empty variable C(LLAMA_ARG_…), from
+        elsewhere breaks every answer there, while the server answers and models load.
+    type: dict
+    suboptions:
+      names:
+        description: The variables that the role is about to set. Without it, those that its files set.
+        type: list
+        elements: str
+      overrides:
+        description: The settings of section C(Service) that the role is about to write.
+        type: dict
+        default: {}
   paths:
     description: Absolute paths. A link is not followed.
     type: list
@@ -197,6 +217,12 @@ calendars:
   description: By expression, C(valid) and systemd's C(message) where it is not.
   returned: when O(calendars) names some
   type: dict
+capacity:
+  description: >-
+    What M(etrid.gizzi.host_capacity) returns, why the host does not suffice (C(refusal)), empty where it does, and
+    C(warnings).
+  returned: when O(capacity) is given
+  type: dict
 commands:
   description: By name, the path. V(null) where there is no such program.
   returned: when O(commands) names some
@@ -238,6 +264,15 @@ journals:
 memory:
   description: Bytes, C(total) and C(available), as M(etrid.gizzi.host_capacity) counts them.
   returned: when O(memory)
+  type: dict
+ollama_environment:
+  description: >-
+    The variables of Ollama and llama-server that the service manager or a drop-in of others holds (C(foreign)), each
+    with C(name) and C(source); what the unit has to C(unset), never what the role sets; the C(problems) where a drop-in
+    of others changes what the role sets, with the remedy; where the C(server) is that the role has configured (C(host),
+    C(url), C(port), C(on_loopback)); and of the C(process) the variables that the role's files do not set
+    (C(unexpected)) and the proxies whose address holds a password (C(secrets)).
+  returned: when O(ollama_environment) is given
   type: dict
 paths:
   description: >-
@@ -306,8 +341,13 @@ DOCUMENT = {
     "name": {"type": "str", "required": True},
 }
 SWITCH = {"type": "bool", "default": False}
+ENVIRONMENT = {
+    "names": {"type": "list", "elements": "str"},
+    "overrides": {"type": "dict", "default": {}},
+}
 SPEC = {
     "calendars": TEXTS,
+    "capacity": {"type": "dict"},
     "commands": TEXTS,
     "connections": {"type": "list", "elements": "dict", "default": [], "options": CONNECTION},
     "disks": TEXTS,
@@ -317,6 +357,7 @@ SPEC = {
     "guards": SWITCH,
     "journals": TEXTS,
     "memory": SWITCH,
+    "ollama_environment": {"type": "dict", "options": ENVIRONMENT},
     "paths": TEXTS,
     "ports": {"type": "list", "elements": "int", "default": []},
     "processors": SWITCH,

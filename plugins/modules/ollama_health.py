@@ -136,8 +136,9 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._health import Probe, Wanted
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama, parse_version
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_digest
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -6,13 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: settings
-short_description: Check the variables of a role, and give them the types of its argument specification
+short_description: Check the variables of roles, and give them the types of their argument specifications
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Reads the variables that a role of this collection takes, on the control host and without a connection. Types and
-    defaults are those of the role's argument specification, also for text that C(-e name=value) gave.
+  - Reads the variables that a role of this collection takes, on the control host. Types and defaults are those of the
+    role's argument specification, also for text that C(-e name=value) gave.
+  - Then, where the values are right, M(etrid.gizzi.host_state) looks at what the roles need of the host, in one call
+    for all of them, and the host is judged by the values.
   - Names every problem at once, each with value and remedy, those of the rules between values included.
   - What a host called a fact is no variable here, also where C(inject_facts_as_vars) is on. Ansible's own facts, with
     names of C(ansible_), can be used in templates.
@@ -28,11 +30,14 @@ attributes:
     support: full
 options:
   role:
-    description: The role, or V(fleet) for what the playbooks make of the inventory.
+    description: The role, or V(fleet) for what the playbooks make of the inventory. Either this or O(roles).
     type: str
-    required: true
-  host:
-    description: What M(etrid.gizzi.host_state) has seen of the host. With it, the rules between values and host count.
+  roles:
+    description: Several roles, which look at the host in one call.
+    type: list
+    elements: str
+  given:
+    description: What the rules of O(role) compare the values with, in the place of a look at the host.
     type: dict
 notes:
   - The result is hidden in the output, since some of the values are secret.
@@ -52,7 +57,8 @@ EXAMPLES = r"""
 RETURN = r"""
 _value:
   description:
-    - Each variable by its name without the role's prefix (C(ollama_listen) is C(listen)), and what follows from them.
+    - Each variable by its name without the role's prefix (C(ollama_listen) is C(listen)), and what follows from them
+      and from the host. With O(roles) these are in a dictionary for each role, by its name.
   returned: success
   type: raw
 """

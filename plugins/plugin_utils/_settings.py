@@ -64,6 +64,7 @@ class Rules:
 
     problems: t.Callable[[dict[str, t.Any]], list[str]]
     derived: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
+    look: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
     host_problems: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], list[str]]
     host_derived: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], dict[str, t.Any]]
     same_as: dict[str, tuple[str, str]]
@@ -86,6 +87,7 @@ def rules_of(role: str) -> Rules:
     return Rules(
         found("problems", []),
         found("derived", {}),
+        found("look", {}),
         found("host_problems", []),
         found("host_derived", {}),
         getattr(module, "SAME_AS", {}),
@@ -164,14 +166,34 @@ def with_login(variables: Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
     return {"ansible_host": host, **({"ansible_user": user} if user else {}), **variables}
 
 
-def settings(
-    role: str, host: Mapping[str, t.Any] | None, task: t.Any, task_vars: Mapping[str, t.Any], templar: t.Any
-) -> tuple[dict[str, t.Any], list[str]]:
-    """Return a role's values and what follows from them, by names without its prefix, or what is wrong with them.
+@dataclass(frozen=True)
+class Judged:
+    """A role's typed values and what follows from them, by names without its prefix, or what is wrong with them."""
 
-    :param host: what ``host_state`` saw of the host, for the rules between values and host.
-    :param templar: the action's own, for its loader.
-    """
+    role: str
+    values: dict[str, t.Any]
+    problems: list[str]
+
+    def look(self) -> dict[str, t.Any]:
+        """Return the options by which host_state is to look at the host; empty where nothing of it matters."""
+        return {} if self.problems else rules_of(self.role).look(self.values)
+
+    def on(self, host: Mapping[str, t.Any]) -> Judged:
+        """Return this with what follows from the host, as host_state saw it, or with what that lacks.
+
+        Raise GizziError where the host's answer is not one of host_state.
+        """
+        rules = rules_of(self.role)
+        try:
+            problems = rules.host_problems(self.values, host)
+            follows = {} if problems else rules.host_derived(self.values, host)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            raise GizziError(f"What the host says of itself has not the form of host_state: {error!r}.") from None
+        return Judged(self.role, self.values | follows, problems)
+
+
+def settings(role: str, task: t.Any, task_vars: Mapping[str, t.Any], templar: t.Any) -> Judged:
+    """Return a role's values, judged without a look at the host. templar is the action's own, for its loader."""
     options = options_of(role)
     with without_injected_facts():
         name = task_vars["inventory_hostname"]
@@ -181,8 +203,8 @@ def settings(
         else:
             seen, found = {}, []
         given, unread = _rendered(options, with_login(trusted(task, task_vars), name), templar)
-    values, problems = judged(role, options, given, unread, seen, host)
-    return values, [*problems, *found]
+    judgement = judged(role, options, given, unread, seen)
+    return Judged(role, judgement.values, [*judgement.problems, *found])
 
 
 def judged(
@@ -191,9 +213,8 @@ def judged(
     given: Mapping[str, t.Any],
     unread: Mapping[str, str],
     seen: Mapping[str, t.Any],
-    host: Mapping[str, t.Any] | None,
-) -> tuple[dict[str, t.Any], list[str]]:
-    """Return the typed and the derived values, or all problems: of the types, of the rules, of the host.
+) -> Judged:
+    """Return the typed and the derived values, or all problems of the types and of the rules between values.
 
     :param seen: what the rules look at besides.
     """
@@ -205,10 +226,19 @@ def judged(
         problems += rules.problems(values)
     if not problems:
         values |= rules.derived(values)
-    if not problems and host is not None:
-        problems += rules.host_problems(values, host)
-        values |= {} if problems else rules.host_derived(values, host)
-    return {name: value for name, value in values.items() if name not in seen}, problems
+    return Judged(role, {name: value for name, value in values.items() if name not in seen}, problems)
+
+
+def one_look(looks: t.Iterable[Mapping[str, t.Any]]) -> dict[str, t.Any]:
+    """Return the options by which host_state sees in one call all that several roles look at.
+
+    Lists are joined; of any other option one role alone has a value.
+    """
+    joined: dict[str, t.Any] = {}
+    for options in looks:
+        for name, value in options.items():
+            joined[name] = list(dict.fromkeys([*joined.get(name, []), *value])) if isinstance(value, list) else value
+    return joined
 
 
 def _typed(options: Mapping[str, t.Any], given: Mapping[str, t.Any], unread: Mapping[str, str]) -> Typed:

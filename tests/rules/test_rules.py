@@ -16,7 +16,7 @@ import yaml
 from gizzi_api import settings as api_settings
 from ollama_client import settings as client_settings
 
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
+from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
 PROJECT = Path(__file__).parents[2]
 RENDER = Path(__file__).with_name("render.py")
@@ -41,7 +41,7 @@ def render(template: str, **variables: Any) -> str:
 def settings(**variables: Any) -> dict[str, Any]:
     """Return what the role makes of its variables."""
     given = {"gizzi_api_validators": VALIDATORS} | variables
-    values, problems = judged("gizzi_api", options_of("gizzi_api"), given, {}, {}, None)
+    values, problems = judge_role("gizzi_api", given)
     assert problems == []
     return values
 
@@ -432,7 +432,7 @@ def thresholds(**variables: Any) -> dict[str, list[dict[str, float]]]:
     api = api_settings.Thresholds(**tomllib.loads(settings(**variables)["config"])["thresholds"])
     # As the playbooks give it to the client.
     given = {"ollama_client_thresholds": variables.get("gizzi_api_thresholds", {})}
-    values, _problems = judged("ollama_client", options_of("ollama_client"), given, {}, {}, None)
+    values, _problems = judge_role("ollama_client", given)
     client = client_settings.Thresholds(**tomllib.loads(values["config"])["thresholds"])
     rules = render("rules", **variables)
     ends = {

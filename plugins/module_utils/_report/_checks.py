@@ -161,10 +161,13 @@ def environment(host: Host) -> Verdict:
     sources = {variable.text("name"): variable.text("source") for variable in found.rows("foreign")}
     # What the unit takes out does no harm, wherever it is still set.
     coming = sorted(set(sources) - set(host.unit.texts("unset_environment")))
-    # What the server was started with, and the next start would leave out.
-    blind = found.is_none("unexpected")
-    running = [] if blind else sorted(set(found.texts("unexpected")) - set(coming))
     problems = found.texts("problems")
+    blind, running = None, []
+    try:
+        # What the server was started with, and the next start would leave out.
+        running = sorted(set(found.mapping("process").texts("unexpected")) - set(coming))
+    except UnseenError as error:
+        blind = error
     if coming:
         problems.append(
             ", ".join(f"{name} is set by {sources[name]}" for name in coming)
@@ -176,17 +179,14 @@ def environment(host: Host) -> Verdict:
             f"the server runs with {', '.join(running)}, which its unit does not give it any more: "
             "sudo systemctl restart ollama"
         )
-    if not problems and blind:
-        raise UnseenError(found.text("unseen"))
+    if blind and not problems:
+        raise blind
     return Verdict(not problems, "; ".join(problems) or "nothing but what the role has set")
 
 
 def secrets(host: Host) -> Verdict:
     """Judge whether Ollama, which logs its proxies at each start, is given one with a password."""
-    found = host.environment
-    if found.is_none("secrets"):
-        raise UnseenError(found.text("unseen"))
-    names = found.texts("secrets")
+    names = host.environment.mapping("process").texts("secrets")
     if not names:
         return Verdict(True, "no proxy with a password")
     return Verdict(

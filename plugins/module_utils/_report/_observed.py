@@ -125,16 +125,16 @@ class Host:
         return self._section("disks").mapping(self.wanted.models_dir)
 
     def capacity(self, name: str) -> Given:
-        """One of the checks of host_capacity."""
-        for check in self._given("capacity", "checks").rows("checks"):
+        """One of the checks of whether the host suffices."""
+        for check in self._section("capacity").rows("checks"):
             if check.text("name") == name:
                 return check
-        raise UnseenError(f"host_capacity did not look at {name}")
+        raise UnseenError(f"host_state did not look at {name}")
 
     @property
     def partial_downloads(self) -> int:
         """How many parts of unfinished downloads the store has."""
-        return self._given("capacity", "checks").mapping("facts").count("partial_downloads")
+        return self._section("capacity").mapping("facts").count("partial_downloads")
 
     @property
     def info(self) -> Given:
@@ -158,8 +158,8 @@ class Host:
 
     @property
     def environment(self) -> Given:
-        """What ollama_unit_info found in the environment of the host's own server."""
-        return self._given("environment", "foreign")
+        """What is in the environment of the host's own server, beside what the role has put there."""
+        return self._section("ollama_environment")
 
     @property
     def blobs(self) -> list[Given] | None:

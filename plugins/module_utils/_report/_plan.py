@@ -104,20 +104,20 @@ def first_step(about: str, wanted: Wanted) -> Step:
         "documents": [{"name": CLIENT, "argv": [COMMAND, "config", "--json"]}] if wanted.client else [],
         "journals": [SERVICE] if about == "diagnose" else [],
     }
+    if wanted.serves:
+        # A derived model shares the weights of its base.
+        pulled = [str(model["name"]) for model in wanted.models if not model.get("from")]
+        options["capacity"] = {**wanted.capacity, "models": pulled}
+    if wanted.serves and about == "verify":
+        options["ollama_environment"] = {}
     return Step("state", "etrid.gizzi.host_state", options)
 
 
 def steps(about: str, wanted: Wanted, blobs: bool, timeout: float) -> Iterator[Step]:
     """Yield what else is looked at; blobs: whether to read every model; timeout: seconds for an answer."""
     names = [str(model["name"]) for model in wanted.models]
-    # A derived model shares the weights of its base.
-    pulled = [str(model["name"]) for model in wanted.models if not model.get("from")]
     if wanted.serves:
-        options = {**wanted.capacity, "models": pulled, "fail_on": "never"}
-        yield Step("capacity", "etrid.gizzi.host_capacity", options)
         yield Step("info", "etrid.gizzi.ollama_info", {"url": f"http://127.0.0.1:{wanted.port}"})
-    if wanted.serves and about == "verify":
-        yield Step("environment", "etrid.gizzi.ollama_unit_info", {})
     if wanted.serves and about == "verify" and blobs:
         stored = {"models_dir": wanted.models_dir, "models": names, "fail_on": "never"}
         yield Step("blobs", "etrid.gizzi.ollama_blobs", stored)

@@ -8,6 +8,8 @@ Beside this lies a module for each role that has rules between its values. It ma
 
 - ``problems(values) -> list[str]``: what is wrong with typed values, each with value and remedy;
 - ``derived(values) -> dict[str, Any]``: what follows from values without a problem;
+- ``look(values) -> dict[str, Any]``: the options by which ``host_state`` is to look at the host; empty where nothing of
+  it matters;
 - ``host_problems(values, host) -> list[str]``: what a host, as ``host_state`` saw it, lacks for these values;
 - ``host_derived(values, host) -> dict[str, Any]``: what follows from both, where there is no problem;
 - ``SAME_AS``: options that another role specifies, by name, each with that role and its option;

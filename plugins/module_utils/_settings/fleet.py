@@ -19,6 +19,7 @@ Beside the options, the result has
 
   - ``host``, ``validator`` (is it one), ``validator_id``, ``gizzi`` (is it the Gizzi host), ``addresses``,
     ``ssh_name`` (as known_hosts has it);
+  - ``roles`` (those that bring it to what it is to be);
   - ``serves``, ``shared``, ``sources`` (addresses that may ask its server), ``port``, ``version``, ``models`` (that it
     is to have), ``model`` (the first of them, or "");
   - ``endpoints`` (``name`` and ``url`` of its servers, in the order in which it asks them), ``urls``, ``url`` (of the
@@ -40,6 +41,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings import (
     shown,
     without_prefix,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import CAPACITY
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -54,13 +56,6 @@ GROUPS = ("validators", "gizzi", "ollama_servers")
 # The options that each host has its own value of, and the roles whose values it needs.
 PER_HOST = ("validator_id", "gizzi_addresses")
 ROLES = ("ollama", "ollama_client")
-# Options of module host_capacity, by the values of role ollama that they are.
-CAPACITY = {
-    **{name: name for name in ("models_dir", "registry", "version", "memory_max", "context_length", "prompt_cache")},
-    "reserved_memory": "reserved_memory",
-    "reserved_disk": "reserved_disk",
-    "min_cpus": "minimum_cpus",
-}
 
 
 def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
@@ -259,6 +254,10 @@ class _Fleet:
         self.servers = _unique([*(self.validators if distributed else []), *self.shared_servers])
         self.sources = _unique(text for name in self.validators for text in self._inventory[name]["addresses"])
 
+    def _role_names(self, name: str) -> list[str]:
+        client = ["ollama_client"] if name in self.validators else []
+        return ["ollama", *client, *(["gizzi_api"] if name == self.gizzi else [])]
+
     def host(self, name: str) -> dict[str, Any]:
         known = self._inventory[name]
         endpoints = self._endpoints(name)
@@ -271,6 +270,8 @@ class _Fleet:
             "gizzi": name == self.gizzi,
             "addresses": known["addresses"],
             "ssh_name": _ssh_name(known["ssh_host"], known["ssh_port"]),
+            # Each of them is brought to present or absent.
+            "roles": self._role_names(name),
             "serves": name in self.servers,
             "shared": name in self.shared_servers,
             "sources": self.sources if name in self.shared_servers else [],

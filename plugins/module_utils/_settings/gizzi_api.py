@@ -103,10 +103,15 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what the host lacks for these values."""
+def look(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what module host_state is to look at for sound values."""
     if values["state"] == "absent":
-        return []
+        return {}
+    return {"commands": ["promtool"], "guards": True, "pythons": [values["python"]], "units": [UNIT]}
+
+
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what the host lacks for these values, as look() has seen it."""
     system = host["system"]
     found = python_problems("gizzi_api", values["python"], host)
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
@@ -118,12 +123,15 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 
 def host_derived(_values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether the API runs, and the note by which role release goes back: its address and guard before this."""
+    """Return whether the API runs, where promtool is, and the note to go back by: its address and guard before this."""
     unit = host["units"][UNIT]
     page = unit.get("documentation", "")
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
     return {
         "running": unit.get("active") == "active",
+        # What cannot be seen may be there.
+        "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
+        "promtool": host["commands"]["promtool"] or "",
         "note": {
             "url": f"{page[: -len(DOCUMENTATION)]}/healthz" if is_page else "",
             "guard": _guard_before(host["guards"]),

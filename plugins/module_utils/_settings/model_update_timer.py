@@ -101,10 +101,15 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what keeps the host from updating the fleet, or from being changed now."""
+def look(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what module host_state is to look at for sound values."""
     if values["state"] == "absent":
-        return []
+        return {}
+    return {"calendars": [values["schedule"]], "pythons": [values["python"]], "units": [UNIT, TIMER]}
+
+
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what keeps the host, as look() has seen it, from updating the fleet, or from being changed now."""
     found = python_problems("model_update_timer", values["python"], host)
     system, schedule = host["system"], values["schedule"]
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
@@ -127,8 +132,6 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     """Return whether the timer waits, and where the collections lie in a release: where Python has its packages."""
-    if values["state"] == "absent":
-        return {}
     version = host["pythons"][values["python"]]["minor_version"]
     place = f"lib/python{version}/site-packages/ansible_collections"
     return {

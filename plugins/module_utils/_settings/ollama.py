@@ -13,7 +13,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import LLAMA_SERVER, parse_version
 from ansible_collections.etrid.gizzi.plugins.module_utils._release import ARCHITECTURES
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_environment import (
     environment_lines,
@@ -25,6 +24,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_envi
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import models_problems, sorted_models
 from ansible_collections.etrid.gizzi.plugins.module_utils._unit import is_address, parse_listen
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import LLAMA_SERVER, parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,6 +32,18 @@ if TYPE_CHECKING:
 HOME = "/var/lib/ollama"
 ROOT = "/opt/ollama"
 COMMAND = "/usr/local/bin/ollama"
+GUARD = "ollama"
+UNIT = "ollama.service"
+METRICS_TIMER = "ollama-metrics.timer"
+_UNITS = (UNIT, METRICS_TIMER)
+_LOGS = ("/run/log/journal", "/var/log/journal")
+# Options of module host_capacity, by the values of the role that they are.
+CAPACITY = {
+    **{name: name for name in ("models_dir", "registry", "version", "memory_max", "context_length", "prompt_cache")},
+    "reserved_memory": "reserved_memory",
+    "reserved_disk": "reserved_disk",
+    "min_cpus": "minimum_cpus",
+}
 # Of pulls and of evaluations: they are about models that are there.
 NOTES = ("/var/lib/gizzi-ollama-pulls", "/var/lib/gizzi-update")
 # The first that an installation brings, and the last that a removal takes away.
@@ -89,28 +101,71 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "port": listen.port,
         "on_loopback": listen.on_loopback,
         "release": f"{ROOT}/{values['version']}",
-        # What host_state is to look at for host_problems().
-        "looked_at": [*_way_to_store(values["models_dir"]), *_seen_for(values)],
-        "traces": _traces(values),
         "store_at_home": values["models_dir"].startswith(f"{HOME}/"),
         **sorted_models(values["models"]),
         "variables": variables,
         "environment_lines": environment_lines(environment),
-        "environment_names": [*variables, *environment],
         "override_lines": override_lines(values["systemd_overrides"]),
         # All that the metrics' program may reach.
         "metrics_address": "localhost" if _is_local(listen.url) else listen.host.strip("[]"),
     }
 
 
-def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what a host lacks for sound values; host is what module host_state has seen of it.
+def look(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what module host_state is to look at for sound values."""
+    store = _way_to_store(values["models_dir"])
+    if values["state"] == "absent":
+        return {"paths": [*store, *_traces(values)]}
+    own = [*_variables(values), *server_environment(values["environment"])]
+    return {
+        "paths": [*store, COMMAND, *filter(None, [values["metrics_dir"]])],
+        "releases": [ROOT],
+        "units": list(_UNITS),
+        "guards": True,
+        "ollama_environment": {"names": own, "overrides": values["systemd_overrides"].get("Service", {})},
+        "capacity": {
+            # A derived model shares the weights of its base: it needs no disk, and as much memory as the base.
+            "models": [model["name"] for model in sorted_models(values["models"])["models_pulled"]],
+            "port": parse_listen(values["listen"]).port,
+            **{option: values[name] for option, name in CAPACITY.items()},
+        },
+    }
 
-    Needed are section system and the paths that derived() names. Without a server only the store matters.
-    """
+
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what a host lacks for sound values, as look() has seen it. Without a server only the store matters."""
     found = _store_problems(values["models_dir"], host["paths"])
     if values["state"] == "absent":
         return found
+    lacks = _system_problems(values, host)
+    # Without systemd there is no unit to look at.
+    return [*found, *lacks, *([] if lacks else _unit_problems(host)), *_capacity_problems(host)]
+
+
+def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is on the host before the first change, and what the unit has to take from the host."""
+    machine = host["system"]["machine_id"]
+    journals = [f"{folder}.ollama" for folder in ("/run/systemd/journal", *(f"{log}/{machine}" for log in _LOGS))]
+    if values["state"] == "absent":
+        return {"journals": journals, "left": any(host["paths"][path] for path in _traces(values))}
+    releases, units, environment = host["releases"][ROOT], host["units"], host["ollama_environment"]
+    return {
+        "journals": journals,
+        "left": True,
+        "installed": values["version"] in releases["finished"],
+        "current": releases["current"],
+        "running": units[UNIT]["active"] == "active",
+        "measured": units[METRICS_TIMER]["active"] == "active",
+        "before": environment["server"],
+        "unset": environment["unset"],
+        # What cannot be seen may be there.
+        "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
+        "memory_limit": values["memory_max"] or host["capacity"]["facts"]["memory_total"] - values["reserved_memory"],
+    }
+
+
+def _system_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    found = []
     system, paths = host["system"], host["paths"]
     if system["architecture"] not in ARCHITECTURES:
         found.append(f"The host is {system['architecture']}. Ollama is released for {' and '.join(ARCHITECTURES)}.")
@@ -133,14 +188,22 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
     return found
 
 
+def _unit_problems(host: Mapping[str, Any]) -> list[str]:
+    """Return where a drop-in of others changes what the role sets, and what could not be seen of the unit."""
+    for seen in (host["ollama_environment"], host["releases"][ROOT], *(host["units"][name] for name in _UNITS)):
+        if "unseen" in seen:
+            return [f"What Ollama's unit is on the host cannot be seen: {seen['unseen']}. Run the role as root."]
+    return list(host["ollama_environment"]["problems"])
+
+
+def _capacity_problems(host: Mapping[str, Any]) -> list[str]:
+    seen = host["capacity"]
+    return [text for text in (seen.get("unseen") or seen.get("refusal"),) if text]
+
+
 def _kind(seen: Mapping[str, Any] | None) -> str | None:
     """Return what host_state saw at a path: its kind, None for nothing, "unseen" where it could not look."""
     return None if seen is None else seen.get("kind", "unseen")
-
-
-def _seen_for(values: Mapping[str, Any]) -> list[str]:
-    """Return the paths that matter for the wanted state, beside the store."""
-    return _traces(values) if values["state"] == "absent" else [COMMAND, *filter(None, [values["metrics_dir"]])]
 
 
 def _traces(values: Mapping[str, Any]) -> list[str]:

@@ -81,10 +81,15 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what the host lacks for these values."""
+def look(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what module host_state is to look at for sound values."""
     if values["state"] == "absent":
-        return []
+        return {}
+    return {"paths": list(LINKS), "pythons": [values["python"]], "users": values["users"]}
+
+
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what the host lacks for these values, as look() has seen it."""
     found = python_problems("ollama_client", values["python"], host)
     unseen = [f"{path} ({host['paths'][path]['unseen']})" for path in LINKS if "unseen" in (host["paths"][path] or {})]
     if unseen:

@@ -11,7 +11,6 @@ import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._http import request
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 if TYPE_CHECKING:
@@ -39,7 +38,10 @@ def connections(wanted: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _page(url: str) -> dict[str, Any]:
-    answer = request("GET", url, PAGE_TIMEOUT)
+    # Large, and most looks ask no page: see _look.
+    from ansible_collections.etrid.gizzi.plugins.module_utils import _http
+
+    answer = _http.request("GET", url, PAGE_TIMEOUT)
     if len(answer.body) > MAX_PAGE:
         raise _seen.UnseenError(f"GET {url} answered with more than {MAX_PAGE} bytes")
     try:

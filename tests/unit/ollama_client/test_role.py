@@ -12,7 +12,7 @@ from ollama_client import Settings
 from ollama_client.errors import SettingsError
 from ollama_client.settings import load
 
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
+from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge
 
 Written = Callable[..., Settings]
 
@@ -23,7 +23,7 @@ def written() -> Written:
 
     def write(**given: Any) -> Settings:
         named = {f"ollama_client_{name}": value for name, value in given.items()}
-        values, problems = judged("ollama_client", options_of("ollama_client"), named, {}, {}, None)
+        values, problems = judge("ollama_client", named)
         assert problems == []
         Path(os.environ["GIZZI_CONFIG"]).write_text(values["config"], encoding="utf-8")
         return load()

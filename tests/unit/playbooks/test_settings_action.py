@@ -11,8 +11,20 @@ from typing import Any
 import pytest
 from plays import RunPlay
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import METRICS_TIMER, ROOT, UNIT
+
 HOSTS: dict[str, Any] = {"servers": {"hosts": {"server": {}}}}
-SETTINGS = {"etrid.gizzi.settings": {"role": "ollama"}, "register": "__ollama"}
+# What host_state would say of a host without a server.
+HOST: dict[str, Any] = {
+    "system": {"architecture": "x86_64", "service_manager": "systemd", "systemd": 252, "machine_id": "0123"},
+    "paths": {},
+    "releases": {ROOT: {"current": "", "finished": []}},
+    "units": {UNIT: {"active": "inactive"}, METRICS_TIMER: {"active": "inactive"}},
+    "ollama_environment": {"problems": [], "unset": [], "server": {}},
+    "guards": {},
+    "capacity": {"refusal": "", "facts": {"memory_total": 16 * 10**9}},
+}
+SETTINGS = {"etrid.gizzi.settings": {"role": "ollama", "given": HOST}, "register": "__ollama"}
 
 
 def note(folder: Path, value: str = "{{ __ollama | to_json }}") -> dict[str, Any]:
@@ -187,7 +199,13 @@ def test_a_host_does_not_decide_which_files_of_the_control_host_are_read(
         "model_update_textfile": "/srv/truth",
     }
     inventory = {"servers": {"hosts": {"server": {"ansible_python_interpreter": liar, **told}}}}
-    settings = {"etrid.gizzi.settings": {"role": "model_update_timer"}, "register": "__timer"}
+    seen = {
+        "system": HOST["system"],
+        "pythons": {"/usr/bin/python3": {"minor_version": "3.11", "venv": True, "of_distribution": True}},
+        "calendars": {"monthly": {"valid": True}},
+        "units": {f"gizzi-model-update.{kind}": {"active": "inactive"} for kind in ("service", "timer")},
+    }
+    settings = {"etrid.gizzi.settings": {"role": "model_update_timer", "given": seen}, "register": "__timer"}
     plays = [
         {"hosts": "server", "tasks": [{"ansible.builtin.setup": {}}]},
         {
@@ -207,3 +225,41 @@ def test_a_host_does_not_decide_which_files_of_the_control_host_are_read(
     assert [one["source"] for one in found["entries"] if "source" in one] == [str(tmp_path / "hosts.json")]
     # Who logs in is the user's word, with -u as in the inventory.
     assert found["user"] == "ubuntu"
+
+
+def test_one_look_is_enough_for_several_roles(run_play: RunPlay, tmp_path: Path) -> None:
+    """The host is this one: what it lacks is no matter here, only that each role has what it needs of one answer."""
+    client = {"ollama_client_endpoints": [{"name": "one", "url": "http://192.0.2.1:11434"}]}
+    client |= {"ollama_client_model": "phi3", "ollama_client_api_url": "http://192.0.2.1:8080"}
+    play = {
+        "hosts": "server",
+        "tasks": [
+            {"etrid.gizzi.settings": {"roles": ["ollama", "ollama_client"]}, "register": "__both"},
+            note(tmp_path, "{{ __both | to_json }}"),
+        ],
+    }
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    inventory = {"servers": {"hosts": {"server": here}}}
+    result = run_play(play, inventory, ollama_state="absent", **client)
+    assert result.returncode == 0, result.stdout + result.stderr
+    found = values(tmp_path)
+    assert found["ollama"]["left"] in (True, False)
+    assert found["ollama_client"]["endpoints"][0]["url"] == "http://192.0.2.1:11434"
+
+
+def test_a_host_that_answers_nonsense_is_refused(run_play: RunPlay, liar: str) -> None:
+    inventory = {"servers": {"hosts": {"server": {"ansible_connection": "local", "ansible_python_interpreter": liar}}}}
+    task = {"etrid.gizzi.settings": {"role": "ollama"}}
+    result = run_play({"hosts": "server", "tasks": [task]}, inventory)
+    assert result.returncode != 0
+    assert "ansible_facts" not in result.stdout
+    assert "What the host says of itself has not the form of host_state: KeyError('paths')." in " ".join(
+        result.stdout.split()
+    )
+
+
+def test_values_with_a_problem_contact_nobody(run_play: RunPlay) -> None:
+    task = {"etrid.gizzi.settings": {"role": "ollama"}}
+    result = run_play({"hosts": "server", "tasks": [task]}, HOSTS, ollama_cpu_threads="four")
+    assert "ollama_cpu_threads is 'four'" in result.stdout
+    assert "unreachable=0" in result.stdout

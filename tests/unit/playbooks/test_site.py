@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
@@ -19,26 +20,56 @@ import pytest
 from plays import PROJECT
 
 Site = Callable[..., "tuple[int, list[str]]"]
-SAY = "SAID <{{ role_name | split('.') | last }} %s {{ inventory_hostname }} {{ %s }}>"
+SAY = "SAID <{{ role_name | split('.') | last }} deploy {{ inventory_hostname }} {{ %s }}>"
 TOLD = {
-    "ollama": "ollama_state ~ ' ' ~ ollama_listen",
-    "ollama_client": "ollama_client_endpoints[0].url | regex_replace('^http://')",
-    "gizzi_api": "gizzi_api_validators | length",
+    "ollama": "__ollama.state ~ ' ' ~ __ollama.listen",
+    "ollama_client": "__ollama_client.endpoints[0].url | regex_replace('^http://')",
+    "gizzi_api": "__gizzi_api.validators | length",
 }
+# Says what each role of a host is told, and fails where the inventory says so, in the place of a look at the host.
+PREFLIGHT = """
+from importlib.machinery import SourceFileLoader
+
+from ansible.utils.display import Display
+
+real = SourceFileLoader("real_settings", {real!r}).load_module()
+
+
+class ActionModule(real.ActionModule):
+    def _host(self, found, task_vars):
+        if found[0].role == "fleet":
+            return {{}}
+        host = task_vars["inventory_hostname"]
+        for role in found:
+            Display().display(f"SAID <{{role.role}} preflight {{host}} {{self._told(role.role, role.values)}}>")
+            if task_vars.get("fails") == f"{{role.role}} preflight":
+                return {{"failed": True}}
+        alone = task_vars.get("listens") != "everywhere"
+        return {{"before": {{"on_loopback": alone}}}}
+
+    def _told(self, role, values):
+        told = {{
+            "ollama": lambda: f"{{values['state']}} {{values['listen']}}",
+            "ollama_client": lambda: values["endpoints"][0]["url"].removeprefix("http://"),
+            "gizzi_api": lambda: str(len(values["validators"])),
+        }}
+        return told[role]()
+
+
+real._settings.Judged.on = lambda self, host: real._settings.Judged(self.role, {{**self.values, **host}}, [])
+"""
 ALL = ["v1", "v2", "v3"]
 
 
 def stub(folder: Path, role: str) -> None:
     """Write a role that says what it is told, and fails where the inventory says so."""
     (folder / "tasks").mkdir(parents=True)
-    (folder / "meta").symlink_to(PROJECT / "roles" / role / "meta")
-    for stage in ("preflight", "deploy", "main"):
-        said = "preflight" if stage == "preflight" else "deploy"
-        tasks: list[dict[str, Any]] = [{"ansible.builtin.debug": {"msg": SAY % (said, TOLD[role])}}]
-        tasks.append({"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} {said}'"})
-        if (role, stage) == ("ollama", "preflight"):
-            unit = {"server": {"on_loopback": "{{ listens | default('') != 'everywhere' }}"}}
-            tasks.append({"ansible.builtin.set_fact": {"__ollama_unit_info": unit, "__ollama_unit": unit}})
+    # Its specification, and the presets that its settings may name.
+    for name in ("meta", "files"):
+        (folder / name).symlink_to(PROJECT / "roles" / role / name)
+    tasks: list[dict[str, Any]] = [{"ansible.builtin.debug": {"msg": SAY % TOLD[role]}}]
+    tasks.append({"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} deploy'"})
+    for stage in ("deploy", "remove"):
         (folder / f"tasks/{stage}.yml").write_text(json.dumps(tasks))
 
 
@@ -47,8 +78,11 @@ def site(tmp_path: Path) -> Site:
     """Return a function that runs site.yml with variables of hosts, and returns its status and what happened."""
     collection = tmp_path / "ansible_collections/etrid/gizzi"
     collection.mkdir(parents=True)
-    for name in ("galaxy.yml", "meta", "playbooks", "plugins"):
+    for name in ("galaxy.yml", "meta", "playbooks"):
         (collection / name).symlink_to(PROJECT / name)
+    shutil.copytree(PROJECT / "plugins", collection / "plugins")
+    real = str(PROJECT / "plugins/action/settings.py")
+    (collection / "plugins/action/settings.py").write_text(PREFLIGHT.format(real=real))
     for role in TOLD:
         stub(collection / "roles" / role, role)
 
@@ -118,9 +152,11 @@ def test_to_distributed_the_shared_server_withdraws_when_the_others_have_their_o
     assert status == 0, found
     own = "127.0.0.1"
     assert found == [
-        *(server(*ALL, stage="preflight") + client(own, *ALL, stage="preflight") + ["gizzi_api preflight v1 3"]),
+        *(server("v1", stage="preflight") + client(own, "v1", stage="preflight") + ["gizzi_api preflight v1 3"]),
+        *(server("v2", stage="preflight") + client(own, "v2", stage="preflight")),
+        *(server("v3", stage="preflight") + client(own, "v3", stage="preflight")),
         *(server("v2", "v3") + answers("v2", "v3") + client(own, "v2", "v3")),
-        *(server("v1") + answers(*ALL) + client(own, "v1")),
+        *(server("v1") + answers("v1") + client(own, "v1")),
         *API,
     ]
 
@@ -129,11 +165,13 @@ def test_and_back_the_own_servers_go_when_the_shared_one_has_answered_their_host
     status, found = site("centralized")
     assert status == 0, found
     shared = {"listen": "[::]:11434"}
-    clients = client("127.0.0.1", "v1", stage="preflight") + client("192.0.2.1", "v2", "v3", stage="preflight")
+    own = client("127.0.0.1", "v1", stage="preflight")
     assert found == [
-        *(server("v1", stage="preflight", **shared) + clients + ["gizzi_api preflight v1 3"]),
+        *(server("v1", stage="preflight", **shared) + own + ["gizzi_api preflight v1 3"]),
+        *(server("v2", stage="preflight", state="absent") + client("192.0.2.1", "v2", stage="preflight")),
+        *(server("v3", stage="preflight", state="absent") + client("192.0.2.1", "v3", stage="preflight")),
         *(server("v1", **shared) + answers("v1") + client("127.0.0.1", "v1")),
-        *(answers(*ALL) + client("192.0.2.1", "v2", "v3")),
+        *(answers("v2", "v3") + client("192.0.2.1", "v2", "v3")),
         *server("v2", "v3", state="absent"),
         *API,
     ]
@@ -156,7 +194,7 @@ def test_with_a_limit_only_those_hosts_are_touched(site: Site) -> None:
     status, found = site("centralized", "--limit", "v2")
     assert status == 0, found
     assert found == [
-        *client("192.0.2.1", "v2", stage="preflight"),
+        *(server("v2", stage="preflight", state="absent") + client("192.0.2.1", "v2", stage="preflight")),
         *(answers("v2") + client("192.0.2.1", "v2")),
         *server("v2", state="absent"),
         "api answers v2",

@@ -33,7 +33,7 @@ def test_defaults_are_the_documented_ones(role: Path, options: dict[str, Any]) -
     defaults = role / "defaults" / "main.yml"
     if not defaults.exists():
         # They stand in the specification alone, from which the action settings takes them.
-        assert f"role: {role.name}\n" in (role / "tasks" / "preflight.yml").read_text(encoding="utf-8")
+        assert f"role: {role.name}\n" in (role / "tasks" / "main.yml").read_text(encoding="utf-8")
         return
     documented = {name: option["default"] for name, option in options.items() if "default" in option}
     assert read(defaults) == documented

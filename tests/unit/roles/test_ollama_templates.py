@@ -9,9 +9,24 @@ from typing import Any
 
 import jinja2
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import derived, problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import (
+    METRICS_TIMER,
+    ROOT,
+    UNIT,
+    derived,
+    host_derived,
+    problems,
+)
 from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import ollama_values
 
+HOST: dict[str, Any] = {
+    "system": {"machine_id": "0123"},
+    "releases": {ROOT: {"current": "", "finished": []}},
+    "units": {UNIT: {"active": "inactive"}, METRICS_TIMER: {"active": "inactive"}},
+    "ollama_environment": {"server": {}, "unset": ["LLAMA_API_KEY", "OLLAMA_DEBUG"]},
+    "guards": {},
+    "capacity": {"facts": {"memory_total": 16 * 10**9}},
+}
 TEMPLATES = Path(__file__).parents[3] / "roles/ollama/templates"
 
 
@@ -25,9 +40,7 @@ def lines(template: str, **changed: Any) -> list[str]:
         loader=loader, trim_blocks=True, keep_trailing_newline=True, undefined=jinja2.StrictUndefined
     )
     text = environment.get_template(template).render(
-        __ollama=values | derived(values),
-        __ollama_unit_info={"unset": ["LLAMA_API_KEY", "OLLAMA_DEBUG"]},
-        __ollama_capacity={"facts": {"memory_total": 16 * 10**9}},
+        __ollama=values | derived(values) | host_derived(values, HOST),
     )
     assert text.endswith("\n")
     return text.splitlines()

@@ -150,16 +150,13 @@ def info(loaded: bool | None = True, listed: tuple[str, ...] = ("llama3.1:8b",))
     }
 
 
-def environment(*foreign: tuple[str, str], **changes: Any) -> dict[str, Any]:
-    """What ollama_unit_info returns; foreign are names and where they are set."""
-    found = {
+def environment(*foreign: tuple[str, str], problems: tuple[str, ...] = (), **process: Any) -> dict[str, Any]:
+    """What is in the environment of the server: foreign are names and where they are set, process what its own has."""
+    return {
         "foreign": [{"name": name, "source": source} for name, source in foreign],
-        "problems": [],
-        "unexpected": [],
-        "secrets": [],
-        "unseen": "",
+        "problems": list(problems),
+        "process": process if "unseen" in process else {"unexpected": [], "secrets": []} | process,
     }
-    return found | changes
 
 
 def blobs(*changes: dict[str, Any], model: str = "llama3.1:8b") -> dict[str, Any]:
@@ -171,11 +168,9 @@ def blobs(*changes: dict[str, Any], model: str = "llama3.1:8b") -> dict[str, Any
 def server(**changes: Any) -> dict[str, Any]:
     """What is seen of a healthy server; changes are to sections of host_state."""
     return {
-        "state": state(**changes),
-        "capacity": capacity(),
+        "state": state(**{"capacity": capacity(), "ollama_environment": environment()} | changes),
         "info": info(),
         "health": health(),
-        "environment": environment(),
         "blobs": {"skipped": True},
     }
 
@@ -188,9 +183,8 @@ def changed(host: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def client() -> dict[str, Any]:
     """What is seen of a healthy host that does not serve."""
-    skipped = {name: {"skipped": True} for name in ("capacity", "info", "environment")}
-    absent = {"units": units(**ABSENT), "guards": {}, "releases": releases(""), "ports": ports()}
-    return server(**absent, journals=journal()) | skipped
+    absent = {"units": units(**ABSENT), "guards": {}, "releases": releases(""), "ports": ports(), "journals": journal()}
+    return server() | {"state": state(**absent), "info": {"skipped": True}}
 
 
 def wanted(**changes: Any) -> dict[str, Any]:

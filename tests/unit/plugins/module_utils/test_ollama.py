@@ -14,8 +14,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     PullProgress,
     StalledError,
     StallWatch,
-    parse_version,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 
 class Clock:

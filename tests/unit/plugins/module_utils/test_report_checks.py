@@ -22,7 +22,7 @@ FALLBACK = {"topology": "distributed"}
 
 # What is looked at on every server.
 SERVING = "login memory installed service exposure environment secrets models listening "
-NOT_RUNNING = seen.environment(unexpected=None, secrets=None, unseen="The server does not run.")
+NOT_RUNNING = seen.environment(unseen="The server does not run.")
 
 
 def knock(is_open: bool = False) -> list[dict[str, Any]]:
@@ -98,7 +98,7 @@ def test_a_healthy_host_passes(host: dict[str, Any], wanted: dict[str, Any], che
 
 
 def test_what_the_service_takes_out_of_its_environment_does_no_harm() -> None:
-    host = seen.server() | {"environment": seen.environment(("OLLAMA_DEBUG", "the service manager's environment"))}
+    host = seen.server(ollama_environment=seen.environment(("OLLAMA_DEBUG", "the service manager's environment")))
     assert verdicts(host)["environment"] == ("PASS", "nothing but what the role has set")
     host["state"]["units"] = seen.units(unset_environment=["LLAMA_API_KEY"])
     assert verdicts(host)["environment"][0] == "FAIL"
@@ -106,7 +106,7 @@ def test_what_the_service_takes_out_of_its_environment_does_no_harm() -> None:
 
 def test_a_variable_is_named_once() -> None:
     found = seen.environment(("LLAMA_ARG_CTX", "y.conf"), unexpected=["LLAMA_ARG_CTX"])
-    assert verdicts(seen.server() | {"environment": found})["environment"][1].count("LLAMA_ARG_CTX") == 1
+    assert verdicts(seen.server(ollama_environment=found))["environment"][1].count("LLAMA_ARG_CTX") == 1
 
 
 def test_items_of_the_other_topology_are_skipped() -> None:
@@ -144,32 +144,41 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
         ("exposure", {"units": seen.units(exposure=9.6)}, {}, "9.6"),
         (
             "environment",
-            {"environment": seen.environment(("LLAMA_API_KEY", "x"), ("LLAMA_ARG_CTX", "/etc/systemd/system/x.conf"))},
+            {
+                "ollama_environment": seen.environment(
+                    ("LLAMA_API_KEY", "x"), ("LLAMA_ARG_CTX", "/etc/systemd/system/x.conf")
+                )
+            },
             {},
             "LLAMA_ARG_CTX is set by /etc/systemd/system/x.conf: run the playbook etrid.gizzi.site",
         ),
         (
             "environment",
-            {"environment": seen.environment(unexpected=["LLAMA_ARG_CTX"])},
+            {"ollama_environment": seen.environment(unexpected=["LLAMA_ARG_CTX"])},
             {},
             "the server runs with LLAMA_ARG_CTX, which its unit does not give it any more: sudo systemctl",
         ),
         (
             "environment",
-            {"environment": seen.environment(("LLAMA_ARG_CTX", "y.conf"), unexpected=["LLAMA_ARG_CTX"])},
+            {"ollama_environment": seen.environment(("LLAMA_ARG_CTX", "y.conf"), unexpected=["LLAMA_ARG_CTX"])},
             {},
             "LLAMA_ARG_CTX is set by y.conf",
         ),
-        ("environment", {"environment": seen.environment(problems=["z.conf empties"])}, {}, "z.conf empties"),
-        ("environment", {"environment": NOT_RUNNING}, {}, "could not be seen: The server does not run."),
+        ("environment", {"ollama_environment": seen.environment(problems=("z.conf empties",))}, {}, "z.conf empties"),
+        ("environment", {"ollama_environment": NOT_RUNNING}, {}, "could not be seen: The server does not run."),
         (
             "environment",
-            {"environment": seen.environment(("LLAMA_ARG_CTX", "y.conf"), unexpected=None)},
+            {"ollama_environment": seen.environment(("LLAMA_ARG_CTX", "y.conf"), unseen="gone")},
             {},
             "set by y.conf",
         ),
-        ("secrets", {"environment": seen.environment(secrets=["HTTPS_PROXY"])}, {}, "HTTPS_PROXY holds a password"),
-        ("secrets", {"environment": NOT_RUNNING}, {}, "could not be seen: The server does not run."),
+        (
+            "secrets",
+            {"ollama_environment": seen.environment(secrets=["HTTPS_PROXY"])},
+            {},
+            "HTTPS_PROXY holds a password",
+        ),
+        ("secrets", {"ollama_environment": NOT_RUNNING}, {}, "could not be seen: The server does not run."),
         (
             "blobs",
             {"blobs": seen.blobs(blob("damaged"))},

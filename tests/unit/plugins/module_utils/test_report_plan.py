@@ -35,14 +35,10 @@ def modules(about: str, blobs: bool = False, **changes: Any) -> list[str]:
     [
         ("verify", CLIENT, "host_state ollama_health"),
         ("verify", CLIENT | {"validator": False, "client": False}, "host_state"),
-        ("verify", {}, "host_state host_capacity ollama_info ollama_unit_info ollama_health"),
-        (
-            "verify",
-            {"validator": False, "client": False},
-            "host_state host_capacity ollama_info ollama_unit_info",
-        ),
+        ("verify", {}, "host_state ollama_info ollama_health"),
+        ("verify", {"validator": False, "client": False}, "host_state ollama_info"),
         ("diagnose", CLIENT, "host_state ollama_health"),
-        ("diagnose", {}, "host_state host_capacity ollama_info ollama_health"),
+        ("diagnose", {}, "host_state ollama_info ollama_health"),
     ],
 )
 def test_a_host_costs_few_modules(about: str, changes: dict[str, Any], called: str) -> None:
@@ -62,8 +58,15 @@ def test_blobs_are_read_when_somebody_asks() -> None:
 
 def test_a_model_made_from_another_needs_no_room() -> None:
     models = [{"name": "phi3"}, {"name": "own", "from": "phi3"}]
-    capacity = next(steps("verify", wanted(models=models), False, 300))
-    assert capacity.options == {"port": 11434, "models": ["phi3"], "fail_on": "never"}
+    capacity = first_step("verify", wanted(models=models)).options["capacity"]
+    assert capacity == {"port": 11434, "models": ["phi3"]}
+    assert "capacity" not in first_step("verify", wanted(**CLIENT)).options
+
+
+def test_the_environment_is_looked_at_to_verify_a_server() -> None:
+    assert first_step("verify", wanted()).options["ollama_environment"] == {}
+    assert "ollama_environment" not in first_step("verify", wanted(**CLIENT)).options
+    assert "ollama_environment" not in first_step("diagnose", wanted()).options
 
 
 def test_what_is_looked_at_on_the_host_itself() -> None:

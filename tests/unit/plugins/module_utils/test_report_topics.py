@@ -140,7 +140,7 @@ def test_the_end_of_the_journal_is_shown() -> None:
 
 
 def test_unfinished_downloads_are_counted() -> None:
-    host = seen.server() | {"capacity": seen.capacity() | {"facts": {"partial_downloads": 2}}}
+    host = seen.server(capacity=seen.capacity() | {"facts": {"partial_downloads": 2}})
     assert "2 parts of unfinished downloads" in findings(host)["model store"]["found"]
 
 

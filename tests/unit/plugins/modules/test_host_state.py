@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _http
 from ansible_collections.etrid.gizzi.plugins.module_utils._capacity import Host
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import Response
@@ -492,7 +493,7 @@ def test_pages_are_asked_without_a_proxy(
     ("body", "reason"), [(b"<html>", "no JSON"), (b'"' + b"x" * _asked.MAX_PAGE + b'"', "more than 1000000 bytes")]
 )
 def test_a_page_has_an_end_and_is_json(monkeypatch: pytest.MonkeyPatch, body: bytes, reason: str) -> None:
-    monkeypatch.setattr(_asked, "request", lambda *_arguments: Response(200, {}, body))
+    monkeypatch.setattr(_http, "request", lambda *_arguments: Response(200, {}, body))
     assert reason in _asked.urls(["http://192.0.2.1"])["http://192.0.2.1"]["unseen"]
 
 

@@ -14,7 +14,7 @@ import tomllib
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import gizzi_api
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import merged, toml_of
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
+from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
 ONE = {"number": 1, "name": "validator01", "address": "192.0.2.1"}
 OTHER = {"number": 2, "name": "validator02", "address": "2001:db8::2"}
@@ -26,6 +26,7 @@ HOST: dict[str, Any] = {
     "pythons": {"/usr/bin/python3": PYTHON},
     "units": {"gizzi-api.service": {"active": "active", "documentation": "http://[fd42::1]:8081/docs"}},
     "guards": {"gizzi-api": LIVE},
+    "commands": {"promtool": "/usr/bin/promtool"},
 }
 
 
@@ -33,7 +34,7 @@ def judge(**given: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the values and the problems, as the action settings has them."""
     given = {"validators": [ONE, OTHER]} | given
     named = {f"gizzi_api_{name}": value for name, value in given.items()}
-    return judged("gizzi_api", options_of("gizzi_api"), named, {}, {}, HOST)
+    return judge_role("gizzi_api", named, HOST)
 
 
 def values(**given: Any) -> dict[str, Any]:
@@ -126,7 +127,7 @@ def test_the_sandbox_needs_its_systemd() -> None:
     assert "does not run systemd 247 or newer" in problem
     none = HOST | {"system": {"service_manager": "sysvinit", "systemd": None}}
     assert gizzi_api.host_problems(values(), none) == [problem]
-    assert gizzi_api.host_problems(values(state="absent"), old) == []
+    assert gizzi_api.look(values(state="absent")) == {}
 
 
 @pytest.mark.parametrize(
@@ -159,18 +160,23 @@ def test_what_ran_before_is_noted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("unit", "guards", "noted"),
+    ("unit", "guards", "noted", "guarded"),
     [
-        ({"active": "inactive", "documentation": ""}, {}, {"state": "absent"}),
-        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"ollama": LIVE}, {"state": "absent"}),
+        ({"active": "inactive", "documentation": ""}, {}, {"state": "absent"}, False),
+        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"ollama": LIVE}, {"state": "absent"}, False),
         # What cannot be seen is not touched.
-        ({"unseen": "no systemctl"}, {"unseen": "no nft"}, {}),
-        ({"unseen": "no systemctl"}, {"gizzi-api": LIVE | {"port": None, "sources": None}}, {}),
+        ({"unseen": "no systemctl"}, {"unseen": "no nft"}, {}, True),
+        ({"unseen": "no systemctl"}, {"gizzi-api": LIVE | {"port": None, "sources": None}}, {}, True),
     ],
 )
-def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any) -> None:
+def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any, guarded: bool) -> None:
     host = HOST | {"units": {"gizzi-api.service": unit}, "guards": guards}
-    assert gizzi_api.host_derived(values(), host) == {"running": False, "note": {"url": "", "guard": noted}}
+    assert gizzi_api.host_derived(values(), host) == {
+        "running": False,
+        "guarded": guarded,
+        "promtool": "/usr/bin/promtool",
+        "note": {"url": "", "guard": noted},
+    }
 
 
 @pytest.mark.parametrize(

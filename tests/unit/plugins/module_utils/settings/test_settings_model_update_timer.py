@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import model_update_timer
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import options_of
+from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
 ROLE = "model_update_timer"
 KEY_LINE = "192.0.2.1 ssh-ed25519 AAAA"
@@ -43,7 +44,7 @@ class Operator:
         given = {"ssh_key": str(self.key), "known_hosts": [KEY_LINE]} | given
         named = {f"{ROLE}_{name}": value for name, value in given.items()}
         named["ansible_inventory_sources"] = [str(self.inventory)] if sources is None else sources
-        return judged(ROLE, options_of(ROLE), named, {}, {}, host or HOST)
+        return judge_role(ROLE, named, host or HOST)
 
     def values(self, **given: Any) -> dict[str, Any]:
         found, problems = self.judge(**given)
@@ -208,6 +209,6 @@ def test_who_logs_in_is_who_logs_in_now(operator: Operator) -> None:
     given = {"model_update_timer_ssh_key": str(operator.key), "model_update_timer_known_hosts": [KEY_LINE]}
     given |= {"ansible_inventory_sources": [str(operator.inventory)]}
     options = options_of(ROLE)
-    assert judged(ROLE, options, given | {"ansible_user": "ubuntu"}, {}, {}, None)[0]["user"] == "ubuntu"
-    assert judged(ROLE, options, given, {}, {}, None)[0]["user"] == ""
+    assert judge_role(ROLE, given | {"ansible_user": "ubuntu"}, options=options)[0]["user"] == "ubuntu"
+    assert judge_role(ROLE, given, options=options)[0]["user"] == ""
     assert model_update_timer.OPTIONS.keys() <= options.keys()

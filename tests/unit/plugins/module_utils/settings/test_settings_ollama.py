@@ -11,7 +11,13 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import derived, host_problems, problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import (
+    derived,
+    host_derived,
+    host_problems,
+    look,
+    problems,
+)
 from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import ollama_values
 
 MIB = 1024 * 1024
@@ -203,7 +209,8 @@ def test_variables_of_a_current_release() -> None:
         "LLAMA_ARG_CACHE_RAM": 4,
         "LLAMA_ARG_THREADS": 2,
     }
-    assert set(found["environment_names"]) > set(found["variables"])
+    asked = look(ollama_values(context_length=8192, prompt_cache=5 * MIB - 1, cpu_threads=2))
+    assert set(asked["ollama_environment"]["names"]) >= set(found["variables"])
     assert found["release"] == "/opt/ollama/0.34.2"
 
 
@@ -251,22 +258,33 @@ def test_threads_of_a_model_before_the_child() -> None:
 
 FOLDER = {"kind": "folder", "owner": "root"}
 STORE = "/var/lib/ollama/models"
+SERVER = {"host": "127.0.0.1", "url": "http://127.0.0.1:11434", "port": 11434, "on_loopback": True}
 
 
 def host(system: dict[str, Any] | None = None, **paths: Any) -> dict[str, Any]:
     """Return what host_state says of a host that can have the server; paths by their last part."""
-    known = {"architecture": "x86_64", "service_manager": "systemd", "systemd": 252} | (system or {})
+    known = {"architecture": "x86_64", "service_manager": "systemd", "systemd": 252, "machine_id": "0123"} | (
+        system or {}
+    )
     names = {"ollama": "/usr/local/bin/ollama", "models": STORE, "exporter": "/var/lib/exporter"}
     seen = {"exporter": FOLDER} | paths
-    return {"system": known, "paths": {path: seen.get(name) for name, path in names.items()}}
+    return {
+        "system": known,
+        "paths": {path: seen.get(name) for name, path in names.items()},
+        "releases": {"/opt/ollama": {"current": "0.34.1", "finished": ["0.34.1"], "unfinished": []}},
+        "units": {"ollama.service": {"active": "active"}, "ollama-metrics.timer": {"active": "inactive"}},
+        "ollama_environment": {"problems": [], "unset": ["LLAMA_API_KEY"], "server": SERVER},
+        "guards": {},
+        "capacity": {"refusal": "", "facts": {"memory_total": 16 * 10**9}},
+    }
 
 
 def test_a_host_that_can_have_the_server() -> None:
     values = ollama_values(metrics_dir="/var/lib/exporter")
     assert host_problems(values, host()) == []
     assert host_problems(values, host(ollama={"kind": "link"}, models=FOLDER)) == []
-    assert set(derived(values)["looked_at"]) == set(host()["paths"])
-    assert "" not in derived(ollama_values())["looked_at"]
+    assert set(look(values)["paths"]) == set(host()["paths"])
+    assert "" not in look(ollama_values())["paths"]
 
 
 @pytest.mark.parametrize(
@@ -295,7 +313,7 @@ def test_a_host_that_cannot(seen: dict[str, Any], said: str) -> None:
 def test_a_link_on_the_way_to_the_store() -> None:
     values = ollama_values(models_dir="/var/lib/ollama/large/models")
     way = ["/var/lib/ollama/large", "/var/lib/ollama/large/models"]
-    assert set(way) <= set(derived(values)["looked_at"])
+    assert set(way) <= set(look(values)["paths"])
     seen = host()
     seen["paths"] |= {way[0]: {"kind": "link", "target": "/etc"}, way[1]: FOLDER}
     (problem,) = host_problems(values, seen)
@@ -303,11 +321,67 @@ def test_a_link_on_the_way_to_the_store() -> None:
 
 
 def test_what_shows_that_a_server_was_there() -> None:
-    kept = derived(ollama_values(state="absent", models_dir="/srv/ollama/models"))
-    assert {"/opt/ollama", "/etc/sysusers.d/ollama.conf"} <= set(kept["traces"]) <= set(kept["looked_at"])
-    assert "/srv/ollama/models" not in kept["traces"]
-    gone = derived(ollama_values(state="absent", models_dir="/srv/ollama/models", keep_models=False))
-    assert {"/srv/ollama/models", "/var/lib/ollama"} <= set(gone["traces"])
+    kept = ollama_values(state="absent", models_dir="/srv/ollama/models")
+    nothing = dict.fromkeys(look(kept)["paths"])
+    assert {"/opt/ollama", "/etc/sysusers.d/ollama.conf", "/srv/ollama/models"} <= set(nothing)
+
+    def left(values: dict[str, Any], **paths: Any) -> bool:
+        seen = host() | {"paths": dict.fromkeys(look(values)["paths"]) | paths}
+        found: bool = host_derived(values, seen)["left"]
+        return found
+
+    assert not left(kept)
+    assert left(kept, **{"/opt/ollama": FOLDER})
+    assert left(kept, **{"/opt/ollama": {"unseen": "no right"}})
+    # Models that are to stay are no reason to remove anything.
+    assert not left(kept, **{"/srv/ollama/models": FOLDER})
+    gone = kept | {"keep_models": False}
+    assert left(gone, **{"/srv/ollama/models": FOLDER})
+    assert left(gone, **{"/var/lib/ollama": FOLDER})
+
+
+def test_the_host_is_judged_by_what_the_server_needs() -> None:
+    models = [{"name": "phi3"}, {"name": "own", "from": "phi3"}, {"name": "old", "state": "absent"}]
+    seen = look(ollama_values(models=models, listen="[::]:11500", environment={"HTTPS_PROXY": "http://p:1"}))
+    assert seen["capacity"]["models"] == ["phi3:latest"]
+    assert (seen["capacity"]["port"], seen["capacity"]["min_cpus"]) == (11500, 2)
+    assert {"OLLAMA_HOST", "HTTPS_PROXY"} <= set(seen["ollama_environment"]["names"])
+    assert set(look(ollama_values(state="absent"))) == {"paths"}
+
+
+@pytest.mark.parametrize(
+    ("section", "value", "said"),
+    [
+        ("capacity", {"refusal": "This host does not suffice."}, "This host does not suffice."),
+        ("capacity", {"unseen": "no /proc"}, "no /proc"),
+        ("ollama_environment", {"problems": ["z.conf empties Environment=."]}, "z.conf empties Environment=."),
+        ("ollama_environment", {"unseen": "no bus"}, "cannot be seen: no bus. Run the role as root."),
+        ("units", {"ollama.service": {"unseen": "no bus"}, "ollama-metrics.timer": {}}, "cannot be seen: no bus."),
+        ("releases", {"/opt/ollama": {"unseen": "no right"}}, "cannot be seen: no right."),
+    ],
+)
+def test_a_host_that_does_not_suffice_or_cannot_be_seen(section: str, value: Any, said: str) -> None:
+    (problem,) = host_problems(ollama_values(), host() | {section: value})
+    assert said in problem
+
+
+def test_what_is_there_before_the_first_change() -> None:
+    found = host_derived(ollama_values(version="0.34.2"), host())
+    assert found["installed"] is False
+    assert (found["current"], found["running"], found["measured"]) == ("0.34.1", True, False)
+    assert found["before"]["port"] == 11434
+    assert found["unset"] == ["LLAMA_API_KEY"]
+    assert found["guarded"] is False
+    for guards in ({"ollama": {"port": 1}}, {"unseen": "no nft"}):
+        assert host_derived(ollama_values(), host() | {"guards": guards})["guarded"] is True
+    assert found["memory_limit"] == 12 * 10**9
+    assert found["journals"] == [
+        "/run/systemd/journal.ollama",
+        "/run/log/journal/0123.ollama",
+        "/var/log/journal/0123.ollama",
+    ]
+    assert host_derived(ollama_values(version="0.34.1", memory_max="8G"), host())["memory_limit"] == "8G"
+    assert host_derived(ollama_values(version="0.34.1"), host())["installed"] is True
 
 
 def test_removal_looks_at_the_store_alone() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import tomllib
 
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
+from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
 PYTHON = {"version": "3.11.2", "minor_version": "3.11", "venv": True, "of_distribution": True}
 LINK = {"kind": "link", "target": "/opt/validator/ollama-client/current/bin/gizzi"}
@@ -26,7 +26,7 @@ OWN = {"name": "own", "url": "http://127.0.0.1:11434"}
 def judge(host: dict[str, Any] | None = None, **given: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the values and the problems, as the action settings has them."""
     named = {f"ollama_client_{name}": value for name, value in given.items()}
-    return judged("ollama_client", options_of("ollama_client"), named, {}, {}, HOST if host is None else host)
+    return judge_role("ollama_client", named, HOST if host is None else host)
 
 
 def values(**given: Any) -> dict[str, Any]:

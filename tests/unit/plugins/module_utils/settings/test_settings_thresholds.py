@@ -10,14 +10,14 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
+from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
 VALIDATORS = [{"number": 1, "name": "one", "address": "192.0.2.1"}]
 
 
 def judge(role: str, thresholds: Any) -> tuple[Any, list[str]]:
     given = {f"{role}_thresholds": thresholds} if thresholds is not None else {}
-    values, problems = judged(role, options_of(role), {"gizzi_api_validators": VALIDATORS} | given, {}, {}, None)
+    values, problems = judge_role(role, {"gizzi_api_validators": VALIDATORS} | given)
     return values["thresholds"], problems
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.modules import ollama_unit_info
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _environment, _seen
+from ansible_collections.etrid.gizzi.plugins.module_utils._state._look import look as look_at
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,8 +42,8 @@ class FakeHost:
         self.process = "42"
         self.write("proc/42/environ", "".join(f"{name}={value}\0" for name, value in environ.items()))
 
-    def systemctl(self, module: Any, *arguments: str) -> str:
-        if arguments == ("show-environment",):
+    def systemctl(self, argv: list[str]) -> str:
+        if argv == ["systemctl", "show-environment"]:
             return self.manager
         return f"MainPID={self.process}\nDropInPaths={self.dropins}\n"
 
@@ -50,15 +51,15 @@ class FakeHost:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHost:
     fake = FakeHost(tmp_path)
-    monkeypatch.setattr(ollama_unit_info, "ROOT", tmp_path)
-    monkeypatch.setattr(ollama_unit_info, "systemctl", fake.systemctl)
+    monkeypatch.setattr(_environment, "ROOT", tmp_path)
+    monkeypatch.setattr(_seen, "answer_of", fake.systemctl)
     return fake
 
 
 @pytest.fixture
-def look(run_module: Callable[..., dict[str, Any]], host: FakeHost) -> Callable[..., dict[str, Any]]:
-    def run(**args: Any) -> dict[str, Any]:
-        result = run_module(ollama_unit_info.main, **args)
+def look(host: FakeHost) -> Callable[..., dict[str, Any]]:
+    def run(**options: Any) -> dict[str, Any]:
+        result = _environment.environment(options)
         assert SECRET not in json.dumps(result)
         return result
 
@@ -72,8 +73,8 @@ def foreign(result: dict[str, Any]) -> dict[str, str]:
 def test_nothing_foreign(look: Any, host: FakeHost) -> None:
     host.runs(OLLAMA_HOST="[::]:11500", OLLAMA_MODELS="/srv", OLLAMA_NO_CLOUD="1", HOME="/var/lib/ollama", LANG="C")
     result = look()
-    assert (result["changed"], result["foreign"], result["problems"]) == (False, [], [])
-    assert (result["unexpected"], result["secrets"], result["unseen"]) == ([], [], "")
+    assert (result["foreign"], result["problems"]) == ([], [])
+    assert result["process"] == {"unexpected": [], "secrets": []}
     here = {"host": "[::]", "url": "http://127.0.0.1:11500", "port": 11500, "on_loopback": False}
     assert result["server"] == here
 
@@ -108,16 +109,16 @@ def test_what_the_manager_and_others_hold(look: Any, host: FakeHost) -> None:
 def test_what_the_role_is_about_to_set_is_never_unset(look: Any, host: FakeHost) -> None:
     host.manager += "OLLAMA_HOST=x\nOLLAMA_DEBUG=1\nOLLAMA_NO_CLOUD=0\nLLAMA_ARG_THREADS=9\nOLLAMA_OLD=1\n"
     result = look(
-        environment=["OLLAMA_HOST", "LLAMA_ARG_THREADS"], overrides={"Environment": ["OLLAMA_DEBUG=1 A=2"], "Nice": 5}
+        names=["OLLAMA_HOST", "LLAMA_ARG_THREADS"], overrides={"Environment": ["OLLAMA_DEBUG=1 A=2"], "Nice": 5}
     )
     assert set(foreign(result)) == {"OLLAMA_NO_CLOUD", "OLLAMA_OLD"}
     assert result["unset"] == ["LLAMA_API_KEY", "OLLAMA_NO_CLOUD", "OLLAMA_OLD"]
-    assert look(environment=["LLAMA_API_KEY", "OLLAMA_HOST", "OLLAMA_OLD"])["unset"] == [
+    assert look(names=["LLAMA_API_KEY", "OLLAMA_HOST", "OLLAMA_OLD"])["unset"] == [
         "LLAMA_ARG_THREADS",
         "OLLAMA_DEBUG",
         "OLLAMA_NO_CLOUD",
     ]
-    assert set(foreign(look(environment=[], overrides={"Environment": "OLLAMA_OLD=1"}))) == {
+    assert set(foreign(look(names=[], overrides={"Environment": "OLLAMA_OLD=1"}))) == {
         "OLLAMA_HOST",
         "OLLAMA_DEBUG",
         "OLLAMA_NO_CLOUD",
@@ -143,7 +144,6 @@ def test_drop_in_that_changes_what_the_role_sets(look: Any, host: FakeHost, line
     assert result["problems"][0].startswith("/run/systemd/system/ollama.service.d/z.conf ")
     assert "ake " in result["problems"][0]
     assert result["foreign"] == []
-    assert said in look(fail_on="problems")["msg"]
 
 
 def test_of_two_drop_ins_of_one_name_the_first_counts(look: Any, host: FakeHost) -> None:
@@ -158,7 +158,7 @@ def test_of_two_drop_ins_of_one_name_the_first_counts(look: Any, host: FakeHost)
 
 def test_what_the_process_has_that_the_files_do_not_set(look: Any, host: FakeHost) -> None:
     host.runs(OLLAMA_HOST="x", LLAMA_API_KEY=SECRET, LLAMA_ARG_X="", OLLAMA_LATER="1", OTHER="1")
-    assert look(environment=["OLLAMA_LATER"])["unexpected"] == ["LLAMA_API_KEY", "LLAMA_ARG_X", "OLLAMA_LATER"]
+    assert look(names=["OLLAMA_LATER"])["process"]["unexpected"] == ["LLAMA_API_KEY", "LLAMA_ARG_X", "OLLAMA_LATER"]
 
 
 @pytest.mark.parametrize(
@@ -173,14 +173,13 @@ def test_what_the_process_has_that_the_files_do_not_set(look: Any, host: FakeHos
 )
 def test_password_of_a_proxy_is_named_and_not_told(look: Any, host: FakeHost, url: str, secret: bool) -> None:
     host.runs(HTTPS_PROXY=url, NO_PROXY="a@b")
-    assert look()["secrets"] == (["HTTPS_PROXY"] if secret else [])
+    assert look()["process"]["secrets"] == (["HTTPS_PROXY"] if secret else [])
 
 
 def test_process_that_cannot_be_seen_is_unknown(look: Any, host: FakeHost) -> None:
-    result = look()
-    assert (result["unexpected"], result["secrets"], result["unseen"]) == (None, None, "The server does not run.")
+    assert look()["process"] == {"unseen": "The server does not run."}
     host.process = "43"
-    assert "process 43 cannot be read" in look()["unseen"]
+    assert "process 43 cannot be read" in look()["process"]["unseen"]
 
 
 @pytest.mark.parametrize(
@@ -204,5 +203,13 @@ def test_host_without_ollama(look: Any, host: FakeHost) -> None:
         (host.root / path).unlink()
     (host.root / "etc/systemd/system/ollama.service.d/override.conf").unlink()
     host.manager += "OLLAMA_HOST=1\n"
-    result = look(environment=["OLLAMA_HOST"])
+    result = look(names=["OLLAMA_HOST"])
     assert (result["foreign"], result["problems"], result["server"]["port"]) == ([], [], 11434)
+
+
+def test_what_systemd_does_not_say_is_unseen(host: FakeHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(argv: list[str]) -> str:
+        raise _seen.UnseenError("systemctl: no bus")
+
+    monkeypatch.setattr(_seen, "answer_of", refuse)
+    assert look_at({"ollama_environment": {}})["ollama_environment"] == {"unseen": "systemctl: no bus"}
