@@ -126,7 +126,7 @@ def main() -> None:
             f"""[prometheus]
 url = "{fleet.url}"
 [expressions]
-peers = 'max by (validator) (substrate_peers_count{{job="$JOB"}})'
+peers = 'substrate_peers_count{{job="$JOB"}}'
 [thresholds]
 max_lag = 10
 max_finality_lag = 50

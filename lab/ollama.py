@@ -106,7 +106,7 @@ ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/
   /etc/gizzi-guard /opt/gizzi-api /etc/prometheus/gizzi \
   /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
-  /var/cache/gizzi /var/lib/gizzi /var/lib/gizzi-ollama-pulls /var/lib/gizzi-update \
+  /var/cache/gizzi* /var/lib/gizzi /var/lib/gizzi-root /var/lib/gizzi-ollama-pulls /var/lib/gizzi-update \
   /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama
 for folder in /var/lib/ollama /etc/gizzi; do [ ! -e $folder ] || find $folder; done
 (iptables-save; ip6tables-save; nft list tables) | grep -i gizzi
@@ -119,7 +119,7 @@ getent group ollama gizzi-api gizzi
 # A pull that did not end well is noted for as long as what it has left is.
 _MODELS = rf"/var/lib/ollama$|{STORE}(/|$)|/var/lib/gizzi-(ollama-pulls|update)$"
 _CLIENT = (
-    r"/opt/validator/ollama-client$|/usr/local/bin/gizzi$|/usr/local/share/bash-completion/|/var/(cache|lib)/gizzi$"
+    r"/opt/validator/ollama-client$|/usr/local/bin/gizzi$|/usr/local/share/bash-completion/|/var/(cache|lib)/gizzi(-root)?$"
     r"|/etc/gizzi(/client[.]toml)?$|gizzi:"
 )
 

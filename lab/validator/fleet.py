@@ -55,7 +55,7 @@ class Fleet:
         self._servers = [
             Server(("127.0.0.1", 0), Node(number, block_time, control)) for number, control in self._controls.items()
         ]
-        # Other values of the label than the inventory's numbers, on the exporter of a validator.
+        # Further targets, by their label: on the exporter of a validator.
         self._extra = extra_targets or {}
         self._past = past
         self._process: subprocess.Popen[bytes] | None = None
@@ -179,7 +179,7 @@ class Fleet:
         )
 
     def _configure(self) -> None:
-        targets = {str(number): number for number in self._controls} | self._extra
+        targets = [*((str(number), number) for number in self._controls), *self._extra.items()]
         # JSON is YAML.
         (self.folder / "prometheus.yml").write_text(
             json.dumps(
@@ -196,7 +196,7 @@ class Fleet:
                                     "targets": [f"127.0.0.1:{self._servers[number - 1].server_port}"],
                                     "labels": {"validator": label},
                                 }
-                                for label, number in targets.items()
+                                for label, number in targets
                             ],
                         }
                     ],

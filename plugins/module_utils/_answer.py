@@ -71,9 +71,10 @@ class Streamed:
             return f"it failed while it answered: {self.error}"
         if not self.final:
             return REPEATED if repeats_one_token(self.pieces) else BROKEN_OFF
-        if self.said.strip():
+        if without_thoughts(self.said).strip():
             return ""
-        return thought_only(tokens) if self.thought else "it gave an empty answer"
+        thought = self.thought or self.said.strip()
+        return thought_only(tokens, self.final) if thought else "it gave an empty answer"
 
 
 def repeats_one_token(pieces: Sequence[str]) -> bool:
@@ -82,10 +83,26 @@ def repeats_one_token(pieces: Sequence[str]) -> bool:
     return len(last) == REPEATS and len(set(last)) == 1
 
 
-def thought_only(tokens: int) -> str:
-    """Say what it means that an answer is empty and thought is there; ``tokens`` is how many it was allowed."""
+def without_thoughts(text: str) -> str:
+    """Return an answer without the thoughts that a template puts before it, between <think> and </think>.
+
+    Empty where the thoughts have no end. The client reads answers by the same rule (ollama_client/schema.py).
+    """
+    start = text.lstrip()
+    return start.partition("</think>")[2] if start.startswith("<think>") else text
+
+
+def thought_only(tokens: int, final: Mapping[str, Any]) -> str:
+    """Say what it means that an answer is empty and thought is there.
+
+    ``tokens`` is how many it was allowed, ``final`` the server's last line.
+    """
+    spent = (
+        f"all of its {tokens} tokens went into thoughts and none into"
+        if final.get("done_reason") == "length"
+        else (f"it only thought within {tokens} tokens, without")
+    )
     return (
-        f"it only thought and answered nothing within {tokens} tokens, although asked with 'think: false', which it "
-        "does not heed. Allow it more tokens where that can be set, give it a template that heeds .Think, or serve "
-        "another model"
+        f"{spent} an answer, although asked with 'think: false', which it does not heed: set 'tokens' higher, give it "
+        "a template that heeds .Think, or serve another model"
     )

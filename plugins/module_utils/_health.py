@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._answer import BROKEN_OFF, Streamed
+from ansible_collections.etrid.gizzi.plugins.module_utils._answer import BROKEN_OFF, Streamed, without_thoughts
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError, BrokenOffError, TimedOutError
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
@@ -24,6 +24,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     can_complete,
     find_model,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._runner import cpu_behind
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
@@ -31,11 +32,26 @@ if TYPE_CHECKING:
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
-PROBE_TOKENS = 16
+# The share of a processor from which on a process is at work; one that waits takes next to nothing.
+AT_WORK = 0.05
 
 
 class UnhealthyError(GizziError):
-    """A layer that fails; its text says what to do about it."""
+    """A layer that fails; its text says what to do about it, and status what the layer is."""
+
+    status = "fail"
+
+
+class BusyError(UnhealthyError):
+    """The server is at work for others, and does not get to the question."""
+
+    status = "busy"
+
+
+class UnseenError(UnhealthyError):
+    """Whether the server is at work or hangs cannot be seen from here."""
+
+    status = "unknown"
 
 
 @dataclass(frozen=True)
@@ -49,11 +65,12 @@ class Wanted:
     timeout: float
     stall_timeout: float
     min_tokens_per_second: float
+    tokens: int
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer: pass, fail or skip, and what was seen."""
+    """One layer: pass, fail, busy, unknown or skip, and what was seen."""
 
     layer: str
     status: str
@@ -73,7 +90,8 @@ class Report:
 
     @property
     def failed(self) -> Layer | None:
-        return next((layer for layer in self.layers if layer.status == "fail"), None)
+        """The first layer that did not pass, which neither busy nor unknown does."""
+        return next((layer for layer in self.layers if layer.status not in ("pass", "skip")), None)
 
 
 class Probe:
@@ -93,7 +111,7 @@ class Probe:
         for layer, look in self._checks():
             started = time.monotonic()
             if self.report.failed:
-                status, message = "skip", f"The layer {self.report.failed.layer!r} failed."
+                status, message = "skip", f"The layer {self.report.failed.layer!r} did not pass."
             elif look is None:
                 status, message = "skip", "No model was named."
             elif layer in ("answers", "speed") and not can_complete(self._abilities):
@@ -120,6 +138,8 @@ class Probe:
     def _judge(layer: Callable[[], str]) -> tuple[str, str]:
         try:
             return "pass", layer()
+        except UnhealthyError as error:
+            return error.status, str(error)
         except GizziError as error:
             return "fail", str(error)
 
@@ -175,15 +195,29 @@ class Probe:
         return f"{name} is in memory."
 
     def answers(self, name: ModelName) -> str:
+        """Ask, and once more while the server is busy, until the time for the whole check is over."""
+        patience = self._wanted.stall_timeout
+        while True:
+            try:
+                return self._asked(name, patience)
+            except (BusyError, UnseenError):  # noqa: PERF203  # It is what the loop is for.
+                left = self._deadline - time.monotonic()
+                # In a short time nobody can tell what works from what waits.
+                if left < self._wanted.stall_timeout / 2:
+                    raise
+                patience = left if left < 1.5 * self._wanted.stall_timeout else self._wanted.stall_timeout
+
+    def _asked(self, name: ModelName, patience: float) -> str:
         budget = self._remaining()
-        silence = min(self._wanted.stall_timeout, budget)
+        silence = min(patience, budget)
         watch = StallWatch(silence, budget, f"{name} is loaded, but its answer")
-        answer = Streamed()
+        tokens = self._wanted.tokens
+        answer, before = Streamed(), cpu_behind(self._server.url)
         try:
-            with closing(self._server.generate(name, self._wanted.prompt, PROBE_TOKENS, silence)) as lines:
+            with closing(self._server.generate(name, self._wanted.prompt, tokens, silence)) as lines:
                 answer.read(lines, watch)
         except TimedOutError:
-            raise UnhealthyError(stalled(name, silence, len(answer.pieces))) from None
+            raise self._silent(name, silence, len(answer.pieces), before) from None
         except StalledError as error:
             raise UnhealthyError(f"{error}: the model loads but stalls.") from None
         except BrokenOffError:
@@ -191,12 +225,33 @@ class Probe:
         except BadStatusError as error:
             # Whose fault it is, the status does not say: the server's own text does.
             raise UnhealthyError(f"{name} is loaded, but does not answer: {error}.") from None
-        fault = answer.fault(PROBE_TOKENS)
+        fault = answer.fault(tokens)
         if fault:
             raise UnhealthyError(f"{name}: {fault}.")
-        self.report.answer = answer.said.strip()
+        self.report.answer = without_thoughts(answer.said).strip()
         self._measure(answer.final, answer.arrivals)
         return f"{name} answered: {self.report.answer}"
+
+    def _silent(
+        self, name: ModelName, silence: float, pieces: int, before: Mapping[int, float] | None
+    ) -> UnhealthyError:
+        """Say what a silence means. Before the first token a server that is busy sends nothing either."""
+        if pieces:
+            return UnhealthyError(stalled(name, silence, f"after token number {pieces}"))
+        now = cpu_behind(self._server.url)
+        if before is None or now is None:
+            return UnseenError(
+                f"{name} gave no token for {silence:g} s, and whether the server is busy with other questions or hangs "
+                f"cannot be seen from here: run the same check as root on the server itself."
+            )
+        taken = sum(max(0.0, seconds - before.get(pid, 0.0)) for pid, seconds in now.items())
+        if taken < silence * AT_WORK:
+            return UnhealthyError(stalled(name, silence, "before its first token"))
+        return BusyError(
+            f"{name} gave no token for {silence:g} s, in which its process took {taken:.1f} s of processor time: the "
+            f"server is busy with other questions. It was asked for {self._wanted.timeout:g} s. Ask again later, or "
+            "raise the timeout; its weights are not the reason."
+        )
 
     def speed(self) -> str:
         rate, least = self.report.tokens_per_second, self._wanted.min_tokens_per_second
@@ -233,11 +288,9 @@ class Probe:
             self._rate_source = "timed here, since the server gave no durations"
 
 
-def stalled(name: ModelName, silence: float, pieces: int) -> str:
-    """Say what a silence of so many seconds means: before the first token the server may be busy, and sends nothing."""
-    so_far = f"after token number {pieces}" if pieces else "before its first token"
-    busy = "" if pieces else "The server may be busy with somebody else's answer: then ask again. If it stays so: "
+def stalled(name: ModelName, silence: float, where: str) -> str:
+    """Say what it means that a server says nothing and does nothing for so many seconds."""
     return (
-        f"{name} loads but stalls: silence for {silence:g} s {so_far}. {busy}Look for a starved or stopped runner "
+        f"{name} loads but stalls: silence for {silence:g} s {where}. Look for a starved or stopped runner "
         "('ps aux | grep -e llama-server -e ollama', 'systemctl status ollama') and restart the service."
     )

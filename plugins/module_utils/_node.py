@@ -34,18 +34,15 @@ class Node:
 
 
 def parse_page(text: str) -> Node:
-    """Read a metrics page; raise GizziError for what it does not tell."""
-    samples: dict[str, int] = {}
+    """Read a metrics page; raise GizziError for what it does not tell, or tells more than once."""
+    samples: dict[str, list[str]] = {}
     for line in text.splitlines():
         match = _SAMPLE.fullmatch(line.strip())
         if not match:
             continue
         name, labels, value = match.groups()
         status = _STATUS.search(labels or "")
-        try:
-            samples[f"{name}{{{status[1]}}}" if status else name] = int(float(value))
-        except (ValueError, OverflowError):
-            continue
+        samples.setdefault(f"{name}{{{status[1]}}}" if status else name, []).append(value)
     # A page without the label has one height alone.
     return Node(
         height=_first(samples, (*HEIGHTS, "substrate_block_height"), "the best block"),
@@ -54,11 +51,20 @@ def parse_page(text: str) -> Node:
     )
 
 
-def _first(samples: dict[str, int], names: tuple[str, ...], what: str) -> int:
-    found = [samples[name] for name in names if name in samples]
-    if not found:
+def _first(samples: dict[str, list[str]], names: tuple[str, ...], what: str) -> int:
+    found = next((name for name in names if name in samples), None)
+    if found is None:
         raise GizziError(f"The page does not tell {what}: it has none of {', '.join(names)}.")
-    return found[0]
+    values = samples[found]
+    if len(values) > 1:
+        raise GizziError(
+            f"The page tells {what} more than once: it has {len(values)} samples of {found}, as one with the metrics "
+            "of two chains does. Which one is right is unknown."
+        )
+    try:
+        return int(float(values[0]))
+    except (ValueError, OverflowError) as error:
+        raise GizziError(f"The page does not tell {what}: {found} is {values[0][:40]!r}.") from error
 
 
 def read(url: str, timeout: float) -> Node:

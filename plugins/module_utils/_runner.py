@@ -10,6 +10,7 @@ Ollama goes on listing a model whose process was killed, so its own list does no
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,6 +53,23 @@ class Unit:
             return None
         return [runner for command in commands if command for runner in [runner_of(*command)] if runner]
 
+    def cpu_seconds(self) -> dict[int, float] | None:
+        """Return the processor time that each runner has taken so far, by its pid; None where it cannot be seen."""
+        runners = self.runners()
+        if runners is None:
+            return None
+        taken = {runner.pid: self._cpu(runner.pid) for runner in runners}
+        return {pid: seconds for pid, seconds in taken.items() if seconds is not None}
+
+    def _cpu(self, pid: int) -> float | None:
+        """In user and kernel mode, in seconds (proc(5), /proc/PID/stat); None for one that has ended."""
+        try:
+            # The name stands in brackets and may hold any sign.
+            fields = (self.proc / str(pid) / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+            return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        except (OSError, ValueError, IndexError):
+            return None
+
     def _pids(self) -> list[int]:
         """The unit's processes, of the first tree that tells; empty where none does."""
         return next(filter(None, map(_listed, self._folders())), [])
@@ -93,6 +111,11 @@ def runner_of(pid: int, words: Sequence[str]) -> Runner | None:
 def runners_behind(url: str, unit: Unit | None = None) -> list[Runner] | None:
     """Return the runners of the server at a URL; None where this host cannot see them, as with a server elsewhere."""
     return (unit or Unit()).runners() if is_loopback(url) else None
+
+
+def cpu_behind(url: str, unit: Unit | None = None) -> dict[int, float] | None:
+    """Return Unit.cpu_seconds() of the server at a URL; None where this host cannot see it."""
+    return (unit or Unit()).cpu_seconds() if is_loopback(url) else None
 
 
 def is_loopback(url: str) -> bool:

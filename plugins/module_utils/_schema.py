@@ -10,6 +10,7 @@ import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._answer import without_thoughts
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._json import BadJsonError, from_json, json_at
 
@@ -73,9 +74,12 @@ def fit(text: str, schema: Mapping[str, Any]) -> str:
 def one_document(text: str) -> Any:
     """Return the JSON of an answer: all of it, or the one object that it holds, as in a fence or among words.
 
+    Thoughts before it are no part of it.
+
     Raises ValueError where there is none, or more than one. The client reads answers by the same rule
     (ollama_client/schema.py), and both are tested with tests/unit/recorded/json_in_answers.json.
     """
+    text = without_thoughts(text)
     with suppress(BadJsonError):
         return from_json(text)
     found, place = [], text.find("{")

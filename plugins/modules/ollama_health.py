@@ -18,6 +18,10 @@ description:
   - Names the first layer that fails, with a message to act on. A layer that cannot be judged is not healthy.
   - Loads the model when it is not in memory, as any question would.
   - A model that thinks is asked with C(think) V(false). What one thinks all the same is no answer.
+  - A busy server sends nothing before the first token. Where none comes for O(stall_timeout) and the process that
+    computes (C(llama-server), or C(ollama runner) before 0.30) takes processor time meanwhile, the layer V(answers) is
+    V(busy), and the question is asked again until O(timeout) is over. From another host that cannot be seen, and the
+    layer is V(unknown). Neither is healthy, and neither says anything of the model.
 extends_documentation_fragment:
   - etrid.gizzi.server
   - etrid.gizzi.attributes
@@ -44,9 +48,14 @@ options:
     type: float
     default: 300
   stall_timeout:
-    description: Seconds of silence after which a loaded model that should answer counts as stalled.
+    description: Seconds of silence after which a loaded model that should answer counts as stalled, or is looked at
+      whether it is busy.
     type: float
     default: 60
+  tokens:
+    description: Tokens that the answer may have, thoughts included.
+    type: int
+    default: 16
   min_tokens_per_second:
     description: The speed below which an answer counts as too slow. With V(0) speed is measured and not judged.
     type: float
@@ -85,7 +94,7 @@ healthy:
   returned: always
   type: bool
 failed_layer:
-  description: The first layer that failed, V(null) when none did.
+  description: The first layer that did not pass, also where that is V(busy) or V(unknown); V(null) when all did.
   returned: always
   type: str
   sample: present
@@ -99,7 +108,7 @@ layers:
       description: V(reachable), V(version), V(present), V(loads), V(answers) or V(speed).
       type: str
     status:
-      description: V(pass), V(fail) or V(skip).
+      description: V(pass), V(fail), V(busy), V(unknown) or V(skip).
       type: str
     message:
       description: What was seen, and what to do about it.
@@ -155,6 +164,7 @@ OPTIONS = {
     "prompt": {"type": "str", "default": "Answer with one word. What is the capital of France?"},
     "timeout": {"type": "float", "default": 300},
     "stall_timeout": {"type": "float", "default": 60},
+    "tokens": {"type": "int", "default": 16, "no_log": False},
     "min_tokens_per_second": {"type": "float", "default": 0, "no_log": False},
     "fail_on": {"type": "str", "choices": ["unhealthy", "never"], "default": "unhealthy"},
 }
@@ -172,6 +182,7 @@ def wanted_health(params: Mapping[str, Any]) -> Wanted:
         timeout=params["timeout"],
         stall_timeout=params["stall_timeout"],
         min_tokens_per_second=params["min_tokens_per_second"],
+        tokens=params["tokens"],
     )
 
 

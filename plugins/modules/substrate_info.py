@@ -12,7 +12,8 @@ author:
   - Ëtrid operations (@etrid)
 description:
   - Reads a node's own metrics page. With O(above) it waits until the node has imported another block.
-  - What the page does not tell is an error, and never 0.
+  - What the page does not tell is an error, and never 0. So is what it tells more than once, as one with the metrics of
+    two chains does.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import tomllib
 import yaml
+from gizzi_api import rules as api_rules
 from gizzi_api import settings as api_settings
 from ollama_client import settings as client_settings
+from ollama_client.monitoring import rules as client_rules
 
 from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
@@ -108,6 +110,8 @@ def model(name: str) -> str:
     return ollama(name, labels=',model="llama3.1:8b"')
 
 
+OTHER_UP = 'up{job="substrate",validator="1",instance="192.0.2.1:9616"}'
+OTHER_HEIGHT = f'substrate_block_height{{{of("substrate", 1)},chain="relay",status="best"}}'
 UPDATE = ollama("gizzi_model_update_unit_success")
 UPDATED = ollama("gizzi_model_update_last_success_timestamp_seconds")
 MTIME = ollama("node_textfile_mtime_seconds", labels=',file="/var/lib/prometheus/node-exporter/ollama.prom"')
@@ -242,12 +246,31 @@ FIRING: list[tuple[Series, list[Alert]]] = [
         },
         [("ValidatorStalled", at(number), f"{name(number)} stands still at block 1000150") for number in range(1, 22)],
     ),
+    # No third of them makes the others lag, whatever it says.
     (
         {height(1): rising(11_000_000)},
         [
-            *(("ValidatorLagging", at(n), f"{name(n)} is 10999000 blocks behind the best") for n in range(2, 22)),
+            ("ValidatorAhead", at(1), f"{name(1)} is 10999000 blocks above the others"),
             ("ValidatorFinalityStalled", at(1), "Finality of validator 1 (validator01) is 10999003 blocks behind"),
         ],
+    ),
+    (
+        {height(n): f"1000+5x53 1281+5x{STEPS - 54}" for n in range(1, 8)},
+        [("ValidatorAhead", at(n), f"{name(n)} is 11 blocks above the others") for n in range(1, 8)],
+    ),
+    (
+        {height(n): f"1000+5x53 1281+5x{STEPS - 54}" for n in range(1, 9)},
+        [("ValidatorLagging", at(n), f"{name(n)} is 11 blocks behind the best") for n in range(9, 22)],
+    ),
+    # A dead node and another on its host with the same label.
+    (
+        page_gone(1) | {OTHER_UP: always(1), OTHER_HEIGHT: rising(1000)},
+        [("ValidatorContradictory", at(1), f"{name(1)} cannot be judged, series for one metric 2")],
+    ),
+    # Two chains on one page, one of them far ahead.
+    (
+        {OTHER_HEIGHT: f"_x54 5000000+5x{STEPS - 54}"},
+        [("ValidatorContradictory", at(1), f"{name(1)} cannot be judged, series for one metric 2")],
     ),
     ({peers(1): turns(3, 2, 48)}, [("ValidatorIsolated", at(1), f"{name(1)} is isolated, peers 2")]),
     (
@@ -360,6 +383,9 @@ SILENT: list[tuple[str, Series]] = [
     ("ValidatorMetricsMissing", {height(1): f"1000+5x48 stale _x{STEPS - 49}"}),
     ("ValidatorLagging", {height(1): rising(990), height(1, "finalized"): rising(987)}),
     ("ValidatorLagging", {height(1): f"1000+5x54 1264+5x{STEPS - 55}"}),
+    ("ValidatorContradictory", {OTHER_HEIGHT: f"_x55 1275+5x{STEPS - 55}"}),
+    ("ValidatorAhead", {height(1): rising(1010), height(1, "finalized"): rising(1007)}),
+    ("ValidatorAhead", {height(1): f"1000+5x54 1286+5x{STEPS - 55}"}),
     ("ValidatorStalled", {height(1): f"1000+5x53 1265x{STEPS - 54}"}),
     ("ValidatorIsolated", {peers(1): turns(3, 0, 49)}),
     ("ValidatorFinalityStalled", {height(1, "finalized"): rising(950)}),
@@ -398,7 +424,13 @@ def test_each_alert_is_tested_firing_and_silent(rules: str) -> None:
 
 def test_each_alert_says_how_bad_it_is_and_where_to_look(rules: str) -> None:
     severities = {name: alert["labels"]["severity"] for name, alert in alerts(rules).items()}
-    critical = {"ValidatorOffline", "ValidatorStalled", "ValidatorIsolated", "ValidatorFinalityStalled"}
+    critical = {
+        "ValidatorOffline",
+        "ValidatorContradictory",
+        "ValidatorStalled",
+        "ValidatorIsolated",
+        "ValidatorFinalityStalled",
+    }
     critical |= {"OllamaDown", "GizziApiDown"}
     assert {name for name, severity in severities.items() if severity == "critical"} == critical
     assert set(severities.values()) == {"warning", "critical"}
@@ -480,6 +512,39 @@ def test_a_changed_threshold_changes_all_that_judge_by_it(name: str) -> None:
     assert after == before | {name: [77] * len(before[name])}
 
 
+def test_the_best_block_is_the_same_for_all_that_judge_by_it(tmp_path: Path, rules: str) -> None:
+    """The highest that more than a third, and at least two, have reached: by the API, the client and the alerts."""
+    tables: list[list[int]] = [
+        [],
+        [9],
+        [9, 7],
+        [9, 8, 7],
+        [9, 9, 8, 8, 7],
+        [9, 9, 8, 8, 7, 7],
+        [9] * 7 + [8] * 14,
+        [9] * 8 + [8] * 13,
+    ]
+    tests = []
+    for heights in tables:
+        best = api_rules.reached(heights)
+        assert best == client_rules.reached(heights)
+        series = {up(number): "1x2" for number in range(1, 22)}
+        series |= {height(number): f"{value}x2" for number, value in enumerate(heights, 1)}
+        samples = [] if best is None else [{"labels": "network:best_height", "value": best}]
+        tests.append(
+            {
+                "interval": "30s",
+                "input_series": [{"series": key, "values": values} for key, values in series.items()],
+                "promql_expr_test": [{"expr": "network:best_height", "eval_time": "1m", "exp_samples": samples}],
+            }
+        )
+    assert [api_rules.reached(heights) for heights in tables] == [None, None, 7, 8, 9, 8, 8, 9]
+    (tmp_path / "rules.yml").write_text(rules)
+    path = tmp_path / "test.yml"
+    path.write_text(json.dumps({"rule_files": ["rules.yml"], "evaluation_interval": "30s", "tests": tests}))
+    promtool("test", "rules", path)
+
+
 def test_settings_of_the_api_count_here_too(tmp_path: Path) -> None:
     own = {
         "prometheus": {"job": 'my "nodes"', "preset": "etrid"},
@@ -490,7 +555,7 @@ def test_settings_of_the_api_count_here_too(tmp_path: Path) -> None:
     path.write_text(rules)
     promtool("check", "rules", "--lint-fatal", path)
     assert "ValidatorFinalityStalled" not in alerts(rules)
-    assert 'max by (validator) (substrate_block_height{job="my \\"nodes\\""})' in rules
+    assert 'substrate_block_height{job="my \\"nodes\\""}\n' in rules
     assert 'my_peers{job="my \\"nodes\\""}' in rules
     assert not {"finalized", "syncing"} & set(re.findall(r"[a-z]+", expression(rules, "ValidatorMetricsMissing")))
 

@@ -23,7 +23,8 @@ NAME = "validator02"
 ROOT = "/opt/validator/ollama-client"
 TOKEN_FILE = "/etc/gizzi/client-api.token"
 TRACES = """
-ls -d /opt/validator /usr/local/bin/gizzi /etc/gizzi /var/cache/gizzi /var/lib/gizzi /usr/local/share/bash-completion
+ls -d /opt/validator /usr/local/bin/gizzi /etc/gizzi /usr/local/share/bash-completion \
+  /var/cache/gizzi /var/cache/gizzi-root /var/lib/gizzi /var/lib/gizzi-root
 getent group gizzi
 """
 
@@ -113,23 +114,28 @@ def test_what_is_on_the_host(lab: Lab, host: Host) -> None:
     for path, mode in [
         (TOKEN_FILE, 0o640),
         (f"{ROOT}/{release}/client.toml", 0o640),
-        ("/var/cache/gizzi", 0o2770),
+        ("/var/cache/gizzi", 0o3770),
         ("/var/lib/gizzi", 0o2770),
     ]:
         file = host.file(path)
         assert (file.user, file.group, file.mode) == ("root", "gizzi", mode)
+    for path in ("/var/cache/gizzi-root", "/var/lib/gizzi-root"):
+        file = host.file(path)
+        assert (file.user, file.group, file.mode) == ("root", "root", 0o700)
     assert host.run("find %s ! -user root", ROOT).stdout == ""
     completion = "source /usr/local/share/bash-completion/completions/gizzi && complete -p gizzi"
     assert "gizzi" in host.check_output("bash -c %s", completion)
 
 
-def test_members_share_cache_and_ledger(host: Host) -> None:
+def test_each_has_answers_of_their_own_and_root_a_ledger_of_its_own(host: Host) -> None:
     ask = "gizzi ask --json 'Name one colour.'"
-    first = json.loads(host.check_output("su ops -c %s", ask))
-    again = json.loads(host.check_output(ask))
-    assert (first["cached"], again["cached"]) == (False, True)
-    assert again["text"] == first["text"]
-    assert host.run("find /var/cache/gizzi /var/lib/gizzi -type f ! -group gizzi").stdout == ""
+    asked = [host.check_output(command, ask) for command in ("su ops -c %s", "su ops -c %s", "sh -c %s", "sh -c %s")]
+    assert [json.loads(answer)["cached"] for answer in asked] == [False, True, False, True]
+    shared = host.check_output("find /var/cache/gizzi /var/lib/gizzi -mindepth 1 -printf '%u:%g %M %f\\n'")
+    assert set(re.findall(r"^(\S+) ", shared, re.MULTILINE)) == {"ops:gizzi"}
+    assert "ops:gizzi -rw-rw---- ledger.db" in shared
+    own = host.check_output("find /var/cache/gizzi-root /var/lib/gizzi-root -type f")
+    assert "/var/lib/gizzi-root/ledger.db" in own and ".json" in own
 
 
 def test_others_read_no_secret(lab: Lab, host: Host) -> None:

@@ -30,6 +30,8 @@ REMEDIES = {
     "present": f"{DEPLOY}, or on the server: ollama pull the model",
     "loads": "on the server: see memory; a smaller model (phi3:mini) loads where a large one does not",
     "answers": "on the server: see memory and its journal, then: sudo systemctl restart ollama",
+    "busy": "on the server: see what asks it (journal); then diagnose again",
+    "unknown": "diagnose again; if it stays so, on the server: see its journal and what uses its processors",
     "speed": "on the server: see memory, and what else uses its processors; or use a smaller model (phi3:mini)",
 }
 
@@ -220,7 +222,9 @@ def reachability(host: Host) -> Finding:
     url, health = host.wanted.urls[0], host.health
     if not health.flag("healthy"):
         failed = health.text("failed_layer")
-        return Finding(False, f"{url}: {host.layer(failed).text('message')}", REMEDIES.get(failed, DEPLOY))
+        layer = host.layer(failed)
+        remedy = REMEDIES.get(layer.text("status")) or REMEDIES.get(failed, DEPLOY)
+        return Finding(False, f"{url}: {layer.text('message')}", remedy)
     unreached = host.unreached
     if unreached:
         found = ", ".join(f"{other}: {why}" for other, why in unreached)

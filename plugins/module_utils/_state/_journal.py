@@ -11,11 +11,14 @@ import re
 import time
 from typing import Any, NamedTuple
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._masking import mask
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 # An answer of Ollama writes some 30 lines. So many are looked at, and so many are returned.
 LOOKED_AT = 2000
 SHOWN = 15
+# Characters of a line before its secrets are masked; what is shown of it is less (_seen.MAX_TEXT).
+LONGEST = 16_000
 
 # systemd's own numbers for its messages (sd-messages.h). It says that it is stopping a unit when somebody asked for
 # that, or at a reboot, and not at a restart of its own.
@@ -26,9 +29,6 @@ OUT_OF_MEMORY = "fe6faa94e7774663a0da52717891d8ef"
 DEAD = re.compile(r"llama(?:-server| runner) process no longer running")
 KILLED = "signal: killed"
 
-_SECRET = re.compile(
-    r"\b([\w-]*(?:authorization|token|password|secret|api[_-]?key)\s*[=:]\s*)(?:bearer\s+)?\S+", re.IGNORECASE
-)
 _FIELDS = "MESSAGE,MESSAGE_ID,SYSLOG_IDENTIFIER,UNIT,_PID"
 
 
@@ -46,9 +46,8 @@ def journals(names: list[str]) -> dict[str, Any]:
 
 def redact(text: str) -> str:
     """Return a line without what may be secret: Ollama logs its whole environment when it starts."""
-    text = re.sub(r'env="?map\[.*', "env=(not shown)", text)
-    text = re.sub(r"//[^/@\s]+@", "//(not shown)@", text)
-    return _SECRET.sub(r"\1(not shown)", text)
+    # What is shown is a small part of a long line, and its start: no more is worth the look.
+    return mask(re.sub(r'env="?map\[.*', "env=[masked]", text[:LONGEST]))
 
 
 def last_death(lines: list[Line]) -> dict[str, Any] | None:

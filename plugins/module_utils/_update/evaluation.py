@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._answer import REPEATED, thought_only
+from ansible_collections.etrid.gizzi.plugins.module_utils._answer import REPEATED, thought_only, without_thoughts
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_pattern, check_schema, fit
 
@@ -55,10 +55,11 @@ class Prompt:
         # Without a stream that is how one ends that Ollama stops.
         if answer.get("done") is False:
             return REPEATED
-        if not text.strip():
-            return thought_only(self.tokens) if answer.get("thinking") else "the answer is empty"
+        if not without_thoughts(text).strip():
+            thought = answer.get("thinking") or text.strip()
+            return thought_only(self.tokens, answer) if thought else "the answer is empty"
         if self.pattern is not None:
-            return "" if re.search(self.pattern, text) else f"it does not match {self.pattern!r}"
+            return "" if re.search(self.pattern, without_thoughts(text)) else f"it does not match {self.pattern!r}"
         return fit(text, self.schema or {})
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import Result, Wanted
 
 QUESTION = "Answer with one word. What is the capital of France?"
+TOKENS = 16
 
 
 @dataclass(frozen=True)
@@ -46,7 +47,7 @@ class Judge:
     def answers(self, name: ModelName, digest: str | None) -> float | None:
         """See that a model with this digest (None for any) loads and answers; return its tokens per second."""
         timeout = self.wanted.answer_timeout
-        wanted = WantedHealth(name, digest, None, QUESTION, timeout, timeout, 0)
+        wanted = WantedHealth(name, digest, None, QUESTION, timeout, timeout, 0, TOKENS)
         report = Probe(self.server, wanted).run()
         if report.failed:
             raise GizziError(report.failed.message)

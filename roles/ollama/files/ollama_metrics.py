@@ -433,7 +433,7 @@ def write(path: Path, text: str) -> None:
     try:
         with os.fdopen(handle, "w", encoding="utf-8") as file:
             file.write(text)
-        draft.chmod(0o644)
+            os.fchmod(handle, 0o644)
         draft.replace(path)
     except BaseException:
         draft.unlink()

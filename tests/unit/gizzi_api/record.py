@@ -136,6 +136,13 @@ def main() -> None:
                     query={"token_file": token, "timeout": 0.001},
                 )
             )
+        # A second target with the label of a dead one, as a relay chain's on the same host.
+        second = folder / "doubled"
+        second.mkdir()
+        with Fleet(second, extra_targets={"2": 9}) as fleet:
+            fleet.fault(2, stop=True)
+            fleet.scrapes(6)
+            asyncio.run(record("doubled", fleet.url, routes[:1], token))
 
 
 if __name__ == "__main__":

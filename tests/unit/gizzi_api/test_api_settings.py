@@ -84,19 +84,19 @@ def test_a_mistake_ends_the_start_and_is_named(
 
 def test_presets_are_the_names_of_a_stock_node_and_of_the_users_document(config: Path) -> None:
     stock = Settings().promql
-    assert stock.peers == 'max by (validator) (substrate_sub_libp2p_peers_count{job="substrate"})'
-    assert stock.best_before.endswith(" offset 3s)")
+    assert stock.peers == 'substrate_sub_libp2p_peers_count{job="substrate"}'
+    assert stock.best_before.endswith(" offset 3s")
     prepend(config, '[prometheus]\npreset = "etrid"\njob = "a\\"b"\n')
     users = Settings().promql
-    assert users.best == 'max by (validator) (substrate_block_height{job="a\\"b"})'
-    assert users.peers == 'max by (validator) (substrate_peers_count{job="a\\"b"})'
-    assert users.finalized == 'max by (validator) (substrate_finalized_height{job="a\\"b"})'
+    assert users.best == 'substrate_block_height{job="a\\"b"}'
+    assert users.peers == 'substrate_peers_count{job="a\\"b"}'
+    assert users.finalized == 'substrate_finalized_height{job="a\\"b"}'
     assert users.syncing == ""
 
 
 def test_any_expression_can_be_replaced(config: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    prepend(config, "[expressions]\npeers = 'max by (validator) (my_peers{job=\"$JOB\"})'\n")
-    assert Settings().promql.peers == 'max by (validator) (my_peers{job="substrate"})'
+    prepend(config, "[expressions]\npeers = 'my_peers{job=\"$JOB\"}'\n")
+    assert Settings().promql.peers == 'my_peers{job="substrate"}'
     assert "substrate_block_height" in Settings().promql.best
 
 

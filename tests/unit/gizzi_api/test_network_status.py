@@ -8,6 +8,8 @@ from typing import Any
 
 import httpx
 import pytest
+from gizzi_api.network import merged, named
+from gizzi_api.prometheus import Sample, Series
 from recorded_prometheus import Serve, Upstream
 
 pytestmark = pytest.mark.anyio
@@ -87,10 +89,35 @@ def is_1(one: dict[str, Any]) -> bool:
     return bool(one["metric"].get("validator") == "1")
 
 
+async def test_a_dead_target_that_another_hides_is_unknown_with_the_reason(serve: Serve) -> None:
+    """The recorded Prometheus cannot scrape validator 2, and has another target with its label."""
+    async with serve(Upstream("doubled")) as client:
+        answer = (await client.get("/api/network/status")).json()
+    second = answer["validators"][1]
+    assert second["status"] == "unknown"
+    assert second["reason"].startswith("Prometheus has more than one scrape target for it (2 series)")
+    assert answer["summary"]["by_status"]["healthy"] == 20
+
+
+def test_what_two_series_say_of_one_time_is_no_history() -> None:
+    one = Series({"validator": "1", "instance": "a"}, ((60, 7), (120, 8), (180, 9)))
+    other = Series({"validator": "1", "instance": "b"}, ((0, 6), (120, 8)))
+    assert merged([one, other]) == {"1": [(0, 6), (60, 7), (180, 9)]}
+
+
+def test_details_of_two_targets_keep_what_tells_them_apart() -> None:
+    samples = [
+        Sample({"__name__": "up", "validator": "1", "job": "substrate", "instance": instance}, 1.0, value)
+        for instance, value in (("a", 0.0), ("b", 1.0), ("c", float("nan")))
+    ]
+    assert named(samples) == {'up{instance="a"}': 0.0, 'up{instance="b"}': 1.0}
+    assert named(samples[:1]) == {"up": 0.0}
+
+
 async def test_the_inventory_says_who_is_there(serve: Serve) -> None:
-    listed = [{"number": 2, "name": "two"}, {"number": 22, "name": "not in Prometheus"}]
+    listed = [{"number": 2, "name": "two"}, {"number": 3, "name": "three"}, {"number": 22, "name": "not in Prometheus"}]
     async with serve(Upstream("sound"), validators=listed) as client:
-        assert await statuses(client) == {2: "healthy", 22: "unknown"}
+        assert await statuses(client) == {2: "healthy", 3: "healthy", 22: "unknown"}
 
 
 async def test_one_cold_answer_asks_at_most_six_times_and_together(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""The caches: young answers only, by a clock that nobody sets, whole, and for everybody on the host."""
+"""The caches: young answers only, by a clock that nobody sets, whole, and for one user."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from ollama_client import Answer, errors
-from ollama_client.cache import MAX_ANSWERS, Cache, DiskCache, MemoryCache
+from ollama_client.cache import MAX_ANSWERS, MAX_BYTES, Cache, DiskCache, MemoryCache
 from ollama_client.deadline import Deadline
 
 ANSWER = Answer(text="yes", model="m", endpoint="e", seconds=1.0, tokens_in=1, tokens_out=1, complete=True)
@@ -19,6 +19,11 @@ ANSWER = Answer(text="yes", model="m", endpoint="e", seconds=1.0, tokens_in=1, t
 @pytest.fixture(params=["memory", "disk"])
 def cache(request: pytest.FixtureRequest, tmp_path: Path) -> Cache:
     return MemoryCache(45) if request.param == "memory" else DiskCache(tmp_path / "answers", 45)
+
+
+def own(folder: Path) -> Path:
+    """Return this user's part of a cache's folder."""
+    return folder / str(os.geteuid())
 
 
 def write(cache: Cache, key: str = "key") -> None:
@@ -101,11 +106,14 @@ def test_memory_has_an_end() -> None:
         b"{}",
         b'{"boot": "other", "written": 1, "answer": {}}',
         b'{"written": "soon"}',
+        b"[" * 200_000,
+        b'{"boot": "' + b"x" * MAX_BYTES + b'"}',
     ],
 )
 def test_a_spoilt_file_is_no_answer_and_is_replaced(tmp_path: Path, content: bytes) -> None:
     cache = DiskCache(tmp_path, 45)
-    (tmp_path / "key.json").write_bytes(content)
+    own(tmp_path).mkdir()
+    (own(tmp_path) / "key.json").write_bytes(content)
     assert read(cache) is None
     write(cache)
     assert read(cache) == ANSWER
@@ -117,29 +125,32 @@ def test_a_spoilt_file_is_no_answer_and_is_replaced(tmp_path: Path, content: byt
 def test_an_entry_of_another_start_or_time_or_form_is_none(tmp_path: Path, change: dict[str, object]) -> None:
     cache = DiskCache(tmp_path, 45)
     write(cache)
-    path = tmp_path / "key.json"
+    path = own(tmp_path) / "key.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     assert read(cache) is None
 
 
-def test_a_file_is_replaced_whole_and_for_the_group(tmp_path: Path) -> None:
+def test_a_file_is_replaced_whole_and_for_its_user(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 45)
-    before = os.umask(0o077)
+    before = os.umask(0)
     try:
         write(cache)
     finally:
         os.umask(before)
-    assert {one.stat().st_mode & 0o777 for one in tmp_path.iterdir()} == {0o640}
-    before = (tmp_path / "key.json").stat().st_ino
+    folder = own(tmp_path)
+    assert folder.stat().st_mode & 0o777 == 0o700
+    assert {one.stat().st_mode & 0o777 for one in folder.iterdir()} == {0o600}
+    before = (folder / "key.json").stat().st_ino
+    (folder / "key.new").write_text("left by one that was ended")
     write(cache)
-    assert (tmp_path / "key.json").stat().st_ino != before
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["key.json", "key.lock"]
+    assert (folder / "key.json").stat().st_ino != before
+    assert sorted(one.name for one in folder.iterdir()) == ["key.json", "key.lock"]
 
 
 def test_old_files_are_swept(tmp_path: Path) -> None:
     cache = DiskCache(tmp_path, 45)
     write(cache, "old")
-    for one in tmp_path.iterdir():
+    for one in own(tmp_path).iterdir():
         os.utime(one, (1, 1))
     write(cache, "new")
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["new.json", "new.lock"]
+    assert sorted(one.name for one in own(tmp_path).iterdir()) == ["new.json", "new.lock"]

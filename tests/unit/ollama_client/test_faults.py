@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 import time
 from collections.abc import Callable
@@ -103,8 +104,9 @@ def corrupt_cache(settings: Settings, patch: pytest.MonkeyPatch) -> None:
     slot = DiskCache.slot
 
     def spoilt(self: DiskCache, key: str, deadline: Deadline) -> AbstractContextManager[Slot]:
-        settings.cache.folder.mkdir(parents=True, exist_ok=True)
-        (settings.cache.folder / f"{key}.json").write_text('{"answer": {"text": "HEALTHY"}}')
+        folder = settings.cache.folder / str(os.geteuid())
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f"{key}.json").write_text('{"answer": {"text": "HEALTHY"}}')
         return slot(self, key, deadline)
 
     patch.setattr(DiskCache, "slot", spoilt)
@@ -238,7 +240,7 @@ def world(fault: Fault, serve: Serve, settings: MakeSettings, monkeypatch: pytes
 
 
 def test_quick_health_check(fault: Fault, world: Settings) -> None:
-    client = OllamaClient(settings=world, cache=DiskCache(world.cache.folder, world.cache.seconds))
+    client = OllamaClient(settings=world, cache=DiskCache(world.cache.of_this_user, world.cache.seconds))
     start = time.monotonic()
     result = TieredHealthCheck(client).quick_health_check(fault.statuses())
     assert time.monotonic() - start < CHECK_SECONDS
@@ -258,7 +260,7 @@ def test_gizzi_health(fault: Fault, world: Settings) -> None:
 
 
 def test_query(fault: Fault, world: Settings) -> None:
-    client = OllamaClient(settings=world, cache=DiskCache(world.cache.folder, world.cache.seconds))
+    client = OllamaClient(settings=world, cache=DiskCache(world.cache.of_this_user, world.cache.seconds))
     if fault.query is None:
         assert client.query("?")
         return
@@ -302,7 +304,7 @@ def unreadable(cache: DiskCache, monkeypatch: pytest.MonkeyPatch, folder: Any) -
     def refuse(*arguments: object, **options: object) -> int:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    monkeypatch.setattr("ollama_client.cache.os.open", refuse)
+    monkeypatch.setattr("ollama_client.folders.os.open", refuse)
 
 
 def a_file(cache: DiskCache, monkeypatch: pytest.MonkeyPatch, folder: Any) -> None:
@@ -318,7 +320,7 @@ def full(cache: DiskCache, monkeypatch: pytest.MonkeyPatch, folder: Any) -> None
     def refuse(*arguments: object, **options: object) -> int:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("ollama_client.cache.tempfile.mkstemp", refuse)
+    monkeypatch.setattr("ollama_client.cache.json.dump", refuse)
 
 
 @pytest.mark.parametrize("spoil", [unreadable, a_file, for_everybody, full])

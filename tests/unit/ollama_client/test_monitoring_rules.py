@@ -38,6 +38,10 @@ def test_all_in_order() -> None:
         ({"peers": "many"}, "unknown", "missing"),
         ({"peers": float("nan")}, "unknown", "missing"),
         ({"block_height": 1_403_445, "finalized_height": 1_403_440}, "degraded", "lagging"),
+        ({"block_height": 1_403_467}, "unknown", "ahead"),
+        ({"block_height": 1_403_467, "status": "unknown"}, "unknown", "ahead"),
+        ({"block_height": 1_403_467, "peers": 2}, "degraded", "isolated"),
+        ({"peers": 2, "status": "unknown"}, "unknown", "unknown"),
         ({"block_height": None}, "unknown", "missing"),
         ({"finalized_height": 1_403_000}, "degraded", "finality"),
         ({"finalized_height": 1_403_457}, "unknown", "impossible"),
@@ -57,6 +61,55 @@ def test_one_that_is_not_in_order(changes: dict[str, Any], health: str, kind: st
 def test_just_within_the_limits() -> None:
     edge = validator(1, peers=3, block_height=1_403_446, finalized_height=1_403_396, age_seconds=90)
     assert judge(network(edge, validator(2), validator(3))).health == "healthy"
+
+
+def kinds(*heights: int | None) -> dict[str, list[str]]:
+    """The findings about validators of these heights, by kind."""
+    judged = judge(
+        network(
+            *(
+                validator(number, block_height=height, finalized_height=height and height - 3)
+                for number, height in enumerate(heights, 1)
+            )
+        )
+    )
+    found: dict[str, list[str]] = {}
+    for one in judged.findings:
+        found.setdefault(one.kind, []).append(one.label)
+    return found
+
+
+def test_one_that_is_too_high_makes_no_other_lag() -> None:
+    assert kinds(1011, *[1000] * 20) == {"ahead": ["validator01"]}
+    judged = judge(network(validator(1, block_height=1_403_467), *map(validator, range(2, 22))))
+    assert (judged.health, judged.summary) == (
+        "unknown",
+        "validator01: 11 blocks above the best that the others have reached (limit 10)",
+    )
+
+
+def test_more_than_a_third_say_what_the_best_is() -> None:
+    names = [f"validator{number:02d}" for number in range(1, 22)]
+    assert kinds(*[2000] * 7, *[1000] * 14) == {"ahead": names[:7]}
+    assert kinds(*[2000] * 8, *[1000] * 13) == {"lagging": names[8:]}
+
+
+def test_of_two_that_are_apart_nobody_knows_which_is_right() -> None:
+    assert kinds(1000, 1011) == {"apart": ["validator01", "validator02"]}
+    assert kinds(1000, 1010) == {}
+    assert kinds(1000, 1011, None) == {"missing": ["validator03"], "apart": ["validator01", "validator02"]}
+
+
+def test_a_height_alone_tells_nothing_unless_there_is_one_validator() -> None:
+    assert kinds(1000, None) == {"missing": ["validator02"], "alone": ["validator01"]}
+    assert kinds(1000) == {}
+
+
+@pytest.mark.parametrize("changes", [{"age_seconds": 91}, {"status": "offline"}, {"finalized_height": 9_000_000}])
+def test_who_is_not_believed_has_no_say_in_the_best(changes: dict[str, Any]) -> None:
+    high = [validator(number, block_height=5_000_000, **changes) for number in (1, 2)]
+    judged = judge(network(*high, *map(validator, range(3, 6))))
+    assert {one.label for one in judged.findings} == {"validator01", "validator02"}
 
 
 def test_a_third_is_critical() -> None:

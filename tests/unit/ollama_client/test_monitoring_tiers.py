@@ -138,6 +138,68 @@ def test_the_same_findings_are_paid_for_once(check: Any) -> None:
     assert len(claude.asked) == 2
 
 
+def statuses(*few_peers: int) -> dict[str, Any]:
+    """Eight validators, of which these have few peers."""
+    return network(*(validator(number, peers=1 if number in few_peers else 18) for number in range(1, 9)))
+
+
+def test_a_finding_is_paid_for_once_whatever_stands_beside_it(check: Any) -> None:
+    made, _unused, claude = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT))
+    assert made.quick_health_check(statuses(1))["tier"] == "claude"
+    assert made.quick_health_check(statuses(1, 2))["tier"] == "claude"
+    # Each set is another one than before, and each of its findings is known.
+    for few in ((2,), (1,), (2,), (1, 2)):
+        result = made.quick_health_check(statuses(*few))
+        assert (result["health"], result["dollars"]) == ("degraded", 0)
+    assert len(claude.asked) == 2
+    made.quick_health_check(statuses(1, 2))
+    result = made.quick_health_check(statuses(2))
+    assert (result["tier"], result["summary"]) == ("ollama", ISSUE["summary"])
+    assert "Claude: not asked again, it has analysed each of these findings beside others" in result["reasons"]
+    made.quick_health_check(statuses(2, 3))
+    assert len(claude.asked) == 3
+
+
+def test_a_height_that_varies_does_not_empty_the_budget(check: Any) -> None:
+    """One validator reports other heights each time, above others that are some blocks apart; another one is ill."""
+    made, _unused, claude = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT))
+    heights = {number: 1_403_455 + number for number in range(2, 9)}
+    others = [
+        validator(number, block_height=height, finalized_height=1_403_450, peers=1 if number == 2 else 18)
+        for number, height in heights.items()
+    ]
+    for height in (*range(1_403_467, 1_403_475), 1_403_440, 1_403_300):
+        made.quick_health_check(network(validator(1, block_height=height, finalized_height=1_403_290), *others))
+    assert len(claude.asked) <= 4, "few peers; beside it ahead, lagging and finality, once each"
+
+
+def test_what_claude_doubts_in_sound_facts_is_paid_for_once_and_its_approval_is_not_kept(check: Any) -> None:
+    made, _unused, claude = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT))
+    for height in (1_403_456, 1_403_457, 1_403_458):
+        result = made.quick_health_check(network(validator(1, block_height=height), *map(validator, range(2, 6))))
+        assert (result["health"], result["tier"]) == ("degraded", "claude")
+    assert len(claude.asked) == 1
+    made, _unused, claude = check(verdict(ISSUE), fake_claude.report(HEALTHY))
+    for _unused in range(2):
+        assert made.quick_health_check(network())["health"] == "healthy"
+    assert len(claude.asked) == 2
+
+
+def test_an_analysis_counts_for_its_time_alone(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _unused, claude = check(status(500), fake_claude.report(fake_claude.VERDICT), repeat_seconds=900)
+    clock = [1000.0]
+    monkeypatch.setattr("ollama_client.cache.now", lambda: clock[0])
+    made.quick_health_check(statuses(1))
+    clock[0] += 600
+    made.quick_health_check(statuses(1, 2))
+    clock[0] += 301
+    # What the later analysis said of the first one still counts.
+    assert made.quick_health_check(statuses(1))["dollars"] == 0
+    clock[0] += 600
+    assert made.quick_health_check(statuses(1))["dollars"] > 0
+    assert len(claude.asked) == 3
+
+
 def test_a_budget_stops_claude_and_says_so(check: Any) -> None:
     made, _unused, claude = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT), budget=0.05)
     results = [made.quick_health_check(network(validator(n), validator(n + 1))) for n in range(1, 7)]

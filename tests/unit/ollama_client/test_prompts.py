@@ -8,59 +8,8 @@ from typing import Literal
 import pytest
 from fleets import network, validator
 from ollama_client import Data, Settings, errors
-from ollama_client.masking import MASK, mask, plain
+from ollama_client.masking import MASK, plain
 from ollama_client.prompts import compact, compose, orders, tokens
-
-HASH = "0x3f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd13f0a9bd1"
-WORDS = "bottom drive obey lake curtain smoke basket hold race lonely fit walk"
-
-
-@pytest.mark.parametrize(
-    ("text", "secret"),
-    [
-        ("Authorization: Bearer abc.def-123", "abc.def-123"),
-        ('{"Authorization": "Basic dXNlcjpwYXNz"}', "dXNlcjpwYXNz"),
-        ("curl -H 'authorization: token 0f3c9a77'", "0f3c9a77"),
-        ("sent bearer eyFoo.bar.baz123", "eyFoo.bar.baz123"),
-        ("connecting to wss://user:hunter2@telemetry.example/submit", "hunter2"),
-        ("password=hunter2 next", "hunter2"),
-        ('"password": "hunter 2"', "hunter 2"),
-        ("db_password: hunter2", "hunter2"),
-        ("API_KEY=0f3c9a77", "0f3c9a77"),
-        ("token = '0f3c9a77'", "0f3c9a77"),
-        (f"mnemonic: {WORDS}", WORDS),
-        (f"Secret phrase is {WORDS}", WORDS),
-        ("Secret Key URI `//Alice//stash` is account:", "//Alice//stash"),
-        (f"secret seed: {HASH}", HASH),
-        (f"flare-node --node-key {HASH} --chain x", HASH),
-        ("flare-node --suri //Alice//secret", "//Alice//secret"),
-        ("using sk-ant-api03-AbCdEf0123456789-_x", "sk-ant-api03-AbCdEf0123456789-_x"),
-        ("aws AKIAIOSFODNN7EXAMPLE", "AKIAIOSFODNN7EXAMPLE"),
-        ("ghp_0123456789abcdefghij0123456789abcdef", "ghp_0123456789abcdefghij0123456789abcdef"),
-        ("jwt eyJhbGciOiJI.eyJzdWIiOiIx.SflKxwRJSM", "SflKxwRJSM"),
-        ("-----BEGIN OPENSSH PRIVATE KEY-----\nb3BlbnNza\nAAAA\n-----END OPENSSH PRIVATE KEY-----", "b3BlbnNza"),
-        ("-----BEGIN PRIVATE KEY-----\nb3BlbnNza\ncut off here", "b3BlbnNza"),
-    ],
-)
-def test_secrets_are_masked(text: str, secret: str) -> None:
-    masked = mask(text)
-    assert secret not in masked and MASK in masked
-
-
-@pytest.mark.parametrize(
-    "text",
-    [
-        f"✨ Imported #1403457 ({HASH})",
-        "💤 Idle (12 peers), best: #1403456 (0x3f0a…9bd1), finalized #1403453, ⬇ 41.3kiB/s",
-        'substrate_block_height{status="best",chain="flare"} 140434',
-        "Local node identity is: 12D3KooWEyoppNCUx8Yx66oV9fJnriXwCcXwDDUA2kj6vnc6iDEp",
-        "https://telemetry.example:443/submit/",
-        "Reporting telemetry error",
-        "context_tokens: 8192, tokens=12",
-    ],
-)
-def test_what_is_no_secret_stays(text: str) -> None:
-    assert mask(text) == text
 
 
 def test_a_prompt_is_masked_as_a_whole() -> None:

@@ -129,13 +129,13 @@ def refuses(message: str) -> dict[str, Any]:
 LAYERS = ("reachable", "version", "present", "loads", "answers", "speed")
 
 
-def health(failed: str = "", message: str = "") -> dict[str, Any]:
+def health(failed: str = "", message: str = "", status: str = "fail") -> dict[str, Any]:
     layers: list[dict[str, Any]] = [
         {"layer": layer, "status": "pass", "message": "", "seconds": 0.1} for layer in LAYERS
     ]
     if failed:
         position = LAYERS.index(failed)
-        layers[position] |= {"status": "fail", "message": message}
+        layers[position] |= {"status": status, "message": message}
         for layer in layers[position + 1 :]:
             layer |= {"status": "skip", "seconds": None}
     return {"healthy": not failed, "failed_layer": failed or None, "layers": layers, "version": "0.34.2"}

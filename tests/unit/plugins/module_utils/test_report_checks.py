@@ -217,6 +217,8 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
         ),
         ("reach", {"urls": {}}, FALLS_BACK, f"{seen.CENTRAL}: the result of state, urls"),
         ("answers", {"health": seen.health("loads", "stalled")}, {}, "stalled"),
+        ("answers", {"health": seen.health("answers", "is busy", "busy")}, {}, "is busy"),
+        ("answers", {"health": seen.health("answers", "gave no token", "unknown")}, {}, "gave no token"),
         ("absent", {}, {"serves": False, "shared": False, "sources": []}, "version 0.34.2 is installed"),
         (
             "absent",

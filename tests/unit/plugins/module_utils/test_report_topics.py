@@ -83,6 +83,8 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
         ("model store", {}, {"models": [{"name": "phi3:mini"}]}, "phi3:mini not there", "ollama pull phi3:mini"),
         ("reachability", {"health": seen.health("reachable", "refused")}, {}, "refused", "gizzi_addresses"),
         ("reachability", {"health": seen.health("loads", "stalled")}, {}, "stalled", "memory"),
+        ("reachability", {"health": seen.health("answers", "no word", "busy")}, {}, "no word", "see what asks it"),
+        ("reachability", {"health": seen.health("answers", "no word", "unknown")}, {}, "no word", "diagnose again"),
         (
             "reachability",
             {"urls": seen.urls(seen.network(), central={"unseen": "timed out"})},

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,6 +12,7 @@ import pytest
 from ansible_collections.etrid.gizzi.plugins.module_utils._runner import (
     Runner,
     Unit,
+    cpu_behind,
     is_loopback,
     runner_of,
     runners_behind,
@@ -100,3 +102,16 @@ def test_only_a_server_of_this_host_is_looked_at(tmp_path: Path, url: str, here:
     unit = host(tmp_path, {10: SERVER, 11: LLAMA_SERVER})
     assert is_loopback(url) is here
     assert (runners_behind(url, unit) is not None) is here
+
+
+def test_the_time_that_runners_have_computed(tmp_path: Path) -> None:
+    unit = host(tmp_path, {10: SERVER, 11: LLAMA_SERVER, 12: OLD_RUNNER, 13: LLAMA_SERVER, 14: LLAMA_SERVER})
+    ticks = os.sysconf("SC_CLK_TCK")
+    for pid, name in {10: "ollama", 11: "llama-server", 12: "a) R (b"}.items():
+        stat = f"{pid} ({name}) S 1 2 3 4 5 6 7 8 9 10 {3 * ticks} {ticks} 11 12 20 0 9 0 99\n"
+        (tmp_path / "proc" / str(pid) / "stat").write_text(stat)
+    (tmp_path / "proc" / "13" / "stat").write_text("13 (llama-server) Z")
+    assert unit.cpu_seconds() == {11: 4.0, 12: 4.0}
+    assert cpu_behind("http://127.0.0.1:11434", unit) == {11: 4.0, 12: 4.0}
+    assert cpu_behind("http://10.0.0.5:11434", unit) is None
+    assert Unit(proc=tmp_path, cgroup=tmp_path).cpu_seconds() is None

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _health
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_health
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import OtherService
 
@@ -35,11 +36,11 @@ def health(run_module: Callable[..., dict[str, Any]], ollama: FakeOllama) -> Run
     return run
 
 
-def failed_at(result: dict[str, Any], layer: str) -> str:
+def failed_at(result: dict[str, Any], layer: str, status: str = "fail") -> str:
     """Check that everything before the layer passed and nothing after it was judged, and return its message."""
     index = LAYERS.index(layer)
     assert [entry["layer"] for entry in result["layers"]] == LAYERS
-    assert [entry["status"] for entry in result["layers"]] == ["pass"] * index + ["fail"] + ["skip"] * (5 - index)
+    assert [entry["status"] for entry in result["layers"]] == ["pass"] * index + [status] + ["skip"] * (5 - index)
     assert result["healthy"] is False
     assert result["failed_layer"] == layer
     assert result["failed"] is True
@@ -142,8 +143,66 @@ def test_model_that_never_finishes_to_load(health: Run, ollama: FakeOllama) -> N
     assert time.monotonic() - started < 2
 
 
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the server's runners have taken so many seconds of processor time, each time that it is looked."""
+
+    def taken(*looks: dict[int, float] | None) -> None:
+        seen = iter(looks)
+        last = looks[-1]
+        monkeypatch.setattr(_health, "cpu_behind", lambda _url: next(seen, last))
+
+    return taken
+
+
+def asked(ollama: FakeOllama) -> int:
+    """How often a question was asked, beside the loading of the model."""
+    return sum(path == "/api/generate" and bool(body.get("prompt")) for _verb, path, body in ollama.requests)
+
+
+def test_a_server_that_computes_for_others_is_busy(health: Run, ollama: FakeOllama, cpu: Callable[..., None]) -> None:
+    """It was called stalled, and its service was to be restarted."""
+    ollama.generate_lines, ollama.generate_hangs = [], True
+    cpu(*({7: look * 0.2} for look in range(100)))
+    started = time.monotonic()
+    message = failed_at(health(stall_timeout=0.2, timeout=0.7), "answers", "busy")
+    assert 0.6 < time.monotonic() - started < 3
+    assert "is busy with other questions" in message
+    assert "restart" not in message
+    # Again, as long as there is time.
+    assert asked(ollama) >= 3
+
+
+def test_a_server_that_is_free_again_answers(health: Run, ollama: FakeOllama, cpu: Callable[..., None]) -> None:
+    cpu({7: 1.0}, {7: 2.0}, {7: 2.0})
+    lines, ollama.generate_lines, ollama.generate_hangs = ollama.generate_lines, [], True
+    answer = ollama.answer
+
+    def second_time(http: Any, body: Any) -> None:
+        if asked(ollama) == 2:
+            ollama.generate_lines, ollama.generate_hangs = lines, False
+        answer(http, body)
+
+    ollama.answer = second_time  # type: ignore[method-assign]
+    result = health(stall_timeout=0.2, timeout=5)
+    assert result["healthy"] is True
+    assert result["answer"] == "Paris."
+
+
+@pytest.mark.parametrize("looks", [[None], [{7: 1.0}, None], [None, {7: 1.0}]])
+def test_from_elsewhere_silence_is_unknown(
+    health: Run, ollama: FakeOllama, cpu: Callable[..., None], looks: list[Any]
+) -> None:
+    ollama.generate_lines, ollama.generate_hangs = [], True
+    cpu(*looks)
+    message = failed_at(health(stall_timeout=0.3, timeout=0.4), "answers", "unknown")
+    assert "cannot be seen from here" in message
+
+
 @pytest.mark.parametrize("tokens", [0, 1])
-def test_model_that_loads_but_stalls(health: Run, ollama: FakeOllama, tokens: int) -> None:
+def test_model_that_loads_but_stalls(health: Run, ollama: FakeOllama, cpu: Callable[..., None], tokens: int) -> None:
+    # One runner is stopped; another has ended meanwhile.
+    cpu({7: 5.0, 8: 9.0}, {7: 5.001})
     ollama.generate_lines = ollama.generate_lines[:tokens]
     ollama.generate_hangs = True
     started = time.monotonic()
@@ -182,8 +241,23 @@ def test_thinking_is_no_answer(health: Run, ollama: FakeOllama) -> None:
     """Some models do not heed that they are told not to think."""
     ollama.generate_lines = [{"thinking": "Hm, Paris"}, {"response": "", "done": True}]
     result = health()
-    assert "it only thought and answered nothing within 16 tokens" in failed_at(result, "answers")
+    assert "it only thought within 16 tokens, without an answer" in failed_at(result, "answers")
     assert result["answer"] is None
+
+
+@pytest.mark.parametrize("thought", [{"thinking": "Hm, Paris"}, {"response": "<think>Hm, Paris"}])
+def test_all_tokens_for_thoughts(health: Run, ollama: FakeOllama, thought: dict[str, str]) -> None:
+    """What a template puts between marks is no answer either."""
+    ollama.generate_lines = [thought, {"response": "", "done": True, "done_reason": "length"}]
+    message = failed_at(health(tokens=20), "answers")
+    assert "all of its 20 tokens went into thoughts" in message
+    assert "set 'tokens' higher" in message
+    assert ollama.requests[-1][2]["options"]["num_predict"] == 20
+
+
+def test_an_answer_after_marked_thoughts_is_one(health: Run, ollama: FakeOllama) -> None:
+    ollama.generate_lines = [{"response": "<think>Hm</think>"}, {"response": "Paris"}, {"response": "", "done": True}]
+    assert health()["answer"] == "Paris"
 
 
 def test_an_answer_after_thoughts_is_one(health: Run, ollama: FakeOllama) -> None:

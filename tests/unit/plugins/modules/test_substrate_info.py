@@ -75,6 +75,21 @@ def test_what_is_missing_is_never_zero(info: Run, node: FakeNode, missing: str) 
     assert "does not tell" in info()["msg"]
 
 
+@pytest.mark.parametrize("chain", ["relay", "flare"])
+@pytest.mark.parametrize("first", [True, False])
+def test_two_chains_on_one_page_are_a_contradiction(info: Run, node: FakeNode, chain: str, first: bool) -> None:
+    other = f'substrate_block_height{{status="best",chain="{chain}"}} 5000\n'
+    node.page = other + STOCK if first else STOCK + other
+    message = info()["msg"]
+    assert "tells the best block more than once: it has 2 samples of substrate_block_height{best}" in message
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "many"])
+def test_what_is_no_number_is_not_told(info: Run, node: FakeNode, value: str) -> None:
+    node.page = STOCK.replace("} 24", f"}} {value}")
+    assert f"does not tell the number of peers: substrate_sub_libp2p_peers_count is '{value}'" in info()["msg"]
+
+
 def test_waits_for_another_block(info: Run, node: FakeNode) -> None:
     node.pace = 1
     assert info(above=121, timeout=20)["height"] == 122

@@ -29,7 +29,10 @@ class Validator(Model):
     block_height: Annotated[int | None, Field(description="Its best block; null when unknown.", examples=[1403422])]
     finalized_height: Annotated[int | None, Field(description="Null when unknown.", examples=[1403419])]
     peers: Annotated[int | None, Field(description="Connected peers; null when unknown.", examples=[18])]
-    lag: Annotated[int | None, Field(description="Blocks behind the best of the network.", examples=[34])]
+    lag: Annotated[
+        int | None,
+        Field(description="Blocks behind the best of the network; null when that is unknown.", examples=[34]),
+    ]
     age_seconds: Annotated[
         float | None,
         Field(description="Since Prometheus last tried to read it; null when it never did.", examples=[3.2]),
@@ -42,9 +45,15 @@ class Summary(Model):
         dict[Status, int],
         Field(examples=[{"offline": 0, "isolated": 0, "lagging": 1, "unknown": 0, "syncing": 0, "healthy": 20}]),
     ]
-    best_height: Annotated[int | None, Field(description="Of all with a known height.", examples=[1403456])]
-    finalized_height: Annotated[int | None, Field(description="The highest finalized one.", examples=[1403453])]
-    spread: Annotated[int | None, Field(description="Blocks between the highest and the lowest.", examples=[34])]
+    best_height: Annotated[
+        int | None,
+        Field(
+            description="The highest that more than a third of those with fresh facts, and at least two, have reached.",
+            examples=[1403456],
+        ),
+    ]
+    finalized_height: Annotated[int | None, Field(description="The same of finalized blocks.", examples=[1403453])]
+    spread: Annotated[int | None, Field(description="Blocks between the best and the lowest.", examples=[34])]
 
 
 class Source(Model):

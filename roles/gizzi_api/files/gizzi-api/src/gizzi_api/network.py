@@ -5,19 +5,22 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 from gizzi_api.metrics import Metrics
 from gizzi_api.models import NetworkStatus, Source
-from gizzi_api.prometheus import Client, RejectedError, Sample, TooLargeError
+from gizzi_api.prometheus import Client, RejectedError, Sample, Series, TooLargeError
 from gizzi_api.rules import LABEL, Judge, Snapshot, collect
 from gizzi_api.settings import GROUPS, Fact, Listed, Settings
 from gizzi_api.shared import Shared, Stamped
 
 FACT_LABEL = "gizzi_fact"
+# They differ between the series of one validator only where two targets or two chains go by one label.
+_OF_THE_TARGET = ("chain", "instance", "job")
 # The ages in an answer are this coarse, so that one rendering serves many callers.
 RENDER_SECONDS = 0.25
 
@@ -168,10 +171,20 @@ class Histories:
         answer = await self._client.range(
             expression, start, end, step, timeout=limits.timeout, max_bytes=limits.max_bytes
         )
-        return {
-            series.labels.get(LABEL, ""): [(int(moment), int(value)) for moment, value in series.points]
-            for series in answer.matrix()
-        }
+        return merged(answer.matrix())
+
+
+def merged(found: Sequence[Series]) -> dict[str, list[tuple[int, int]]]:
+    """Return the points of each validator by time. Where two series have one at a time, neither is believed."""
+    points: dict[str, dict[int, int | None]] = {}
+    for series in found:
+        own = points.setdefault(series.labels.get(LABEL, ""), {})
+        for moment, value in series.points:
+            own[int(moment)] = None if int(moment) in own else int(value)
+    return {
+        label: [(moment, value) for moment, value in sorted(own.items()) if value is not None]
+        for label, own in points.items()
+    }
 
 
 class Details:
@@ -209,14 +222,17 @@ class Details:
         limits = self._settings.prometheus
         query = self._settings.promql.details.replace("$VALIDATOR", str(one.number))
         answer = await self._client.instant(query, timeout=limits.timeout, max_bytes=limits.max_bytes)
-        return {_name(sample.labels): sample.value for sample in answer.vector()}
+        return named(answer.vector())
 
 
-def _name(labels: Mapping[str, str]) -> str:
-    """A series as PromQL writes it, without the labels that are the same for all series of a validator."""
-    pairs = ",".join(
-        f'{key}="{value}"'
-        for key, value in sorted(labels.items())
-        if key not in ("__name__", "chain", "instance", "job", LABEL)
-    )
+def named(samples: Sequence[Sample]) -> dict[str, float]:
+    """Return the values of a validator by the names of their series, without the labels that all of them share."""
+    values = {key: {one.labels[key] for one in samples if key in one.labels} for key in _OF_THE_TARGET}
+    left_out = {"__name__", LABEL, *(key for key, found in values.items() if len(found) < 2)}
+    return {_name(sample.labels, left_out): sample.value for sample in samples if math.isfinite(sample.value)}
+
+
+def _name(labels: Mapping[str, str], left_out: Set[str]) -> str:
+    """A series as PromQL writes it."""
+    pairs = ",".join(f'{key}="{value}"' for key, value in sorted(labels.items()) if key not in left_out)
     return labels.get("__name__", "") + (f"{{{pairs}}}" if pairs else "")

@@ -56,7 +56,7 @@ class TooLargeError(PrometheusError):
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One series of an instant query. ``value`` is finite."""
+    """One series of an instant query. ``value`` may be no finite number."""
 
     labels: Mapping[str, str]
     time: float
@@ -86,12 +86,11 @@ class Answer:
     def vector(self) -> list[Sample]:
         self._must_be("vector")
         try:
-            samples = [
+            return [
                 Sample(item["metric"], float(item["value"][0]), float(item["value"][1])) for item in self.data["result"]
             ]
         except (KeyError, IndexError, TypeError, ValueError) as error:
             raise NonsenseError("Prometheus' answer cannot be read as a vector") from error
-        return [sample for sample in samples if math.isfinite(sample.value)]
 
     def matrix(self) -> list[Series]:
         self._must_be("matrix")

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Answers kept for a while: in memory for a program, in a folder for all commands of a host.
+"""Answers kept for a while: in memory for a program, in a folder for all commands of a user.
 
 A cache is a help and never a reason to fail: what cannot be read is not there, what cannot be written is not kept.
 Ages are counted by a clock that starts with the machine and that nobody sets.
@@ -12,12 +12,10 @@ import fcntl
 import json
 import logging
 import os
-import stat
-import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Protocol
 
@@ -26,10 +24,12 @@ from pydantic import ValidationError
 from ollama_client.answer import Answer
 from ollama_client.deadline import Deadline
 from ollama_client.errors import DeadlineError
+from ollama_client.folders import open_own_file, open_own_folder
 
 log = logging.getLogger(__name__)
 LOOK_AGAIN = 0.05  # seconds, while another asks the same
 MAX_ANSWERS = 256  # in memory
+MAX_BYTES = 8_000_000  # of an entry on disk
 
 
 class Slot(Protocol):
@@ -130,54 +130,50 @@ class _InMemory:
 
 
 class DiskCache:
-    """Shared by all processes that may write to the folder.
+    """Shared by all processes of one user, and by no others.
+
+    An answer counts only for who could have written it: each user, root included, has a folder of their own in the one
+    that is named, and reads nothing else. Members of one group do not believe each other either, for whoever writes an
+    entry says in a model's name that all is healthy, and whoever holds a lock lets others wait.
 
     Args:
-        folder: made if it is missing; one that everybody may write to is not used.
+        folder: made if it is missing, with a folder of the user's number in it.
         seconds: how long an answer is kept.
     """
 
     def __init__(self, folder: Path, seconds: float) -> None:
-        self._folder = folder
+        self._folder = folder / str(os.geteuid())
         self._seconds = seconds
 
     @contextmanager
     def slot(self, key: str, deadline: Deadline) -> Iterator[Slot]:
-        try:
-            lock = self._open_lock(key)
-        except OSError as error:
-            log.warning("no cache: %s", error)
-            yield _Empty()
-            return
-        try:
+        with ExitStack() as opened:
+            try:
+                folder = open_own_folder(self._folder)
+                opened.callback(os.close, folder)
+                _sweep(folder, max(10 * self._seconds, 3600))
+                lock = open_own_file(f"{key}.lock", os.O_RDONLY | os.O_CREAT, folder)
+                opened.callback(os.close, lock)
+            except OSError as error:
+                log.warning("no cache: %s", error)
+                yield _Empty()
+                return
             while not _locked(lock):
                 if deadline.remaining() <= 0:
                     raise _waited(deadline)
                 time.sleep(min(LOOK_AGAIN, max(0.0, deadline.remaining())))
-            yield _OnDisk(self._folder / f"{key}.json", self._seconds)
-        finally:
-            os.close(lock)
+            yield _OnDisk(folder, key, self._seconds)
 
-    def _open_lock(self, key: str) -> int:
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if self._folder.stat().st_mode & stat.S_IWOTH:
-            raise PermissionError(f"everybody may write to {self._folder}")
-        self._sweep()
-        lock = os.open(self._folder / f"{key}.lock", os.O_RDONLY | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o640)
-        # Who made it lets the group in, whatever the umask; the others cannot, and need not.
-        with suppress(PermissionError):
-            os.fchmod(lock, 0o640)
-        return lock
 
-    def _sweep(self) -> None:
-        """Remove what nobody can need any more."""
-        # By the clock of the file system, and so with a wide margin; at worst a question is asked twice.
-        limit = time.time() - max(10 * self._seconds, 3600)
-        with suppress(OSError), os.scandir(self._folder) as found:
-            for one in found:
-                with suppress(OSError):
-                    if one.stat(follow_symlinks=False).st_mtime < limit:
-                        Path(one.path).unlink()
+def _sweep(folder: int, seconds: float) -> None:
+    """Remove what nobody can need any more."""
+    # By the clock of the file system, and so with a wide margin; at worst a question is asked twice.
+    limit = time.time() - seconds
+    with suppress(OSError), os.scandir(folder) as found:
+        for one in found:
+            with suppress(OSError):
+                if one.stat(follow_symlinks=False).st_mtime < limit:
+                    os.unlink(one.name, dir_fd=folder)
 
 
 def _locked(lock: int) -> bool:
@@ -189,37 +185,42 @@ def _locked(lock: int) -> bool:
 
 
 class _OnDisk:
-    def __init__(self, path: Path, seconds: float) -> None:
-        self._path = path
+    def __init__(self, folder: int, key: str, seconds: float) -> None:
+        self._folder = folder
+        self._key = key
         self._seconds = seconds
 
     def read(self) -> Answer | None:
         try:
-            entry = json.loads(self._path.read_bytes())
+            with os.fdopen(open_own_file(f"{self._key}.json", os.O_RDONLY, self._folder), "rb") as file:
+                content = file.read(MAX_BYTES + 1)
+            if len(content) > MAX_BYTES:
+                raise ValueError(f"more than {MAX_BYTES} bytes")
+            entry = json.loads(content)
             if entry["boot"] != _boot() or not fresh(entry["written"], self._seconds):
                 return None
             return Answer.model_validate(entry["answer"])
         except FileNotFoundError:
             return None
-        except (OSError, ValueError, TypeError, KeyError, ValidationError) as error:
-            log.warning("not read from the cache: %s: %s", self._path, type(error).__name__)
+        except (OSError, ValueError, TypeError, KeyError, RecursionError, ValidationError) as error:
+            log.warning("not read from the cache: %s.json: %s", self._key, type(error).__name__)
             return None
 
     def write(self, answer: Answer) -> None:
         entry = {"boot": _boot(), "written": now(), "answer": answer.model_dump()}
+        # One at a time writes, so this name is free, or was left by a process that was ended.
+        draft = f"{self._key}.new"
         try:
-            handle, name = tempfile.mkstemp(dir=self._path.parent, prefix=".new-")
-            try:
-                with os.fdopen(handle, "w", encoding="utf-8") as file:
-                    json.dump(entry, file)
-                # Readable for the group that shares the folder.
-                Path(name).chmod(0o640)
-                Path(name).replace(self._path)
-            except BaseException:
-                Path(name).unlink(missing_ok=True)
-                raise
+            with suppress(FileNotFoundError):
+                os.unlink(draft, dir_fd=self._folder)
+            new = open_own_file(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, self._folder)
+            with os.fdopen(new, "w", encoding="utf-8") as file:
+                json.dump(entry, file)
+            os.replace(draft, f"{self._key}.json", src_dir_fd=self._folder, dst_dir_fd=self._folder)
         except OSError as error:
             log.warning("not kept in the cache: %s", error)
+            with suppress(OSError):
+                os.unlink(draft, dir_fd=self._folder)
 
 
 def _boot() -> str:

@@ -212,7 +212,7 @@ class NodeError(GizziError):
 
 
 class LedgerError(GizziError):
-    hint = "See ledger.path: the file and its folder must be writable, and the file a ledger."
+    hint = "See ledger.path, for root ledger.root_path: file and folder must be writable, root's for root alone."
 
 
 class ClaudeError(GizziError):

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was asked, by tier and day: calls, tokens, seconds, dollars, and what asking Claude each time would have cost.
 
-One SQLite file for all programs of a host. Claude is paid from a day's budget (UTC): what a call may cost at most is
-set aside before it, so that many callers together cannot overdraw it, and a caller that dies has spent it.
+One SQLite file for all programs of a group's members, and one of root's own: SQLite opens by path, and root opens
+nothing where others can put a link. Claude is paid from a day's budget (UTC), and each ledger has its own: what a call
+may cost at most is set aside before it, so that many callers together cannot overdraw it, and a caller that dies has
+spent it.
 """
 
 from __future__ import annotations
@@ -11,19 +13,24 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
+import stat
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel
 
 from ollama_client.errors import BudgetError, LedgerError
+from ollama_client.folders import settled
 from ollama_client.settings import Claude, Settings
 
 log = logging.getLogger(__name__)
 Tier = Literal["rules", "cache", "ollama", "claude"]
 WAIT = 5.0  # seconds for other programs to finish with the file
+MAX_BYTES = 64_000_000  # of a file; a year's use of ten models is not a hundredth of it
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS usage (
@@ -59,8 +66,9 @@ class Line(BaseModel):
 
 
 class Usage(BaseModel):
-    """Since ``since`` (a day), or ever. Money in dollars."""
+    """What the file ``ledger`` has since ``since`` (a day), or ever. Money in dollars."""
 
+    ledger: str
     since: str | None
     lines: list[Line]
     spent_today: float
@@ -76,10 +84,10 @@ class Usage(BaseModel):
 
 
 class Ledger:
-    """Args: settings: ledger.path, and the prices and the budget of the section [claude]."""
+    """Args: settings: the ledger of this user, and the prices and the budget of the section [claude]."""
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.ledger.path
+        self._path = settings.ledger.of_this_user
         self._claude = settings.claude
 
     def record(
@@ -151,7 +159,7 @@ class Ledger:
             rows = database.execute(_SUMS, (since or "",)).fetchall()
             spent = self._spent(database)
         lines = [Line(**dict(zip(Line.model_fields, row, strict=True))) for row in rows]
-        return Usage(since=since, lines=lines, spent_today=spent, budget=self._claude.budget)
+        return Usage(ledger=str(self._path), since=since, lines=lines, spent_today=spent, budget=self._claude.budget)
 
     def _spent(self, database: sqlite3.Connection) -> float:
         # What is dated later than today counts too: a clock set back gives no new budget.
@@ -164,8 +172,7 @@ class Ledger:
     @contextmanager
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
-            self._make()
-            with closing(sqlite3.connect(self._path, timeout=WAIT, isolation_level=None)) as database:
+            with closing(sqlite3.connect(self._settled(), timeout=WAIT, isolation_level=None)) as database:
                 database.execute("BEGIN IMMEDIATE")
                 for statement in _TABLES.split(";"):
                     database.execute(statement)
@@ -178,15 +185,35 @@ class Ledger:
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"{self._path}: {error}") from error
 
-    def _make(self) -> None:
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    def _settled(self) -> Path:
+        """Have the file, and return its path: SQLite follows and waits for whatever it finds, so it is looked at first.
+
+        Members of a group can still put something else there between look and use; nobody can where root's is.
+        """
+        path = settled(self._path.parent) / self._path.name
+        if not os.path.lexists(path):
+            _make(path)
+        for one in (path, *(path.with_name(f"{path.name}-{kind}") for kind in ("journal", "wal", "shm"))):
+            with suppress(FileNotFoundError):
+                status = one.lstat()
+                if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
+                    raise PermissionError(f"{one.name} is no file, or has more than {MAX_BYTES} bytes")
+        return path
+
+
+def _make(path: Path) -> None:
+    """Make an empty file for the group that shares the folder, whatever the umask of who comes first."""
+    # Under another name until it is closed: to close a file drops the locks that other threads have on it.
+    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".new-")
+    try:
+        try:
+            os.fchmod(handle, 0o660)
+        finally:
+            os.close(handle)
         with suppress(FileExistsError):
-            handle = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o660)
-            try:
-                # The group that shares the folder shares the ledger, whatever the umask of who comes first.
-                os.fchmod(handle, 0o660)
-            finally:
-                os.close(handle)
+            os.link(draft, path, follow_symlinks=False)
+    finally:
+        Path(draft).unlink()
 
 
 def today(ago: int = 0) -> str:
@@ -200,7 +227,8 @@ def price(claude: Claude, tokens_in: int, tokens_out: int) -> float:
 
 
 def exposition(usage: Usage) -> str:
-    """Return the usage as a text file for Prometheus' node_exporter."""
+    """Return the usage as a text file for Prometheus' node_exporter; its label tells it from another ledger's."""
+    ledger = f'ledger="{_escaped(usage.ledger)}"'
     lines = []
     for name, field, text in (
         ("calls", "calls", "Questions asked"),
@@ -210,19 +238,22 @@ def exposition(usage: Usage) -> str:
         ("saved_dollars", "saved", "Dollars that Claude would have cost in its place"),
     ):
         lines += [f"# HELP gizzi_{name}_total {text}.", f"# TYPE gizzi_{name}_total counter"]
-        lines += [f"gizzi_{name}_total{{{_labels(one)}}} {getattr(one, field):g}" for one in usage.lines]
+        lines += [f"gizzi_{name}_total{{{_labels(one)},{ledger}}} {getattr(one, field):g}" for one in usage.lines]
     lines += ["# HELP gizzi_tokens_total Tokens of prompts and answers.", "# TYPE gizzi_tokens_total counter"]
     for one in usage.lines:
-        lines.append(f'gizzi_tokens_total{{{_labels(one)},direction="in"}} {one.tokens_in}')
-        lines.append(f'gizzi_tokens_total{{{_labels(one)},direction="out"}} {one.tokens_out}')
+        lines.append(f'gizzi_tokens_total{{{_labels(one)},{ledger},direction="in"}} {one.tokens_in}')
+        lines.append(f'gizzi_tokens_total{{{_labels(one)},{ledger},direction="out"}} {one.tokens_out}')
     for name, value, text in (
         ("budget_dollars", usage.budget, "Dollars that a day may cost"),
         ("budget_spent_dollars", usage.spent_today, "Dollars spent or set aside today (UTC)"),
     ):
-        lines += [f"# HELP gizzi_{name} {text}.", f"# TYPE gizzi_{name} gauge", f"gizzi_{name} {value:g}"]
+        lines += [f"# HELP gizzi_{name} {text}.", f"# TYPE gizzi_{name} gauge", f"gizzi_{name}{{{ledger}}} {value:g}"]
     return "\n".join(lines) + "\n"
 
 
 def _labels(line: Line) -> str:
-    escaped = line.model.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-    return f'tier="{line.tier}",model="{escaped}"'
+    return f'tier="{line.tier}",model="{_escaped(line.model)}"'
+
+
+def _escaped(value: str) -> str:
+    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")

@@ -22,6 +22,10 @@ UNTRUSTED = (
 MARGIN = 64
 # The least room for data; with less there is nothing to analyse.
 LEAST = 64
+# Characters of a text that are looked at for each token of room. Where it is cut before secrets are masked, one may
+# have lost its name: what lies there goes too, and no secret is so long.
+LOOKED_AT = 16
+EDGE = 8192
 
 _TOKENS = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]|\s+")
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]")
@@ -110,14 +114,16 @@ def compose(question: str, data: Sequence[Data], room: int) -> str:
 
     Errors: PromptError.
     """
-    asked = mask(plain(question)).strip()
-    if not asked:
+    if not question.strip():
         raise PromptError("the prompt is empty")
     if room < LEAST:
         hint = "Give shorter instructions, or raise prompt.context_tokens."
         raise PromptError("the instructions leave no room for the prompt", hint=hint)
+    asked, unseen = _question(question, room)
+    if not asked:
+        raise PromptError("the prompt is empty")
     if not data:
-        return _cut_middle(asked, room)
+        return _cut_middle(asked, room, unseen)
     left = room - tokens(asked)
     parts = []
     for number, one in enumerate(data):
@@ -132,19 +138,51 @@ def compose(question: str, data: Sequence[Data], room: int) -> str:
     return "\n\n".join([*parts, asked])
 
 
+def _question(question: str, room: int) -> tuple[str, int]:
+    """Return the question without secrets, and how many characters of its middle were not looked at."""
+    size = LOOKED_AT * room + EDGE
+    if len(question) <= 2 * size:
+        return mask(plain(question)).strip(), 0
+    head, tail = mask(plain(question[:size])).lstrip(), mask(plain(question[-size:])).rstrip()
+    return head[:-EDGE] + tail[EDGE:], len(question) - 2 * size + 2 * EDGE
+
+
 def _fence(data: Data, room: int) -> str:
-    text = mask(plain(data.text)).strip("\n") or "(empty)"
+    part = _part(data, room)
     # Whoever writes the data cannot close a fence whose mark depends on all of it.
-    mark = f"data-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+    mark = f"data-{hashlib.sha256(part.text.encode()).hexdigest()[:12]}"
     name = re.sub(r"[^\w ./:-]", "", data.name)
-    body = _cut(text, room - tokens(f"<{mark} name=>{name}</{mark}>") - 8, data.keep)
+    body = _cut(part, room - tokens(f"<{mark} name=>{name}</{mark}>") - 8, data.keep)
     return f'<{mark} name="{name}">\n{body}\n</{mark}>'
 
 
-def _cut(text: str, room: int, keep: Literal["start", "end"]) -> str:
-    if tokens(text) <= room:
-        return text
-    lines = text.splitlines()
+@dataclass(frozen=True, slots=True)
+class _Part:
+    """What was looked at of some data, without secrets; and what was not: so many lines and characters."""
+
+    text: str
+    lines: int = 0
+    characters: int = 0
+
+
+def _part(data: Data, room: int) -> _Part:
+    size = LOOKED_AT * room + EDGE
+    raw = data.text.strip("\n")
+    if len(raw) <= size:
+        return _Part(mask(plain(raw)).strip("\n") or "(empty)")
+    if data.keep == "end":
+        text = mask(plain(raw[-size:]))[EDGE:]
+        text = text[text.find("\n") + 1 :]
+    else:
+        text = mask(plain(raw[:size]))[:-EDGE]
+        text = text[: text.rfind("\n")] if "\n" in text else text
+    return _Part(text or "(empty)", raw.count("\n") - text.count("\n"), len(raw) - len(text))
+
+
+def _cut(part: _Part, room: int, keep: Literal["start", "end"]) -> str:
+    if not part.characters and tokens(part.text) <= room:
+        return part.text
+    lines = part.text.splitlines()
     ordered = lines if keep == "start" else lines[::-1]
     kept: list[str] = []
     left = room - 32
@@ -156,28 +194,30 @@ def _cut(text: str, room: int, keep: Literal["start", "end"]) -> str:
         left -= cost
     if not kept:
         # One line longer than the room.
-        return _cut_line(text, room, keep)
-    gone = len(lines) - len(kept)
+        return _cut_line(part, room, keep)
+    total = len(lines) + part.lines
+    gone = total - len(kept)
     if keep == "start":
-        return "\n".join([*kept, f"[cut: the last {gone} of {len(lines)} lines do not fit]"])
-    return "\n".join([f"[cut: the first {gone} of {len(lines)} lines do not fit]", *kept[::-1]])
+        return "\n".join([*kept, f"[cut: the last {gone} of {total} lines do not fit]"])
+    return "\n".join([f"[cut: the first {gone} of {total} lines do not fit]", *kept[::-1]])
 
 
-def _cut_line(text: str, room: int, keep: Literal["start", "end"]) -> str:
+def _cut_line(part: _Part, room: int, keep: Literal["start", "end"]) -> str:
+    text = part.text
     size = _fitting(text, room - 32, keep)
-    gone = len(text) - size
+    gone = len(text) - size + part.characters
     if keep == "start":
         return f"{text[:size]}\n[cut: the last {gone} characters do not fit]"
-    return f"[cut: the first {gone} characters do not fit]\n{text[gone:]}"
+    return f"[cut: the first {gone} characters do not fit]\n{text[len(text) - size :]}"
 
 
-def _cut_middle(text: str, room: int) -> str:
+def _cut_middle(text: str, room: int, unseen: int) -> str:
     """A person's own text has its question at one end or the other."""
-    if tokens(text) <= room:
+    if not unseen and tokens(text) <= room:
         return text
     half = (room - 32) // 2
     head, tail = _fitting(text, half, "start"), _fitting(text, half, "end")
-    gone = len(text) - head - tail
+    gone = len(text) - head - tail + unseen
     return f"{text[:head]}\n[cut: {gone} characters in the middle do not fit]\n{text[len(text) - tail :]}"
 
 

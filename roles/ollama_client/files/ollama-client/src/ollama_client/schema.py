@@ -57,9 +57,13 @@ def validate(answer: Answer, schema: Schema) -> Any:
 def one_document(text: str) -> Any:
     """Return the JSON of an answer: all of it, or the one object that it holds, as in a fence or among words.
 
+    Thoughts before it, between <think> and </think>, are no part of it.
     Errors: ValueError where there is none, or more than one. The update of models judges answers by the same rule
     (plugins/module_utils/_schema.py), and both are tested with tests/unit/recorded/json_in_answers.json.
     """
+    start = text.lstrip()
+    if start.startswith("<think>"):
+        text = start.partition("</think>")[2]
     with suppress(ValueError, RecursionError):
         return json.loads(text)
     found, place, decoder = [], text.find("{"), json.JSONDecoder()

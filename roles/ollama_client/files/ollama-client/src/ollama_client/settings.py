@@ -32,6 +32,10 @@ def _state(kind: Literal["cache", "state"]) -> Path:
     return Path(os.environ.get(variable) or default).expanduser() / "gizzi"
 
 
+def _of_this_user(shared: Path, roots: Path | None) -> Path:
+    return roots if roots and os.geteuid() == 0 else shared
+
+
 class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -94,9 +98,14 @@ class Failover(Section):
 
 class Cache(Section):
     seconds: Annotated[float, Field(ge=0, le=86_400, description="0: no cache.")] = 45.0
-    folder: Annotated[Path, Field(description="The command's; share it by group.")] = Field(
+    folder: Annotated[Path, Field(description="The command's; each user has a folder in it.")] = Field(
         default_factory=lambda: _state("cache")
     )
+    root_folder: Annotated[Path | None, Field(description="In its place for root.")] = None
+
+    @property
+    def of_this_user(self) -> Path:
+        return _of_this_user(self.folder, self.root_folder)
 
 
 class Prompt(Section):
@@ -144,7 +153,14 @@ class Claude(Section):
 
 
 class Ledger(Section):
-    path: Path = Field(default_factory=lambda: _state("state") / "ledger.db")
+    path: Annotated[Path, Field(description="Share its folder by group.")] = Field(
+        default_factory=lambda: _state("state") / "ledger.db"
+    )
+    root_path: Annotated[Path | None, Field(description="In its place for root, which shares none.")] = None
+
+    @property
+    def of_this_user(self) -> Path:
+        return _of_this_user(self.path, self.root_path)
 
 
 class Node(Section):

@@ -49,7 +49,7 @@ def _check(timeout: float | None) -> dict[str, Any]:
         left = Deadline(timeout)
         api = api.model_copy(update={"timeout": min(api.timeout, timeout)})
     status = gizzi_api.network_status(api)
-    repeat = DiskCache(settings.cache.folder, settings.claude.repeat_seconds)
+    repeat = DiskCache(settings.cache.of_this_user, settings.claude.repeat_seconds)
     check = TieredHealthCheck(setup.client(settings), repeat=repeat, name="gizzi")
     return check.quick_health_check(status, timeout=left.remaining() if left else None)
 

@@ -20,7 +20,7 @@ from ollama_client.settings import Settings, load
 def client(settings: Settings | None = None, model: str | None = None) -> OllamaClient:
     """Return a client. Errors: SettingsError."""
     found = settings or load()
-    return OllamaClient(model=model, settings=found, cache=DiskCache(found.cache.folder, found.cache.seconds))
+    return OllamaClient(model=model, settings=found, cache=DiskCache(found.cache.of_this_user, found.cache.seconds))
 
 
 @dataclass

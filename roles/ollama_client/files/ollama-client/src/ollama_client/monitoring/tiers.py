@@ -8,7 +8,7 @@ agree on. When every tier fails, the health is unknown.
 
 from __future__ import annotations
 
-import hashlib
+import json
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal
@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field
 from ollama_client import ledger as ledgers
 from ollama_client import prompts
 from ollama_client.answer import Answer
-from ollama_client.cache import Cache, MemoryCache, NoCache
+from ollama_client.cache import Cache, MemoryCache
 from ollama_client.claude import Claude
 from ollama_client.client import OllamaClient
 from ollama_client.deadline import Deadline
@@ -26,6 +26,7 @@ from ollama_client.errors import ClaudeError, GizziError
 from ollama_client.ledger import Ledger
 from ollama_client.masking import plain
 from ollama_client.monitoring import facts, rules
+from ollama_client.monitoring.repeats import Repeats
 from ollama_client.monitoring.rules import Health, Judgement, worst
 from ollama_client.prompts import Data
 from ollama_client.settings import limits
@@ -95,7 +96,8 @@ class TieredHealthCheck:
         self._limits = limits(self._settings)
         self._ledger = ledger or Ledger(self._settings)
         self._claude = claude or Claude(self._settings.claude, self._ledger)
-        self._repeat = repeat or MemoryCache(self._settings.claude.repeat_seconds)
+        seconds = self._settings.claude.repeat_seconds
+        self._repeats = Repeats(repeat or MemoryCache(seconds), self._settings.claude.model, seconds)
         self._system = SYSTEM.format(name=name)
 
     def quick_health_check(self, validator_statuses: object, *, timeout: float | None = None) -> dict[str, Any]:
@@ -169,7 +171,8 @@ class TieredHealthCheck:
     def _go_up(self, check: _Check, below: Verdict | None) -> dict[str, Any]:
         """Ask Claude; without its answer the one from below stands."""
         try:
-            verdict = self._believed("Claude", check, self._ask_claude(check))
+            said = self._ask_claude(check)
+            verdict = self._believed("Claude", check, said) if said else None
         except GizziError as error:
             check.reasons.append(f"Claude: {error}")
             check.dollars = error.dollars if isinstance(error, ClaudeError) else 0.0
@@ -179,31 +182,33 @@ class TieredHealthCheck:
         # That nobody above could confirm an issue does not make it go away; a healthy answer never comes here alone.
         return self._result(check, "ollama" if below else "rules", below)
 
-    def _ask_claude(self, check: _Check) -> Verdict:
-        kinds = sorted((one.label, one.kind) for one in check.judgement.findings)
-        key = hashlib.sha256(f"claude {self._settings.claude.model} {kinds}".encode()).hexdigest()
-        # The same findings are not analysed for money again and again. Sound facts are always looked at anew.
-        repeat = self._repeat if kinds else NoCache()
-        with repeat.slot(key, check.whole) as slot:
-            if (kept := slot.read()) is not None:
+    def _ask_claude(self, check: _Check) -> Verdict | None:
+        """Return what Claude has to say; None where it has said what it has to say about each of the findings."""
+        with self._repeats.about(_findings(check), check.whole) as before:
+            if (text := before.answer()) is not None:
                 check.reasons.append("Claude: the answer that it gave to the same findings before")
-                return Verdict.model_validate_json(kept.text)
+                return Verdict.model_validate_json(text)
+            if before.all_known():
+                check.reasons.append("Claude: not asked again, it has analysed each of these findings beside others")
+                return None
             context = self._settings.prompt.context_tokens
             prompt = prompts.compose(QUESTION, self._data(check), context)
             system = prompts.system(self._system, self._data(check))
             reply = self._claude.report(system, prompt, Verdict, check.whole)
             check.dollars = reply.dollars
-            slot.write(
-                Answer(
-                    text=reply.value.model_dump_json(),
-                    model=self._settings.claude.model,
-                    endpoint="Claude",
-                    seconds=reply.seconds,
-                    tokens_in=reply.tokens_in,
-                    tokens_out=reply.tokens_out,
-                    complete=True,
+            # That sound facts are in order is looked at anew each time.
+            if check.judgement.findings or reply.value.health != "healthy":
+                before.keep(
+                    Answer(
+                        text=reply.value.model_dump_json(),
+                        model=self._settings.claude.model,
+                        endpoint="Claude",
+                        seconds=reply.seconds,
+                        tokens_in=reply.tokens_in,
+                        tokens_out=reply.tokens_out,
+                        complete=True,
+                    )
                 )
-            )
             return reply.value
 
     def _believed(self, who: str, check: _Check, verdict: Verdict) -> Verdict | None:
@@ -248,3 +253,11 @@ class TieredHealthCheck:
             "seconds": round(check.whole.elapsed(), 3),
             "dollars": check.dollars,
         }
+
+
+def _findings(check: _Check) -> list[str]:
+    """Return what Claude is asked about, without figures: the rules' findings, or which validators a model doubts."""
+    found = check.judgement.findings
+    if found:
+        return [json.dumps([one.label, one.kind]) for one in found]
+    return [json.dumps(["in order by the rules", *sorted(one.label for one in check.fleet.validators)])]

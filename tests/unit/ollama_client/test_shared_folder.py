@@ -1,0 +1,265 @@
+"""Root and the members of a group: what one puts into a shared folder does no harm to another.
+
+The others are real: a process of its own with the user's and the group's number.
+"""
+
+from __future__ import annotations
+
+import codecs
+import json
+import os
+import pickle
+import shutil
+import signal
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import MakeSettings
+from ollama_client import Answer
+from ollama_client import cache as caches
+from ollama_client.cache import DiskCache
+from ollama_client.cli import usage as usages
+from ollama_client.deadline import Deadline
+from ollama_client.errors import BudgetError, LedgerError
+from ollama_client.folders import settled
+from ollama_client.ledger import Ledger
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
+ROOT, ALICE, BOB, GROUP = 0, 61_001, 61_002, 61_000
+ANSWER = Answer(text="yes", model="m", endpoint="e", seconds=1.0, tokens_in=1, tokens_out=1, complete=True)
+# Other users may not be let to where Python loads this from.
+codecs.lookup("ascii")
+FORGED = ANSWER.model_copy(update={"text": "HEALTHY"})
+
+
+def by(user: int, do: Callable[[], Any], seconds: int = 5) -> Any:
+    """Return what a function returns in a process of this user, which is ended after so many seconds."""
+    out, into = os.pipe()
+    child = os.fork()
+    if child == 0:
+        # As the system does it, whatever Python would do.
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.alarm(seconds)
+        try:
+            if user:
+                os.setgroups([GROUP])
+                os.setresgid(GROUP, GROUP, GROUP)
+                os.setresuid(user, user, user)
+            result = do()
+        except BaseException as error:
+            result = type(error)
+        os.write(into, pickle.dumps(result))
+        os._exit(0)
+    os.close(into)
+    with os.fdopen(out, "rb") as pipe:
+        told = pipe.read()
+    os.waitpid(child, 0)
+    return pickle.loads(told) if told else "hung"
+
+
+@pytest.fixture
+def place(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """A folder that everybody can enter, and only root can write to."""
+    folder = Path(tempfile.mkdtemp())
+    folder.chmod(0o755)
+    monkeypatch.setenv("GIZZI_CONFIG", str(folder / "client.toml"))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def shared(place: Path) -> Path:
+    """A folder of the group, as the role makes the ledger's."""
+    folder = place / "shared"
+    folder.mkdir()
+    os.chown(folder, 0, GROUP)
+    folder.chmod(0o2770)
+    return folder
+
+
+@pytest.fixture
+def victim(place: Path) -> Path:
+    """A file of root's that nobody else may read."""
+    file = place / "victim"
+    file.write_text("root's")
+    file.chmod(0o600)
+    return file
+
+
+def read(folder: Path) -> str | None:
+    with DiskCache(folder, 45).slot("key", Deadline(1)) as slot:
+        found = slot.read()
+    return found.text if found else None
+
+
+def write(folder: Path, answer: Answer = ANSWER) -> None:
+    with DiskCache(folder, 45).slot("key", Deadline(1)) as slot:
+        slot.write(answer)
+
+
+def forge(folder: Path) -> None:
+    written = {"boot": caches._boot(), "written": caches.now(), "answer": FORGED.model_dump()}
+    (folder / "key.json").write_text(json.dumps(written))
+
+
+PLANTED: dict[str, Callable[[Path], object]] = {
+    "a pipe as the answer": lambda folder: os.mkfifo(folder / "key.json"),
+    "a pipe as the lock": lambda folder: os.mkfifo(folder / "key.lock"),
+    "an endless answer": lambda folder: (folder / "key.json").symlink_to("/dev/zero"),
+    "a link as the lock": lambda folder: (folder / "key.lock").symlink_to(folder.parent / "made"),
+    "a link as the draft": lambda folder: (folder / "key.new").symlink_to(folder.parent / "made"),
+    "a forged answer": forge,
+}
+
+
+@pytest.mark.parametrize("reader", [ROOT, ALICE])
+@pytest.mark.parametrize("planted", list(PLANTED))
+def test_nothing_that_a_member_has_put_there_is_read_or_waited_for(shared: Path, planted: str, reader: int) -> None:
+    def plant() -> None:
+        for folder in (shared, shared / str(reader)):
+            folder.mkdir(exist_ok=True)
+            PLANTED[planted](folder)
+
+    assert by(BOB, plant) is None
+    start = time.monotonic()
+    assert by(reader, lambda: read(shared)) is None
+    assert by(reader, lambda: write(shared)) is None
+    assert by(reader, lambda: read(shared)) is None
+    assert time.monotonic() - start < 3
+    assert not list(shared.rglob("made"))
+
+
+@pytest.mark.parametrize("planted", list(PLANTED))
+def test_nor_in_a_folder_of_the_readers_own(shared: Path, planted: str) -> None:
+    """Whatever a user's own folder came to hold, be it by a mistake."""
+    shared.chmod(0o3770)
+    assert by(ALICE, lambda: write(shared)) is None
+    own = shared / str(ALICE)
+    (own / "key.json").unlink()
+    (own / "key.lock").unlink()
+    PLANTED[planted](own)
+    for one in own.iterdir():
+        os.chown(one, BOB, GROUP, follow_symlinks=False)
+        if one.is_file() and not one.is_symlink():
+            one.chmod(0o644)
+    assert by(ALICE, lambda: read(shared)) is None
+
+
+def test_members_have_each_their_own_answers(shared: Path) -> None:
+    shared.chmod(0o3770)
+    assert by(ALICE, lambda: write(shared)) is None
+    assert by(ALICE, lambda: read(shared)) == "yes"
+    assert by(BOB, lambda: read(shared)) is None
+    own = shared / str(ALICE)
+    assert by(BOB, lambda: forge(own)) is PermissionError
+    assert by(BOB, lambda: str(own.rename(shared / "away"))) is PermissionError
+
+
+def swaps(folder: Path, victim: Path, write: Callable[..., Any]) -> Callable[..., Any]:
+    """Return a function that writes, and then puts a link in the place of each file that is new."""
+    before = set(folder.rglob("*"))
+
+    def swap(*arguments: Any, **options: Any) -> Any:
+        result = write(*arguments, **options)
+        for one in set(folder.rglob("*")) - before:
+            if "new" in one.name or "prom" in one.name:
+                one.unlink()
+                one.symlink_to(victim)
+        return result
+
+    return swap
+
+
+def test_a_link_put_in_the_drafts_place_changes_no_mode(
+    place: Path, victim: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(caches.json, "dump", swaps(place, victim, json.dump))
+    write(place)
+    assert next(place.rglob("key.json")).is_symlink()
+    assert (victim.stat().st_mode & 0o777, victim.read_text()) == (0o600, "root's")
+    assert read(place) is None
+
+
+def test_nor_in_that_of_the_file_for_prometheus(place: Path, victim: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(usages.os, "fdopen", swaps(place, victim, os.fdopen))
+    usages._write(place / "gizzi.prom", "gizzi_up 1\n")
+    assert (place / "gizzi.prom").is_symlink()
+    assert (victim.stat().st_mode & 0o777, victim.read_text()) == (0o600, "root's")
+
+
+def ledger(settings: MakeSettings, path: Path, **more: Any) -> Ledger:
+    return Ledger(settings(ledger={"path": str(path), **more}, claude={"budget": 1.0}))
+
+
+NAMES = ["ledger.db", "ledger.db-journal", "ledger.db-wal", "ledger.db-shm"]
+
+
+@pytest.mark.parametrize("user", [ROOT, ALICE])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_link_is_followed_as_a_ledger(shared: Path, settings: MakeSettings, user: int, name: str) -> None:
+    target = shared / "made"
+    assert by(BOB, lambda: (shared / name).symlink_to(target)) is None
+    assert by(user, ledger(settings, shared / "ledger.db").usage) is LedgerError
+    assert not target.exists()
+
+
+@pytest.mark.parametrize("user", [ROOT, ALICE])
+@pytest.mark.parametrize("name", NAMES)
+def test_no_pipe_is_waited_for_as_a_ledger(shared: Path, settings: MakeSettings, user: int, name: str) -> None:
+    assert by(BOB, lambda: os.mkfifo(shared / name)) is None
+    assert by(user, ledger(settings, shared / "ledger.db").usage, 3) is LedgerError
+
+
+def test_a_ledger_has_a_largest_size(shared: Path, settings: MakeSettings) -> None:
+    assert by(BOB, lambda: os.truncate(os.open(shared / "ledger.db", os.O_RDWR | os.O_CREAT), 10**9)) is None
+    assert by(ALICE, ledger(settings, shared / "ledger.db").usage) is LedgerError
+
+
+def test_root_uses_no_ledger_of_the_groups_and_says_which_setting_helps(shared: Path, settings: MakeSettings) -> None:
+    assert by(ALICE, lambda: ledger(settings, shared / "ledger.db").reserve(0.5)) == 1
+    with pytest.raises(LedgerError, match="others than root can change") as caught:
+        ledger(settings, shared / "ledger.db").usage()
+    assert "ledger.root_path" in (caught.value.hint or "")
+
+
+def test_the_group_and_root_have_each_a_days_budget(place: Path, shared: Path, settings: MakeSettings) -> None:
+    def reserve() -> int:
+        return ledger(settings, shared / "ledger.db", root_path=str(place / "roots/ledger.db")).reserve(0.8)
+
+    assert by(ALICE, reserve) == 1
+    assert by(BOB, reserve) is BudgetError
+    assert by(ROOT, reserve) == 1
+    assert by(ROOT, reserve) is BudgetError
+    assert (place / "roots").stat().st_mode & 0o777 == 0o700
+
+
+def test_root_goes_only_where_nobody_else_can_change_the_way(place: Path) -> None:
+    (place / "to").symlink_to("real/./deep")
+    (place / "real").mkdir()
+    assert settled(place / "to/new") == place / "real/deep/new"
+    theirs = place / "theirs"
+    theirs.mkdir()
+    os.chown(theirs, ALICE, GROUP)
+    (theirs / "link").symlink_to(place / "real")
+    (place / "around").symlink_to("around")
+    for wrong in (theirs, theirs / "below", theirs / "link", theirs / "../real", place / "around"):
+        with pytest.raises(PermissionError):
+            settled(wrong)
+    assert not (theirs / "below").exists()
+
+
+def test_what_others_have_put_into_a_folder_for_everybody_is_not_roots(place: Path) -> None:
+    place.chmod(0o1777)
+    assert settled(place / "roots") == place / "roots"
+    assert by(BOB, lambda: (place / "link").symlink_to("/etc")) is None
+    assert by(BOB, lambda: (place / "folder").mkdir()) is None
+    for wrong in (place, place / "link", place / "link/x", place / "folder", place / "folder/x"):
+        with pytest.raises(PermissionError):
+            settled(wrong)
+    place.chmod(0o777)
+    with pytest.raises(PermissionError):
+        settled(place / "roots")
