@@ -7,10 +7,12 @@ from __future__ import annotations
 import math
 import re
 import subprocess
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TextIO, cast
 
 import httpx
+from prometheus_client.parser import text_fd_to_metric_families
 
 from ollama_client.deadline import Deadline, LimitedTransport
 from ollama_client.errors import NodeError
@@ -23,9 +25,10 @@ FINALIZED = ('substrate_block_height{status="finalized"}', "substrate_finalized_
 TARGET = ('substrate_block_height{status="sync_target"}',)
 PEERS = ("substrate_sub_libp2p_peers_count", "substrate_peers_count")
 SYNCING = ("substrate_sub_libp2p_is_major_syncing",)
+VITAL = (BEST, FINALIZED, PEERS, SYNCING)
+MAX_PAGE = 4_000_000  # bytes; a node's is a tenth of it
+MAX_LINE = 4096  # characters
 
-_SAMPLE = re.compile(r"^([A-Za-z_:][\w:]*)(\{.*\})?\s+(\S+)(?:\s+-?\d+)?$")
-_STATUS = re.compile(r'status="(\w+)"')
 _FIRST = re.compile(r"block_height|peers|sync|sub_libp2p|network|finality|authority|build_info")
 _ERROR = re.compile(r"\b(?:ERROR|FATAL|CRITICAL|panicked|Fatal)\b")
 _WARNING = re.compile(r"\b(?:WARN|WARNING|Failed to|error)\b")
@@ -56,45 +59,48 @@ class Journal:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """A page of metrics, in Prometheus' text format."""
+    """A page of metrics, in Prometheus' text format.
+
+    Attributes:
+        text: the page.
+        samples: the values of each name, and of each name with a status as in ``BEST``. More than one is a
+            contradiction where one is expected, as from the metrics of two chains.
+    """
 
     text: str
+    samples: Mapping[str, Sequence[float]]
 
     def facts(self) -> dict[str, object]:
-        """Return what the rules judge by, under the names of the Gizzi API; what is not there is null."""
-        values = self.values()
+        """Return what the rules judge by, under the names of the Gizzi API.
 
-        def first(names: tuple[str, ...]) -> int | None:
-            return next((int(values[name]) for name in names if name in values), None)
-
+        What is not there, or more than once, is null; ``contradiction`` says what is there more than once.
+        """
         facts: dict[str, object] = {
-            "block_height": first(BEST),
-            "finalized_height": first(FINALIZED),
-            "peers": first(PEERS),
+            "block_height": self._value(BEST),
+            "finalized_height": self._value(FINALIZED),
+            "peers": self._value(PEERS),
         }
-        if (first(SYNCING) or 0) >= 1:
+        if (self._value(SYNCING) or 0) >= 1:
             facts["status"] = "syncing"
-        if (target := first(TARGET)) is not None:
+        if (target := self._value(TARGET)) is not None:
             facts["sync_target"] = target
+        doubled = [name for names in VITAL if (name := self._name(names)) and len(self.samples[name]) > 1]
+        if doubled:
+            counts = ", ".join(f"{len(self.samples[name])} samples of {name}" for name in doubled)
+            facts["contradiction"] = f"{counts}, as on a page with two chains: which one is right cannot be told"
         return facts
+
+    def _name(self, names: Sequence[str]) -> str | None:
+        return next((name for name in names if name in self.samples), None)
+
+    def _value(self, names: Sequence[str]) -> int | None:
+        values = self.samples.get(self._name(names) or "", ())
+        return int(values[0]) if len(values) == 1 and math.isfinite(values[0]) else None
 
     def data(self) -> Data:
         """What tells about the network first; without comments and the buckets of histograms."""
         lines = [line for line in self.text.splitlines() if line and line[0] != "#" and "_bucket{" not in line]
         return Data("metrics of the validator", "\n".join(sorted(lines, key=lambda line: not _FIRST.search(line))))
-
-    def values(self) -> dict[str, float]:
-        """Return the first sample of each name, or of each name and status."""
-        values: dict[str, float] = {}
-        for line in self.text.splitlines():
-            if match := _SAMPLE.match(line):
-                name, labels, text = match.groups()
-                status = _STATUS.search(labels or "")
-                with suppress(ValueError):
-                    value = float(text)
-                    if math.isfinite(value):
-                        values.setdefault(name + (f'{{status="{status[1]}"}}' if status else ""), value)
-        return values
 
 
 def journal(node: Node, unit: str, lines: int) -> Journal:
@@ -117,17 +123,59 @@ def journal(node: Node, unit: str, lines: int) -> Journal:
 
 
 def metrics(node: Node) -> Metrics:
-    """Return the page of the own validator's metrics. Errors: NodeError."""
+    """Return the page of the own validator's metrics. Errors: NodeError, also for a page that cannot be parsed."""
     url = str(node.metrics_url)
     deadline = Deadline(node.timeout)
     try:
-        with httpx.Client(transport=LimitedTransport(deadline), timeout=None, trust_env=False) as client:
-            response = client.get(url)
-    except (httpx.HTTPError, TimeoutError, ValueError) as error:
-        text = "the metrics cannot be read: " + ("too slow" if deadline.remaining() <= 0 else "no answer")
-        raise NodeError(text, endpoint=url, elapsed=deadline.elapsed()) from error
-    found = Metrics(response.text)
-    if response.status_code != 200 or not found.values():
-        text = f"no metrics come from there (HTTP {response.status_code})"
-        raise NodeError(text, endpoint=url, elapsed=deadline.elapsed())
-    return found
+        text = _page(url, deadline)
+        samples = _samples(text, deadline)
+    except (httpx.HTTPError, TimeoutError, OSError) as error:
+        why = "too slow" if deadline.remaining() <= 0 else "no answer"
+        raise NodeError(f"the metrics cannot be read: {why}", endpoint=url, elapsed=deadline.elapsed()) from error
+    except ValueError as error:
+        why = f"the metrics cannot be read: {str(error)[:200]}"
+        raise NodeError(why, endpoint=url, elapsed=deadline.elapsed()) from error
+    return Metrics(text, samples)
+
+
+def _page(url: str, deadline: Deadline) -> str:
+    """Return the page as it is sent, without unpacking: packed bytes could be any number of them."""
+    body = bytearray()
+    headers = {"Accept-Encoding": "identity"}
+    with (
+        httpx.Client(transport=LimitedTransport(deadline), timeout=None, trust_env=False, headers=headers) as client,
+        client.stream("GET", url) as response,
+    ):
+        if response.status_code != 200:
+            raise ValueError(f"no metrics come from there (HTTP {response.status_code})")
+        for chunk in response.iter_raw():
+            body += chunk
+            if len(body) > MAX_PAGE:
+                raise ValueError(f"the page is larger than {MAX_PAGE} bytes")
+    return body.decode("utf-8", "replace")
+
+
+def _samples(text: str, deadline: Deadline) -> dict[str, list[float]]:
+    """Return the values by name and status. Errors: TimeoutError; ValueError for a page that is none."""
+    samples: dict[str, list[float]] = {}
+    try:
+        # The parser takes whatever gives lines.
+        for family in text_fd_to_metric_families(cast("TextIO", _lines(text, deadline))):
+            for one in family.samples:
+                status = one.labels.get("status")
+                samples.setdefault(one.name + (f'{{status="{status}"}}' if status else ""), []).append(float(one.value))
+    except (ValueError, IndexError, OverflowError) as error:
+        raise ValueError(f"no page of metrics: {str(error) or 'it cannot be parsed'}") from error
+    if not samples:
+        raise ValueError("no page of metrics: it has no samples")
+    return samples
+
+
+def _lines(text: str, deadline: Deadline) -> Iterator[str]:
+    """Give line after line. The parser's time grows with the square of a line's length, so that this has a limit."""
+    for line in text.split("\n"):
+        if len(line) > MAX_LINE:
+            raise ValueError(f"a line of more than {MAX_LINE} characters")
+        if deadline.remaining() <= 0:
+            raise TimeoutError
+        yield line

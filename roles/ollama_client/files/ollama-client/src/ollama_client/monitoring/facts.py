@@ -20,13 +20,19 @@ FINALIZED = ("finalized_height", "finalized_block", "finalized")
 PEERS = ("peers", "peer_count", "peers_count")
 AGE = ("age_seconds", "age")
 STATUS = ("status", "state", "health")
+CONTRADICTION = "contradiction"
 LABEL = ("name", "validator", "number", "id")
 ABSENT = object()
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """One validator. None: not known. ``missing`` says what was expected and is not there, or is no number."""
+    """One validator. None: not known.
+
+    Attributes:
+        missing: what was expected and is not there, or is no number.
+        contradiction: what its source says more than once, in a sentence.
+    """
 
     label: str
     status: str | None = None
@@ -35,6 +41,7 @@ class Facts:
     peers: int | None = None
     age: float | None = None
     missing: tuple[str, ...] = ()
+    contradiction: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +144,7 @@ def _facts(one: Mapping[str, Any], label: str) -> Facts:
         peers=None if peers is None else int(peers),
         age=age,
         missing=tuple(missing),
+        contradiction=str(one[CONTRADICTION]) if one.get(CONTRADICTION) else None,
     )
 
 

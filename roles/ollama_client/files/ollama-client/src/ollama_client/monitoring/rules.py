@@ -133,7 +133,9 @@ def _timely(one: Facts, limits: Thresholds) -> bool:
 
 def _has_a_say(one: Facts, limits: Thresholds) -> bool:
     """Tell whether a validator has a say in what the best block is: who contradicts itself, or is doubted, has none."""
-    return _timely(one, limits) and not one.missing and not _impossible(one) and one.status not in GONE | DOUBTFUL
+    if one.missing or one.contradiction or _impossible(one):
+        return False
+    return _timely(one, limits) and one.status not in GONE | DOUBTFUL
 
 
 def _impossible(one: Facts) -> bool:
@@ -152,6 +154,8 @@ def _finding(one: Facts, limits: Thresholds) -> Finding | None:
     if not _timely(one, limits):
         text = f"its data is {one.age:.0f} s old (limit {limits.stale_seconds:g} s)"
         return _found(one, "stale", "unknown", text, look)
+    if one.contradiction:
+        return _found(one, "contradiction", "unknown", one.contradiction[:300], "See what its metrics page is made of")
     if one.missing or one.height is None or one.peers is None:
         return _found(one, "missing", "unknown", f"not known: {', '.join(one.missing)}", look)
     if _impossible(one):

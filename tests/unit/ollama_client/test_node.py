@@ -1,0 +1,152 @@
+"""A validator's own page of metrics: what it says, what it contradicts, and what is no page at all."""
+
+from __future__ import annotations
+
+import gzip
+import random
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from conftest import Serve
+from fake_ollama import Behaviour, status
+from ollama_client import node
+from ollama_client.errors import NodeError
+from ollama_client.monitoring import facts, rules
+from ollama_client.settings import Node, Thresholds
+
+STOCK = """\
+# HELP substrate_block_height Block height info of the chain
+# TYPE substrate_block_height gauge
+substrate_block_height{status="best",chain="flare"} 120
+substrate_block_height{status="finalized",chain="flare"} 117
+substrate_block_height{chain="flare",status="sync_target"} 999
+# HELP substrate_sub_libp2p_peers_count Number of connected peers
+# TYPE substrate_sub_libp2p_peers_count gauge
+substrate_sub_libp2p_peers_count{chain="flare"} 24
+substrate_sub_libp2p_is_major_syncing{chain="flare"} 0
+substrate_sub_libp2p_out_events_events_total{event_name="notif-\\"/flare/grandpa/1\\"",chain="flare"} 7
+"""
+DOCUMENT = """\
+substrate_block_height{validator="3"} 120
+substrate_finalized_height{validator="3"} 117
+substrate_peers_count{validator="3"} 5 1795390846000
+"""
+OTHER = 'substrate_block_height{status="best",chain="relay"} 5000\n'
+Read = Callable[..., node.Metrics]
+
+
+def page(text: str | bytes, headers: str = "text/plain; version=0.0.4") -> Behaviour:
+    return status(200, text if isinstance(text, bytes) else text.encode(), headers)
+
+
+@pytest.fixture
+def read(serve: Serve) -> Read:
+    def make(behaviour: Behaviour | str, timeout: float = 5.0) -> node.Metrics:
+        server = serve(page(behaviour) if isinstance(behaviour, str) else behaviour)
+        return node.metrics(Node(metrics_url=f"{server.url}/metrics", timeout=timeout))
+
+    return make
+
+
+def findings(metrics: node.Metrics) -> list[rules.Finding]:
+    limits = Thresholds(max_lag=10, max_finality_lag=50, min_peers=3, stale_seconds=90)
+    return list(rules.judge(facts.read([metrics.facts() | {"name": "own"}]), limits, datetime.now(UTC)).findings)
+
+
+def test_a_stock_node(read: Read) -> None:
+    metrics = read(STOCK)
+    assert metrics.facts() == {"block_height": 120, "finalized_height": 117, "peers": 24, "sync_target": 999}
+    assert findings(metrics) == []
+    syncing = STOCK.replace('syncing{chain="flare"} 0', 'syncing{chain="flare"} 1')
+    assert read(syncing).facts()["status"] == "syncing"
+
+
+def test_a_node_with_the_names_of_the_document(read: Read) -> None:
+    assert read(DOCUMENT).facts() == {"block_height": 120, "finalized_height": 117, "peers": 5}
+
+
+@pytest.mark.parametrize("text", [OTHER + STOCK, STOCK + OTHER, STOCK + OTHER.replace("relay", "flare")])
+def test_two_chains_on_one_page_are_unknown_with_the_reason(read: Read, text: str) -> None:
+    metrics = read(text)
+    assert metrics.facts()["block_height"] is None
+    (found,) = findings(metrics)
+    assert (found.health, found.kind) == ("unknown", "contradiction")
+    assert found.text.startswith('2 samples of substrate_block_height{status="best"}, as on a page with two chains')
+
+
+@pytest.mark.parametrize("name", ["peers_count", "is_major_syncing"])
+def test_any_fact_that_comes_twice_is_a_contradiction(read: Read, name: str) -> None:
+    metrics = read(STOCK + f'substrate_sub_libp2p_{name}{{chain="relay"}} 1\n')
+    assert "status" not in metrics.facts()
+    assert [one.kind for one in findings(metrics)] == ["contradiction"]
+
+
+@pytest.mark.parametrize("value", ["NaN", "+Inf", "-Inf"])
+def test_what_is_no_number_is_not_known(read: Read, value: str) -> None:
+    assert read(STOCK.replace("} 24", f"}} {value}")).facts()["peers"] is None
+
+
+def test_a_name_in_another_label_is_no_status(read: Read) -> None:
+    text = STOCK.replace('{status="best",chain="flare"}', '{chain="x,status=\\"best\\"",status="sync_target2"}')
+    assert read(text).facts()["block_height"] is None
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "reason"),
+    [
+        (page(""), "no page of metrics: it has no samples"),
+        (page("<html><body>It works!</body></html>"), "no page of metrics"),
+        (page(STOCK + "substrate_block_height{\n"), "no page of metrics"),
+        (page(STOCK + "substrate_block_height{status=best} 1\n"), "no page of metrics"),
+        (page(STOCK + "substrate_peers_count many\n"), "no page of metrics"),
+        (page(STOCK + f"substrate_peers_count {'9' * 400}\n"), "no page of metrics"),
+        (page(STOCK + "a" * 5000 + " 1\n"), "a line of more than 4096 characters"),
+        (page("a 1\n" * 1_100_000), "the page is larger than 4000000 bytes"),
+        (page(gzip.compress(STOCK.encode())), "no page of metrics"),
+        (status(404, STOCK.encode(), "text/plain"), "no metrics come from there (HTTP 404)"),
+    ],
+    ids=lambda value: value[:30] if isinstance(value, str) else "",
+)
+def test_what_is_no_page_is_not_known(read: Read, behaviour: Behaviour, reason: str) -> None:
+    with pytest.raises(NodeError, match=r"the metrics cannot be read: ") as caught:
+        read(behaviour)
+    assert reason in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        'a{b="' + '\\"' * 2000 + '"} 1',
+        "a{" + ",".join(f'x{number}="1"' for number in range(400)) + "} 1",
+        '# HELP a b\n# TYPE a gauge\na{b="' + "\\\\" * 2000 + '"} 1',
+        "#" + " " * 4000 + "x",
+    ],
+)
+def test_a_page_made_to_be_slow_ends_in_time(read: Read, line: str) -> None:
+    text = f"{line}\n" * (3_900_000 // (len(line) + 1))
+    start = time.monotonic()
+    try:
+        read(text, timeout=1.0)
+    except NodeError as error:
+        assert "too slow" in str(error)
+    assert time.monotonic() - start < 2.0
+
+
+def test_whatever_comes_is_a_page_or_a_node_error(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    dice = random.Random(13)
+    text = ""
+    monkeypatch.setattr(node, "_page", lambda *_: text)
+    for _unused in range(2000):
+        characters = list(STOCK)
+        for _unused in range(dice.randint(1, 8)):
+            characters[dice.randrange(len(characters))] = dice.choice('{}"\\,= \n#\t\x00\u00e91eN')
+        text = "".join(characters)
+        known: dict[str, Any] = {}
+        try:
+            known = node.metrics(Node(metrics_url="http://127.0.0.1:1/")).facts()
+        except NodeError:
+            continue
+        assert known["block_height"] is None or isinstance(known["block_height"], int)
