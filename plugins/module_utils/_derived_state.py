@@ -6,10 +6,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._derived import (
     Content,
@@ -27,7 +31,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._parameters import (
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
@@ -151,7 +155,7 @@ def make(desired: Desired, server: Ollama, before: str | None) -> None:
     adapter = desired.adapter
     try:
         if adapter and not server.has_blob(adapter.digest):
-            with adapter.path.open("rb") as file:
+            with _opened(adapter.path) as file:
                 server.upload_blob(adapter.digest, file, adapter.size, desired.timeout)
         server.create(desired.name, {"from": str(desired.base), **desired.definition.payload()}, desired.timeout)
     except GizziError as error:
@@ -193,7 +197,7 @@ def shown(content: Content | None, parts: Sequence[str]) -> dict[str, Any]:
 def read_adapter(path: Path) -> Adapter:
     """Hash an adapter; raise GizziError where it cannot be read or is none."""
     try:
-        with path.open("rb") as file:
+        with _opened(path) as file:
             digest, size, start = hashlib.sha256(), 0, b""
             for chunk in iter(lambda: file.read(CHUNK), b""):
                 start = start or chunk[: len(GGUF)]
@@ -204,3 +208,12 @@ def read_adapter(path: Path) -> Adapter:
     if start != GGUF:
         raise GizziError(f"adapter: {path} is not in GGUF format.")
     return Adapter(path, digest.hexdigest(), size)
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[BinaryIO]:
+    """Open a regular file: a pipe would be waited for, and a device has no end."""
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "It is no regular file", str(path))
+        yield file

@@ -100,10 +100,11 @@ class LockFile:
         except OSError as error:
             raise GizziError(f"The folder {self._path.parent} cannot be opened: {error}.") from error
         try:
-            if stat.S_IMODE(os.fstat(folder).st_mode) & OTHERS:
+            status = os.fstat(folder)
+            if status.st_uid != os.geteuid() or stat.S_IMODE(status.st_mode) & OTHERS:
                 raise GizziError(
-                    f"The folder {self._path.parent} can be opened by others than its owner, who could hold the lock "
-                    "for ever. Name a file in a folder of mode 0700; one that is not there is made."
+                    f"The folder {self._path.parent} can be opened by others than this user, who could hold the lock "
+                    "for ever. Name a file in a folder of this user's with mode 0700; one that is not there is made."
                 )
             fcntl.flock(folder, fcntl.LOCK_EX)
             yield

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
+import sqlite3
 import time
+from contextlib import closing
 
 import pytest
 from conftest import MakeSettings
@@ -85,6 +87,15 @@ def test_a_ledger_that_cannot_be_used_stops_spending_and_nothing_else(
     for use in (lambda: ledger.reserve(0.01), ledger.usage):
         with pytest.raises(errors.LedgerError):
             use()
+
+
+def test_a_line_that_no_program_of_ours_has_written_is_an_error(settings: MakeSettings) -> None:
+    made = settings()
+    Ledger(made).record("rules")
+    with closing(sqlite3.connect(made.ledger.path)) as database, database:
+        database.execute("UPDATE usage SET tier = x'00ff'")
+    with pytest.raises(errors.LedgerError, match="no line of a ledger"):
+        Ledger(made).usage()
 
 
 def test_it_is_for_the_group_of_its_folder(settings: MakeSettings) -> None:

@@ -11,6 +11,7 @@ import os
 import pickle
 import shutil
 import signal
+import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -21,6 +22,7 @@ import pytest
 from conftest import MakeSettings
 from ollama_client import Answer
 from ollama_client import cache as caches
+from ollama_client import ledger as ledgers
 from ollama_client.cache import DiskCache
 from ollama_client.cli import usage as usages
 from ollama_client.deadline import Deadline
@@ -217,6 +219,24 @@ def test_no_pipe_is_waited_for_as_a_ledger(shared: Path, settings: MakeSettings,
 def test_a_ledger_has_a_largest_size(shared: Path, settings: MakeSettings) -> None:
     assert by(BOB, lambda: os.truncate(os.open(shared / "ledger.db", os.O_RDWR | os.O_CREAT), 10**9)) is None
     assert by(ALICE, ledger(settings, shared / "ledger.db").usage) is LedgerError
+
+
+def test_no_statement_in_a_ledger_goes_on_for_ever(
+    shared: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledgers, "WAIT", 0.2)
+    made = ledger(settings, shared / "ledger.db")
+
+    def forge_statements() -> None:
+        made.record("rules")
+        with sqlite3.connect(shared / "ledger.db") as database:
+            database.execute(
+                "CREATE TRIGGER endless AFTER INSERT ON reserved BEGIN INSERT INTO usage(day) WITH RECURSIVE n(x) AS"
+                " (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n; END"
+            )
+
+    assert by(BOB, forge_statements) is None
+    assert by(ALICE, lambda: made.reserve(0.1)) is LedgerError
 
 
 def test_root_uses_no_ledger_of_the_groups_and_says_which_setting_helps(shared: Path, settings: MakeSettings) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import threading
 import time
@@ -417,6 +418,21 @@ class TestFile:
         assert path.read_text() == "new\n"
         assert path.stat().st_mode & 0o777 == 0o644
         assert list(tmp_path.iterdir()) == [path]
+
+    def test_a_link_in_the_drafts_place_changes_no_mode(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        victim = tmp_path / "victim"
+        victim.touch(mode=0o600)
+        fdopen = os.fdopen
+
+        def swap(*arguments: Any, **options: Any) -> Any:
+            (draft,) = tmp_path.glob(".ollama*")
+            draft.unlink()
+            draft.symlink_to(victim)
+            return fdopen(*arguments, **options)
+
+        monkeypatch.setattr(metrics.os, "fdopen", swap)
+        metrics.write(tmp_path / "ollama.prom", "new\n")
+        assert (victim.stat().st_mode & 0o777, victim.read_text()) == (0o600, "")
 
     def test_a_failed_write_leaves_the_old_file_with_its_time(self, tmp_path: Path) -> None:
         path = tmp_path / "ollama.prom"

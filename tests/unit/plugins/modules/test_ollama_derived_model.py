@@ -309,6 +309,7 @@ def test_server_that_is_no_ollama(model: Run, ollama: FakeOllama) -> None:
         ({"parameters": {"stop": [1]}}, "stop is [1]. Write a text or a list of texts"),
         ({"adapter": "/does/not/exist"}, "/does/not/exist cannot be read: No such file"),
         ({"adapter": "/etc/hostname"}, "/etc/hostname is not in GGUF format"),
+        ({"adapter": "/dev/zero"}, "/dev/zero cannot be read: It is no regular file"),
     ],
 )
 def test_wrong_values_fail_before_any_request(

@@ -21,7 +21,7 @@ from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 
 from ollama_client.errors import BudgetError, LedgerError
 from ollama_client.folders import settled
@@ -29,7 +29,7 @@ from ollama_client.settings import Claude, Settings
 
 log = logging.getLogger(__name__)
 Tier = Literal["rules", "cache", "ollama", "claude"]
-WAIT = 5.0  # seconds for other programs to finish with the file
+WAIT = 5.0  # seconds for other programs to finish with the file, and as many for our own use of it
 MAX_BYTES = 64_000_000  # of a file; a year's use of ten models is not a hundredth of it
 
 _TABLES = """
@@ -158,7 +158,7 @@ class Ledger:
         with self._open() as database:
             rows = database.execute(_SUMS, (since or "",)).fetchall()
             spent = self._spent(database)
-        lines = [Line(**dict(zip(Line.model_fields, row, strict=True))) for row in rows]
+            lines = [Line(**dict(zip(Line.model_fields, row, strict=True))) for row in rows]
         return Usage(ledger=str(self._path), since=since, lines=lines, spent_today=spent, budget=self._claude.budget)
 
     def _spent(self, database: sqlite3.Connection) -> float:
@@ -173,6 +173,9 @@ class Ledger:
     def _open(self) -> Iterator[sqlite3.Connection]:
         try:
             with closing(sqlite3.connect(self._settled(), timeout=WAIT, isolation_level=None)) as database:
+                limit = time.monotonic() + 2 * WAIT
+                # Whoever may write the file can have put statements into it that do not end.
+                database.set_progress_handler(lambda: time.monotonic() > limit, 100_000)
                 database.execute("BEGIN IMMEDIATE")
                 for statement in _TABLES.split(";"):
                     database.execute(statement)
@@ -182,6 +185,8 @@ class Ledger:
                     database.execute("ROLLBACK")
                     raise
                 database.execute("COMMIT")
+        except ValidationError as error:
+            raise LedgerError(f"{self._path} holds what is no line of a ledger: {error.errors()[0]['msg']}") from error
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"{self._path}: {error}") from error
 
