@@ -10,7 +10,7 @@ from contextlib import closing
 import pytest
 from conftest import MakeSettings
 from ollama_client import errors
-from ollama_client.ledger import Ledger, exposition, price
+from ollama_client.ledger import Ledger, exposition
 
 
 def test_calls_add_up_by_tier_and_model(settings: MakeSettings) -> None:
@@ -31,11 +31,6 @@ def test_calls_add_up_by_tier_and_model(settings: MakeSettings) -> None:
         "saved": 0.5,
     }
     assert (second.model, second.calls) == ("b:1", 1)
-
-
-def test_prices_are_settings(settings: MakeSettings) -> None:
-    claude = settings(claude={"price_in": 2.0, "price_out": 8.0}).claude
-    assert price(claude, 1_000_000, 500_000) == 6.0
 
 
 def test_what_was_set_aside_is_spent_until_it_is_settled(settings: MakeSettings) -> None:

@@ -8,13 +8,12 @@ import os
 import time
 from dataclasses import dataclass
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from ollama_client import ledger as ledgers
-from ollama_client import prompts
-from ollama_client.deadline import Deadline, LimitedBackend, retry_after
+from ollama_client import prices, prompts
+from ollama_client.deadline import Deadline, retry_after
 from ollama_client.errors import ClaudeAnswerError, ClaudeError, ClaudeUnavailableError, ClaudeUnsetError
 from ollama_client.ledger import Ledger
 from ollama_client.settings import Claude as Settings
@@ -64,7 +63,7 @@ class Claude:
         if own.remaining() <= 0:
             raise self._unavailable("there is no time left for it", own, billed=False)
         tokens = int(SURCHARGE * prompts.tokens(system + prompt + str(wanted.model_json_schema())))
-        most = ledgers.price(settings, tokens, settings.max_tokens)
+        most = prices.price(settings, tokens, settings.max_tokens)
         number = self._ledger.reserve(most)
         # None: nobody knows what it cost.
         dollars: float | None = None
@@ -72,7 +71,7 @@ class Claude:
         try:
             message = self._try(key, system, prompt, wanted, own)
             used = _counted(message)
-            dollars = ledgers.price(settings, *used)
+            dollars = prices.price(settings, *used)
             value = self._read(message, wanted, own)
         except ClaudeError as error:
             if isinstance(error, ClaudeUnavailableError):
@@ -115,9 +114,12 @@ class Claude:
         import anthropic
         import httpx2
 
+        from ollama_client.claude_http import LimitedTransport
+
         settings = self._settings
         secure = settings.url is None or settings.url.scheme == "https"
-        http = httpx2.Client(transport=_transport(own, secure), trust_env=False, follow_redirects=False)
+        transport = LimitedTransport(own, httpx2.create_ssl_context() if secure else None)
+        http = httpx2.Client(transport=transport, trust_env=False, follow_redirects=False)
         client = anthropic.Anthropic(
             api_key=key,
             base_url=str(settings.url) if settings.url else None,
@@ -182,18 +184,6 @@ class _AgainError(Exception):
         super().__init__()
         self.error = error
         self.after = after
-
-
-def _transport(own: Deadline, secure: bool) -> Any:
-    """As ``deadline.transport``, for the HTTP library that Anthropic's stands on."""
-    import httpcore2
-    import httpx2
-
-    tls = httpx2.create_ssl_context() if secure else None
-    made = httpx2.HTTPTransport(verify=tls or False, trust_env=False)
-    backend = LimitedBackend(cast(Any, httpcore2.SyncBackend()), own)
-    made._pool = httpcore2.ConnectionPool(ssl_context=tls, max_connections=1, network_backend=cast(Any, backend))
-    return made
 
 
 def _output(settings: Settings, wanted: type[BaseModel]) -> OutputConfigParam:

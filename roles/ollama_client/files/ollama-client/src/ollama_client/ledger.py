@@ -25,7 +25,7 @@ from pydantic import BaseModel, ValidationError
 
 from ollama_client.errors import BudgetError, LedgerError
 from ollama_client.folders import settled
-from ollama_client.settings import Claude, Settings
+from ollama_client.settings import Settings
 
 log = logging.getLogger(__name__)
 Tier = Literal["rules", "cache", "ollama", "claude"]
@@ -84,7 +84,7 @@ class Usage(BaseModel):
 
 
 class Ledger:
-    """Args: settings: the ledger of this user, and the prices and the budget of the section [claude]."""
+    """Args: settings: the ledger of this user, and the budget of the section [claude]."""
 
     def __init__(self, settings: Settings) -> None:
         self._path = settings.ledger.of_this_user
@@ -224,11 +224,6 @@ def _make(path: Path) -> None:
 def today(ago: int = 0) -> str:
     """Return the day, by UTC, of so many days ago."""
     return time.strftime("%Y-%m-%d", time.gmtime(time.time() - 86_400 * ago))
-
-
-def price(claude: Claude, tokens_in: int, tokens_out: int) -> float:
-    """Return what Claude costs for so many tokens, in dollars."""
-    return (tokens_in * claude.price_in + tokens_out * claude.price_out) / 1_000_000
 
 
 def exposition(usage: Usage) -> str:

@@ -148,8 +148,16 @@ class Claude(Section):
     repeat_seconds: Annotated[
         float, Field(ge=0, description="The same findings are not analysed again for so long.")
     ] = 900.0
-    price_in: Annotated[Dollars, Field(description="Dollars per million tokens of prompts.")] = 2.0
-    price_out: Annotated[Dollars, Field(description="Dollars per million tokens of answers.")] = 10.0
+    price_in: Annotated[
+        Dollars | None, Field(description="Dollars per million tokens of prompts; without it, by a kept list.")
+    ] = None
+    price_out: Annotated[Dollars | None, Field(description="The same of answers.")] = None
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.price_in is None) != (self.price_out is None):
+            raise ValueError("price_in and price_out belong together: set both, or neither")
+        return self
 
 
 class Ledger(Section):

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ollama_client import ledger as ledgers
+from ollama_client import prices
 from ollama_client.answer import Answer
 from ollama_client.cache import DiskCache
 from ollama_client.client import OllamaClient
@@ -52,7 +52,7 @@ class Asking:
             raise
         answer = self.answer
         assert answer is not None
-        saved = ledgers.price(self.client.settings.claude, answer.tokens_in, answer.tokens_out)
+        saved = prices.saved(self.client.settings.claude, answer.tokens_in, answer.tokens_out)
         if answer.cached:
             ledger.record("cache", answer.model, saved=saved)
         else:

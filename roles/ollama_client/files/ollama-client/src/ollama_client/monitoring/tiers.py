@@ -15,8 +15,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field
 
-from ollama_client import ledger as ledgers
-from ollama_client import prompts
+from ollama_client import prices, prompts
 from ollama_client.answer import Answer
 from ollama_client.cache import Cache, MemoryCache
 from ollama_client.claude import Claude
@@ -241,7 +240,7 @@ class TieredHealthCheck:
         saved = 0.0
         if not check.dollars:
             tokens = check.tokens or (prompts.tokens(check.fleet.text), USUAL_ANSWER)
-            saved = ledgers.price(self._settings.claude, *tokens)
+            saved = prices.saved(self._settings.claude, *tokens)
         self._ledger.record("rules", seconds=0.0, saved=saved)
         return {
             "summary": summary,
