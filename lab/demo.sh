@@ -17,8 +17,8 @@ case $topology in
     centralized | distributed) ;;
     *) fail "TOPOLOGY is '$topology'; it can be centralized (Option A) or distributed (Option B)." ;;
 esac
-if ! [[ $VALIDATORS =~ ^[0-9]+$ ]] || ((10#$VALIDATORS < 2 || 10#$VALIDATORS > 21)); then
-    fail "VALIDATORS is '$VALIDATORS'; it can be 2 to 21."
+if ! [[ $VALIDATORS =~ ^[0-9]+$ ]] || ((10#$VALIDATORS < 3 || 10#$VALIDATORS > 21)); then
+    fail "VALIDATORS is '$VALIDATORS'; it can be 3 to 21: of two that are apart nobody can tell which one lags."
 fi
 
 # Runs a step with its output in the log; on failure shows the log's end.

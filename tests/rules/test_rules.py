@@ -269,7 +269,7 @@ FIRING: list[tuple[Series, list[Alert]]] = [
     ),
     # Two chains on one page, one of them far ahead.
     (
-        {OTHER_HEIGHT: f"_x54 5000000+5x{STEPS - 54}"},
+        {OTHER_HEIGHT: f"_x48 5000000+5x{STEPS - 48}"},
         [("ValidatorContradictory", at(1), f"{name(1)} cannot be judged, series for one metric 2")],
     ),
     ({peers(1): turns(3, 2, 48)}, [("ValidatorIsolated", at(1), f"{name(1)} is isolated, peers 2")]),
@@ -383,7 +383,7 @@ SILENT: list[tuple[str, Series]] = [
     ("ValidatorMetricsMissing", {height(1): f"1000+5x48 stale _x{STEPS - 49}"}),
     ("ValidatorLagging", {height(1): rising(990), height(1, "finalized"): rising(987)}),
     ("ValidatorLagging", {height(1): f"1000+5x54 1264+5x{STEPS - 55}"}),
-    ("ValidatorContradictory", {OTHER_HEIGHT: f"_x55 1275+5x{STEPS - 55}"}),
+    ("ValidatorContradictory", {OTHER_HEIGHT: f"_x49 1245+5x{STEPS - 49}"}),
     ("ValidatorAhead", {height(1): rising(1010), height(1, "finalized"): rising(1007)}),
     ("ValidatorAhead", {height(1): f"1000+5x54 1286+5x{STEPS - 55}"}),
     ("ValidatorStalled", {height(1): f"1000+5x53 1265x{STEPS - 54}"}),

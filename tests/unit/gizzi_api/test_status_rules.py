@@ -224,6 +224,10 @@ def test_of_two_that_are_apart_nobody_knows_which_is_right() -> None:
         1: ("healthy", "in step: at the best"),
         10: ("healthy", "in step: 10 blocks above the best"),
     }
+    # What is wrong by its own facts is certain.
+    given = fleet({1: 1000, 10: 1011})
+    given = replace(given, facts={**given.facts, "1": {**given.facts["1"], "best_before": 1000}})
+    assert found(given, two) == {1: ("lagging", "no new block for 120 s, at 1000"), 10: ("unknown", apart)}
     # So too where the others of a fleet are not seen.
     assert found(fleet({1: 1000, 2: 1011}))[1] == ("unknown", apart)
 

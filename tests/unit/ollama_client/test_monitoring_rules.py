@@ -97,6 +97,8 @@ def test_more_than_a_third_say_what_the_best_is() -> None:
 def test_of_two_that_are_apart_nobody_knows_which_is_right() -> None:
     assert kinds(1000, 1011) == {"apart": ["validator01", "validator02"]}
     assert kinds(1000, 1010) == {}
+    behind = judge(network(validator(1, finalized_height=1_403_000), validator(2, block_height=1_403_467)))
+    assert [one.kind for one in behind.findings] == ["finality", "apart"]
     assert kinds(1000, 1011, None) == {"missing": ["validator03"], "apart": ["validator01", "validator02"]}
 
 

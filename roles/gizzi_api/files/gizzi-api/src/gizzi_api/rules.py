@@ -11,10 +11,11 @@ The first rule that applies decides:
 5. unknown: a metric is missing
 6. isolated: fewer than ``min_peers`` peers
 7. syncing: it says itself that it is in a major sync
-8. unknown: its height is more than ``max_lag`` blocks above the best, or cannot be compared with another's
+8. unknown: its height is more than ``max_lag`` blocks above the best
 9. lagging: more than ``max_lag`` blocks behind the best; or no new block for ``stall_seconds``; or its finalized
    height is more than ``max_finality_lag`` below its best
-10. healthy
+10. unknown: its height cannot be compared with another's
+11. healthy
 
 No validator alone says what the best block is: see ``reached``. Of two that are more than ``max_lag`` blocks apart
 nobody can tell which one is right. With one in the inventory there is no best, and the rules about it do not apply.
@@ -214,9 +215,10 @@ class Judge:
         if syncing >= 1:
             target = own.get("sync_target")
             return "syncing", f"major sync at block {height:.0f}" + (f" of {target:.0f}" if target is not None else "")
-        if doubt := self._beyond_comparison(height, heights):
-            return "unknown", doubt
         lag = 0.0 if heights.best is None else heights.best - height
+        if -lag > limits.max_lag and heights.known > LEAST:
+            above = _count(-lag, "block")
+            return "unknown", f"{above} above the best that the others have reached (limit {limits.max_lag})"
         if lag > limits.max_lag:
             return "lagging", f"{_count(lag, 'block')} behind the best (limit {limits.max_lag})"
         if "best_before" in own and height <= own["best_before"]:
@@ -224,24 +226,23 @@ class Judge:
         behind = height - own.get("finalized", height)
         if behind > limits.max_finality_lag:
             return "lagging", f"finality {_count(behind, 'block')} behind its best (limit {limits.max_finality_lag})"
+        if doubt := self._beyond_comparison(heights):
+            return "unknown", doubt
         return "healthy", _in_step(None if heights.best is None else lag)
 
-    def _beyond_comparison(self, height: float, heights: Heights) -> str | None:
-        """Say why a height says nothing beside those of the others."""
-        limit = self.thresholds.max_lag
+    def _beyond_comparison(self, heights: Heights) -> str | None:
+        """Say why no height can be compared with another's; what is wrong by its own facts is certain all the same."""
         if len(self.listed) == 1:
             return None
-        if heights.best is None or heights.highest is None:
+        if heights.highest is None or heights.lowest is None or heights.known < LEAST:
             return "no other validator has a fresh height to compare its own with"
-        apart = heights.highest - heights.best
-        if heights.known == LEAST and apart > limit:
-            return (
-                f"the only two with fresh heights are {_count(apart, 'block')} apart (limit {limit}): "
-                "which one is right cannot be told"
-            )
-        if (above := height - heights.best) > limit:
-            return f"{_count(above, 'block')} above the best that the others have reached (limit {limit})"
-        return None
+        apart, limit = heights.highest - heights.lowest, self.thresholds.max_lag
+        if heights.known > LEAST or apart <= limit:
+            return None
+        return (
+            f"the only two with fresh heights are {_count(apart, 'block')} apart (limit {limit}): "
+            "which one is right cannot be told"
+        )
 
     def _contradiction(self, one: Listed, snapshot: Snapshot) -> str | None:
         """Name the first fact that more than one series claims to be."""

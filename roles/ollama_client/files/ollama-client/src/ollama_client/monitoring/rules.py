@@ -177,12 +177,6 @@ def _compared(one: Facts, heights: Sequence[int], only: bool, limits: Thresholds
     if one.status in DOUBTFUL:
         text = f"called {one.status or 'nothing'}"
         return _found(one, "unknown", "unknown", text, "See whether its metrics reach Prometheus")
-    if not only and best is None:
-        text = "no other validator has a fresh height to compare its own with"
-        return _found(one, "alone", "unknown", text, "See why nothing is known of the others")
-    if len(heights) == LEAST and (apart := max(heights) - min(heights)) > limits.max_lag:
-        text = f"the only two with fresh heights are {apart} blocks apart (limit {limits.max_lag})"
-        return _found(one, "apart", "unknown", text, "See which of the two is right")
     if best is not None and best - one.height > limits.max_lag:
         text = f"{best - one.height} blocks behind the best (limit {limits.max_lag})"
         return _found(one, "lagging", "degraded", text, "See its load, disk and network")
@@ -191,4 +185,11 @@ def _compared(one: Facts, heights: Sequence[int], only: bool, limits: Thresholds
         return _found(one, "finality", "degraded", text, "See whether enough validators vote")
     if one.status is not None and one.status not in WELL:
         return _found(one, "status", "degraded", f"called {one.status[:40]}", "See the host and its journal")
+    # What is wrong by its own facts is certain all the same; without that the doubt is left.
+    if not only and best is None:
+        text = "no other validator has a fresh height to compare its own with"
+        return _found(one, "alone", "unknown", text, "See why nothing is known of the others")
+    if len(heights) == LEAST and (apart := max(heights) - min(heights)) > limits.max_lag:
+        text = f"the only two with fresh heights are {apart} blocks apart (limit {limits.max_lag})"
+        return _found(one, "apart", "unknown", text, "See which of the two is right")
     return None
