@@ -16,10 +16,10 @@ validators = [{{number = 1, name = "one"}}]
 """
 
 
-def said(capsys: pytest.CaptureFixture[str], status: int = 2) -> str:
+def said(capsys: pytest.CaptureFixture[str]) -> str:
     with pytest.raises(SystemExit) as stopped:
-        cli.main([])
-    assert stopped.value.code == status
+        cli.read_settings()
+    assert stopped.value.code == 2
     return capsys.readouterr().err
 
 
@@ -144,12 +144,31 @@ def test_the_environment_and_what_is_no_json_in_it(
     assert "is JSON" in text
 
 
+def test_a_variable_that_sets_nothing_is_named(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "api.toml"
+    path.write_text(SOUND)
+    monkeypatch.setenv("GIZZI_API_CONFIG", str(path))
+    monkeypatch.setenv("GIZZI_API_PROT", "8081")
+    assert "gizzi-api: GIZZI_API_PROT: there is no such setting; there are host, port, " in said(capsys)
+    monkeypatch.delenv("GIZZI_API_PROT")
+    # The client's table `api`, in the same shell.
+    monkeypatch.setenv("GIZZI_API__URL", "http://x")
+    assert cli.read_settings().port == 8080
+    monkeypatch.setenv("GIZZI_API_PROMETHEUS__ULR", "http://x")
+    assert "prometheus.ulr: there is no such setting; there are url, timeout, " in said(capsys)
+
+
 def test_an_address_that_is_not_this_machines(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = tmp_path / "api.toml"
     path.write_text(f'host = "192.0.2.1"\n{SOUND}')
     monkeypatch.setenv("GIZZI_API_CONFIG", str(path))
-    text = said(capsys, 1)
+    with pytest.raises(SystemExit) as stopped:
+        cli.main([])
+    text = capsys.readouterr().err
+    assert stopped.value.code == 1
     assert "cannot listen on 192.0.2.1 port 8080" in text
     assert "GIZZI_API_HOST" in text

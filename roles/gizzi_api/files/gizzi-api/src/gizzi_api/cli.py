@@ -77,6 +77,8 @@ def read_settings() -> Settings:
     missing = [] if path.exists() else [_missing(path)]
     if missing and CONFIG_VARIABLE in os.environ:
         _end(2, *missing)
+    if unknown := _unknown_variables():
+        _end(2, *missing, *unknown)
     try:
         settings = Settings()  # type: ignore[call-arg]  # the file and the environment bring what it needs
     except ValidationError as error:
@@ -111,6 +113,20 @@ def _missing(path: Path) -> str:
         f"there is no settings file {path}: write it (gizzi-api --help shows one), or name another one in "
         f"{CONFIG_VARIABLE}"
     )
+
+
+def _unknown_variables() -> list[str]:
+    """Problems with the environment that pydantic-settings passes over: a variable of ours that sets nothing."""
+    prefix = Settings.model_config["env_prefix"]
+    return [
+        f"{name}: there is no such setting; there are {', '.join(_known(()))}"
+        for name in sorted(os.environ)
+        if name.upper().startswith(prefix)
+        # GIZZI_API__… is the client's table `api`.
+        and not name.upper().startswith(f"{prefix}_")
+        and name.upper() != CONFIG_VARIABLE
+        and name.upper().removeprefix(prefix).lower().split("__")[0] not in Settings.model_fields
+    ]
 
 
 def _problem(one: ErrorDetails, path: Path) -> str:

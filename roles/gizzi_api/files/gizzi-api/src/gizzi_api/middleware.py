@@ -11,6 +11,7 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gizzi_api.metrics import Metrics
+from gizzi_api.shown import shown
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +61,7 @@ class Surround:
         try:
             await app(scope, receive, surrounded)
         except Exception:
-            log.exception("%s", scope["path"])
+            log.exception("%s", shown(scope["path"][:200]))
             if started:
                 raise
             await JSONResponse({"detail": "The API failed to answer this."}, 500)(scope, receive, surrounded)

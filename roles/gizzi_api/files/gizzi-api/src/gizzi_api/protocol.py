@@ -113,7 +113,9 @@ class Protocol(HttpToolsProtocol):
 
     def on_headers_complete(self) -> None:
         self._reading_head = False
-        self._waiting.discard(self)
+        # A further request does not make up for an answer that is not taken.
+        if not self.flow.write_paused:
+            self._waiting.discard(self)
         if len(self.pipeline) >= MAX_AHEAD:
             self.transport.abort()
             raise TooManyError

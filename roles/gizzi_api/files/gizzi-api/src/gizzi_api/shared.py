@@ -13,6 +13,7 @@ from typing import Generic, TypeVar
 
 from gizzi_api.metrics import Metrics
 from gizzi_api.prometheus import PrometheusError
+from gizzi_api.shown import shown
 
 T = TypeVar("T")
 log = logging.getLogger(__name__)
@@ -76,7 +77,7 @@ class Shared(Generic[T]):
             value = await self._fetch()
         except PrometheusError as error:
             if self.error is None:
-                log.warning("%s: %s", self._name, error)
+                log.warning("%s: %s", self._name, shown(str(error)))
             self.error = str(error)
         except Exception:
             # A fault of ours: callers get the last answer all the same.
