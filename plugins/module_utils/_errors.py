@@ -4,6 +4,11 @@
 
 from __future__ import annotations
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._shown import shown_lines
+
 
 class GizziError(Exception):
-    """An expected failure. Its text is the message an operator reads."""
+    """An expected failure. Its text is the message an operator reads, in which nothing from outside is invisible."""
+
+    def __str__(self) -> str:
+        return "\n".join(shown_lines(super().__str__()))

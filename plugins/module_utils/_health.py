@@ -25,6 +25,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     find_model,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._runner import cpu_behind
+from ansible_collections.etrid.gizzi.plugins.module_utils._shown import shown
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
@@ -120,7 +121,7 @@ class Probe:
                 status, message = "skip", f"{self._speed_seen()}; no minimum was asked for."
             else:
                 status, message = self._judge(look)
-            self.report.layers.append(Layer(layer, status, message, round(time.monotonic() - started, 3)))
+            self.report.layers.append(Layer(layer, status, shown(message), round(time.monotonic() - started, 3)))
         return self.report
 
     def _checks(self) -> list[tuple[str, Callable[[], str] | None]]:

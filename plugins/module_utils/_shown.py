@@ -6,6 +6,12 @@
 
 from __future__ import annotations
 
+import re
+
+# What Markdown makes something of inside a line, with what GitHub's makes links of by itself. An underscore within a
+# word is none of it.
+_MARKS = re.compile(r"[\\`*\[\]<>&|~]|(?<!\w)_|_(?!\w)|:(?=//)|(?<=www)\.", re.IGNORECASE)
+
 
 def shown(text: str) -> str:
     """Return a text in one line, in which every character that cannot be seen is written as ``\\x1b`` or ``\\u202e``.
@@ -18,6 +24,11 @@ def shown(text: str) -> str:
 def shown_lines(text: str) -> list[str]:
     """Return the lines of a text, each as it may be shown."""
     return [shown(line) for line in text.split("\n")]
+
+
+def shown_in_markdown(text: str) -> str:
+    """Return a text as shown() does, for a line or a cell of a Markdown page, where it is text and nothing else."""
+    return _MARKS.sub(r"\\\g<0>", shown(" ".join(text.splitlines())))
 
 
 def _written(letter: str) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import typing as t
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import reason as brief
+from ansible_collections.etrid.gizzi.plugins.module_utils._shown import shown, shown_in_markdown
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
 if t.TYPE_CHECKING:
@@ -133,7 +134,7 @@ def message(rows: t.Sequence[Result]) -> str:
     if verdicts <= GOOD:
         return "A run would do this; nothing was touched." if "planned" in verdicts else "All is well."
     bad = [row for row in rows if row["verdict"] not in GOOD | {"untouched"}] or rows
-    return f"Somebody has to look: {', '.join(dict.fromkeys(str(row['host']) for row in bad))}."
+    return f"Somebody has to look: {', '.join(dict.fromkeys(shown(str(row['host'])) for row in bad))}."
 
 
 def table(document: Result) -> str:
@@ -151,13 +152,13 @@ def table(document: Result) -> str:
         digests = [str(row[name] or "")[:12] for name in ("digest_before", "digest_after")]
         lines.append(_columns(row["verdict"], row["host"], row["model"], *digests, size, row["seconds"] or "", speed))
         if row["verdict"] != "current":
-            lines.append(f"             {row['reason']}")
+            lines.append(f"             {shown(str(row['reason']))}")
     return "\n".join(lines) + "\n"
 
 
 def _columns(*values: t.Any) -> str:
     widths = ("<11", "<14", "<24", "<12", "<12", ">9", ">7", ">13")
-    return "  ".join(f"{value!s:{width}}" for value, width in zip(values, widths))
+    return "  ".join(f"{shown(str(value)):{width}}" for value, width in zip(values, widths))
 
 
 def _counted(counts: t.Mapping[str, int]) -> str:
@@ -184,7 +185,7 @@ def markdown(name: str, document: Result) -> str:
     lines = [
         f"# {name} {document['time']}",
         "",
-        f"{document['message']} Topology {document['topology']}{dry}, {document['seconds']} s:",
+        f"{shown_in_markdown(document['message'])} Topology {document['topology']}{dry}, {document['seconds']} s:",
         f"{_counted(document['summary'])}.",
         "",
         _cells(HEADINGS),
@@ -206,7 +207,8 @@ def markdown(name: str, document: Result) -> str:
         lines.append(_cells(cells))
     for row in document["results"]:
         if row["blobs"]:
-            lines += ["", f"Blobs of {row['model']} on {row['host']}, as they were found:", ""]
+            named = shown_in_markdown(f"{row['model']} on {row['host']}")
+            lines += ["", f"Blobs of {named}, as they were found:", ""]
             lines += ["| blob | bytes | status | what is wrong |", "|---|---|---|---|"]
             lines += [
                 _cells([blob["digest"] or "", blob["size"], blob["status"], blob["message"]]) for blob in row["blobs"]
@@ -215,7 +217,7 @@ def markdown(name: str, document: Result) -> str:
 
 
 def _cells(values: t.Iterable[t.Any]) -> str:
-    return "| " + " | ".join(str(value).replace("|", "\\|").replace("\n", " ") for value in values) + " |"
+    return "| " + " | ".join(shown_in_markdown(str(value)) for value in values) + " |"
 
 
 def metrics(document: Result, now: int, before: str) -> str:

@@ -297,3 +297,13 @@ def test_wrong_values(health: Run, run_module: Callable[..., dict[str, Any]], ol
     assert "is not a version" in health(min_version="new")["msg"]
     assert "has no scheme" in health(url="127.0.0.1:11434")["msg"]
     assert "missing parameter" in run_module(ollama_health.main, url=ollama.url, digest="ab" * 32)["msg"]
+
+
+def test_what_a_server_says_steers_no_terminal(health: Run, ollama: FakeOllama) -> None:
+    ollama.have("\x1b[2J\u202e:evil", "evil")
+    ollama.version = "0.34.2-\x9b2J"
+    result = health(model="phi3")
+    assert result["layers"][1]["message"] == "Ollama 0.34.2-\\x9b2J."
+    assert "\\x1b[2J\\u202e:evil" in failed_at(result, "present")
+    ollama.generate_lines = [{"response": "Paris\x1b[2J"}, {"response": "", "done": True}]
+    assert health()["layers"][4]["message"].endswith(r"Paris\x1b[2J")

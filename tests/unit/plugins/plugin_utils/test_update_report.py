@@ -188,6 +188,25 @@ def test_the_page_has_the_blobs_and_no_line_breaks_its_tables() -> None:
     assert "| sha256:b1 | 11 | damaged | one byte \\| more |" in page
 
 
+EVIL = "<img src=//x> [a](http://x) | b\x1b[2J\u202e\U000e0041"
+
+
+def test_what_comes_from_outside_is_text_on_the_page() -> None:
+    blobs = [{"digest": EVIL, "size": 11, "status": "damaged", "message": EVIL}]
+    page = report.markdown("model_update", document("restored", model=EVIL, reason=EVIL, host=EVIL, blobs=blobs))
+    assert not re.search(r"(?<!\\)[<\[]", page)
+    assert "http://" not in page
+    assert page.replace("\n", "").isprintable()
+    columns = {len(re.findall(r"(?<!\\)\|", line)) for line in page.splitlines() if line.startswith("|")}
+    assert columns == {5, 11}
+
+
+def test_what_comes_from_outside_steers_no_terminal() -> None:
+    table = report.table(document("restored", model=EVIL, reason=EVIL, host=EVIL))
+    assert table.replace("\n", "").isprintable()
+    assert table.count(r"b\x1b[2J\u202e\U000e0041") == 4
+
+
 def test_the_metrics_keep_when_a_run_went_well() -> None:
     page = report.metrics(document("updated"), 1000, "")
     assert "gizzi_model_update_success 1\n" in page
