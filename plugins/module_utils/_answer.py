@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import StallWatch
+    from ansible_collections.etrid.gizzi.plugins.module_utils._progress import StallWatch
 
 # After as many equal tokens in a row Ollama ends an answer without 'done' (llm/llama_server.go of Ollama).
 REPEATS = 30

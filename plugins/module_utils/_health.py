@@ -19,11 +19,10 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     HostRefusedError,
     NotOllamaError,
     Ollama,
-    StalledError,
-    StallWatch,
     can_complete,
     find_model,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._progress import StalledError, StallWatch
 from ansible_collections.etrid.gizzi.plugins.module_utils._runner import cpu_behind
 from ansible_collections.etrid.gizzi.plugins.module_utils._shown import shown
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at, shown
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import PullError, find_model
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import find_model
+from ansible_collections.etrid.gizzi.plugins.module_utils._progress import PullError
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import REPLACED_TAG
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version

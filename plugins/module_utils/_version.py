@@ -13,13 +13,13 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 # Since then answers come from a child of the server, lib/ollama/llama-server, which the server starts for each model.
 LLAMA_SERVER = (0, 30, 0)
 
-_VERSION = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?:[-+].*)?")
+_VERSION = re.compile(r"v?(\d{1,9})\.(\d{1,9})\.(\d{1,9})(?:[-+].*)?", re.ASCII)
 
 
 def parse_version(text: str) -> tuple[int, int, int]:
     """Return a version, with or without a v and what follows its three numbers; GizziError where it is none."""
     match = _VERSION.fullmatch(text)
     if not match:
-        raise GizziError(f"{text!r} is not a version of the form 0.31.2.")
+        raise GizziError(f"{text[:80]!r} is not a version of the form 0.31.2.")
     major, minor, patch = match.groups()
     return int(major), int(minor), int(patch)
