@@ -4,7 +4,8 @@
 
 from __future__ import annotations
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._shown import shown_lines
+# A relative import: the guard's program on the hosts has both files without the collection around them.
+from ._shown import shown_lines
 
 
 class GizziError(Exception):

@@ -130,5 +130,5 @@ def read_guard(text: str) -> Guard:
     try:
         values: Any = json.loads(text)
         return parse_guard(str(values["name"]), int(values["port"]), values["sources"], values["units"])
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise GizziError(f"not the definition of a guard: {error}") from None
