@@ -323,10 +323,11 @@ def probe(request: Request, model: str, loaded: Loaded, now: float) -> Probe:
             print(f"probe of {model}: {fault}", file=sys.stderr)
             return Probe(now, success=False)
         tokens, nanoseconds = int(answer["eval_count"]), int(answer["eval_duration"])
-    except (OllamaError, KeyError, TypeError, ValueError, AttributeError) as error:
+        speed = tokens / nanoseconds * 1e9 if nanoseconds > 0 else None
+    except (OllamaError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         print(f"probe of {model}: {type(error).__name__}: {error}", file=sys.stderr)
         return Probe(now, success=False)
-    return Probe(now, success=True, tokens_per_second=tokens / nanoseconds * 1e9 if nanoseconds > 0 else None)
+    return Probe(now, success=True, tokens_per_second=speed)
 
 
 def fault_of(answer: Mapping[str, Any]) -> str:

@@ -8,12 +8,15 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import ollama_metrics as metrics
 import pytest
+
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import OtherService
 
 NOW = 1_800_000_000.0
 MODEL = "llama3.1:8b"
@@ -326,7 +329,15 @@ class TestProbe:
         assert requests[0][1]["options"]["num_ctx"] == 8192
 
     @pytest.mark.parametrize(
-        "answer", [metrics.OllamaError("HTTP Error 500"), {"error": "no"}, [], {"eval_count": "x", "eval_duration": 1}]
+        "answer",
+        [
+            metrics.OllamaError("HTTP Error 500"),
+            {"error": "no"},
+            [],
+            {"eval_count": "x", "eval_duration": 1},
+            {"eval_count": float("inf"), "eval_duration": 1},
+            {"eval_count": 10**400, "eval_duration": 1},
+        ],
     )
     def test_failure_is_a_result(self, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
         assert metrics.probe(asked(answers(generate=answer)), MODEL, LATER, NOW) == metrics.Probe(NOW, False)
@@ -337,7 +348,13 @@ class TestProbe:
         assert metrics.probe(asked(answers(generate=generated)), MODEL, LATER, NOW) == metrics.Probe(NOW, True, None)
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", '{"a": 1}', '{"a": {"time": 1}}', '{"a": {"new": 1}}'])
+def test_an_answer_of_brackets_is_none() -> None:
+    """It ended the program with a RecursionError."""
+    with closing(OtherService(200, b"[" * 200_000)) as other, pytest.raises(metrics.OllamaError):
+        metrics.requester(other.url)("/api/tags", None, 5)
+
+
+@pytest.mark.parametrize("text", ["[" * 200_000, "", "{", "[]", '{"a": 1}', '{"a": {"time": 1}}', '{"a": {"new": 1}}'])
 def test_unreadable_results_are_none(text: str) -> None:
     assert metrics.parse_probes(text) == {}
 
