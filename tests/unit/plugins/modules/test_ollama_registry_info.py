@@ -47,3 +47,12 @@ def test_a_registry_that_fails_is_said_of_each_model(run_module: Run, registry: 
 
 def test_a_name_that_is_none_fails(run_module: Run, registry: FakeRegistry) -> None:
     assert "is a URL" in run_module(ollama_registry_info.main, registry=registry.url, models=["http://x/y"])["msg"]
+
+
+def test_a_manifest_of_brackets_is_said_of_its_model(run_module: Run, registry: FakeRegistry) -> None:
+    """It ended the module with a RecursionError, and nothing was known of the others."""
+    registry.publish("phi3:mini", "one")
+    registry.manifests["/v2/library/mistral/manifests/latest"] = b"[" * 200_000
+    result = run_module(ollama_registry_info.main, registry=registry.url, models=["mistral", "phi3:mini"])
+    assert "lists and objects within one another" in result["models"]["mistral"]["error"]
+    assert result["models"]["phi3:mini"]["error"] == ""
