@@ -160,7 +160,7 @@ def _samples(text: str, deadline: Deadline) -> dict[str, list[float]]:
     samples: dict[str, list[float]] = {}
     try:
         # The parser takes whatever gives lines.
-        for family in text_fd_to_metric_families(cast("TextIO", _lines(text, deadline))):
+        for family in text_fd_to_metric_families(cast(TextIO, _lines(text, deadline))):
             for one in family.samples:
                 status = one.labels.get("status")
                 samples.setdefault(one.name + (f'{{status="{status}"}}' if status else ""), []).append(float(one.value))

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import jinja2
+from markupsafe import Markup
 
 from gizzi_api.shown import shown
 
@@ -12,8 +13,8 @@ __all__ = ["template"]
 
 
 def _safe(value: object) -> object:
-    # The type itself: jinja2's markup is a string too, and what a macro makes of its parts is markup.
-    return shown(value) if type(value) is str else value
+    # Markup is a string too: what a macro makes of its parts, each of which was shown before.
+    return shown(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 _templates = jinja2.Environment(
