@@ -11,7 +11,7 @@ from typing import TypeVar
 
 import httpx
 
-from ollama_client import errors, fault, wire
+from ollama_client import cause, errors, fault, wire
 from ollama_client.answer import Answer, Question
 from ollama_client.deadline import Deadline, LimitedTransport, Pace, retry_after
 from ollama_client.settings import Deadlines, Endpoint
@@ -112,7 +112,7 @@ class Attempt:
         except wire.AnsweredError as error:
             raise self._answered(error, own) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
-            text = "no connection" + (" in time" if isinstance(error, httpx.ConnectTimeout) else "")
+            text = f"no connection to {self.endpoint.address}: {cause.of(error)}"
             raise self._error(errors.UnreachableError, text, own) from error
         except (TimeoutError, httpx.TimeoutException) as error:
             waited = "the answer stopped coming" if self._equal else "no token came"
