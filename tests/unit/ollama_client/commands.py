@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
+import pty
+import select
+import signal
+import struct
 import subprocess
 import sys
+import termios
+import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -49,9 +57,33 @@ def finished(*arguments: str, **options: Any) -> tuple[int, str, str]:
     return running.returncode, out, err
 
 
+def on_a_terminal(*arguments: str, columns: int = 80, rows: int = 24, seconds: float = 20.0) -> tuple[int, str]:
+    """Run it on a terminal, and press Ctrl-C after ``seconds``; return its exit status and all that it wrote there."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
+    variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
+    written = b""
+    with subprocess.Popen([*COMMAND, *arguments], stdin=theirs, stdout=theirs, stderr=theirs, env=variables) as running:
+        os.close(theirs)
+        end = time.monotonic() + seconds
+        # A terminal whose other side is gone gives an error in place of an end.
+        with suppress(OSError):
+            while True:
+                if not select.select([ours], [], [], max(0.0, end - time.monotonic()))[0]:
+                    running.send_signal(signal.SIGINT)
+                    end = time.monotonic() + 20
+                written += os.read(ours, 10_000)
+    os.close(ours)
+    return running.returncode, written.decode()
+
+
 def toml(table: dict[str, Any], path: str = "") -> str:
     """Write settings as TOML."""
-    text = "".join(f"{key} = {json.dumps(one)}\n" for key, one in table.items() if not _nested(one) and one is not None)
+    text = "".join(
+        f"{key} = {json.dumps(one, ensure_ascii=False)}\n"
+        for key, one in table.items()
+        if not _nested(one) and one is not None
+    )
     for key, one in table.items():
         if isinstance(one, dict):
             text += f"[{path}{key}]\n{toml(one, f'{path}{key}.')}"

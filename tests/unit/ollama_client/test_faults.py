@@ -129,6 +129,11 @@ def thought(handler: fake_ollama.Handler) -> None:
     handler.end()
 
 
+THOUGHT_IN_TEXT = say(f"<think>The peers are 3, so {json.dumps(HEALTHY)} perhaps", done_reason="length")
+FENCED_OFF_SCHEMA = say('```json\n{"health": "HEALTHY"}\n``` All is well.')
+TWO_OBJECTS = say(f"{json.dumps(HEALTHY | {'health': 'critical'})} or {json.dumps(HEALTHY)}")
+MANY_BRACES = say('{"health":' * 20_000)
+HEALTHY_IN_THOUGHTS = say(f"<think>{json.dumps(HEALTHY)}</think> I am not sure.")
 OFF_SCHEMA = say('{"health": "HEALTHY", "confidence": 1, "summary": "all well", "actions": []}')
 DOUBT = say(json.dumps(HEALTHY | {"confidence": 0.1}))
 ISSUE = say(json.dumps(HEALTHY | {"health": "critical"}))
@@ -160,6 +165,11 @@ FAULTS = {
     "empty answer": Fault(fake_ollama.empty, query=errors.EmptyAnswerError),
     "only thoughts": Fault(fake_ollama.recorded("thinks, think unset, streamed"), query=errors.OnlyThoughtError),
     "HEALTHY in thoughts": Fault(thought, query=errors.OnlyThoughtError),
+    "all tokens used for thoughts": Fault(THOUGHT_IN_TEXT, query=errors.OnlyThoughtError),
+    "HEALTHY in thoughts, and then none": Fault(HEALTHY_IN_THOUGHTS),
+    "fenced and off the schema": Fault(FENCED_OFF_SCHEMA),
+    "two objects in one answer": Fault(TWO_OBJECTS),
+    "nothing but braces": Fault(MANY_BRACES),
     "repeats itself": Fault(REPEATS, query=errors.RepeatedError),
     "repeats itself, and says so": Fault(REPEATS_AND_SAYS_SO, query=errors.RepeatedError),
     "repeats itself, without a stream": Fault(fake_ollama.status(500, REPEATED), query=errors.RepeatedError),

@@ -11,10 +11,11 @@ from typing import TypeVar
 
 import httpx
 
-from ollama_client import errors, fault, wire
+from ollama_client import cause, errors, fault, wire
 from ollama_client.answer import Answer, Question
 from ollama_client.deadline import Deadline, LimitedTransport, Pace, retry_after
 from ollama_client.settings import Deadlines, Endpoint
+from ollama_client.thoughts import Thoughts
 from ollama_client.wire import Part
 
 Kind = TypeVar("Kind", bound=errors.PromptError | errors.OllamaError)
@@ -26,12 +27,18 @@ EQUAL_PIECES = 30
 
 @dataclass
 class Attempt:
-    """Iterate over it for the pieces of text; ``answer()`` has the whole when they have ended."""
+    """Iterate over it for the pieces of text; ``answer()`` has the whole when they have ended.
+
+    Attributes:
+        patience: seconds for the first token, if that is less than the settings say: the next server needs time too.
+    """
 
     endpoint: Endpoint
     question: Question
     deadlines: Deadlines
     whole: Deadline
+    patience: float
+    _thoughts: Thoughts = field(default_factory=Thoughts)
     _pieces: list[str] = field(default_factory=list)
     _thought: bool = False
     # The latest piece, and how many equal ones it is the last of. 0: nothing came yet.
@@ -42,15 +49,15 @@ class Attempt:
     def __iter__(self) -> Iterator[str]:
         """Ask. Errors: OllamaError, PromptError, SettingsError."""
         own = Deadline(self.whole.remaining())
-        pace = Pace(self.deadlines.first_token, self.deadlines.stall, self.whole)
+        pace = Pace(min(self.deadlines.first_token, self.patience), self.deadlines.stall, self.whole)
         with self._typed(own), self._client(pace) as client, closing(self._parts(client)) as parts:
             for part in parts:
                 pace.token()
                 self._check_model(part, own)
                 self._look(part)
-                if part.response:
-                    self._pieces.append(part.response)
-                    yield part.response
+                if said := self._said(part):
+                    self._pieces.append(said)
+                    yield said
                     # The time that the caller takes is not the server's.
                     pace.token()
                 if part.done:
@@ -97,6 +104,10 @@ class Attempt:
             text = f"asked for the model {self.question.model}, and {part.model} answered"
             raise self._error(errors.WrongModelError, text, own)
 
+    def _said(self, part: Part) -> str:
+        said = self._thoughts.said(part.response)
+        return said + self._thoughts.rest() if part.done else said
+
     def _look(self, part: Part) -> None:
         """Keep in mind what tells a model that was stopped from an answer that broke off."""
         self._thought = self._thought or bool(part.thinking)
@@ -112,10 +123,10 @@ class Attempt:
         except wire.AnsweredError as error:
             raise self._answered(error, own) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
-            text = "no connection" + (" in time" if isinstance(error, httpx.ConnectTimeout) else "")
+            text = f"no connection to {self.endpoint.address}: {cause.of(error)}"
             raise self._error(errors.UnreachableError, text, own) from error
         except (TimeoutError, httpx.TimeoutException) as error:
-            waited = "the answer stopped coming" if self._equal else "no token came"
+            waited = "the answer stopped coming" if self._equal else "no token came, as from a server that is busy"
             raise self._error(errors.SlowError, waited, own) from error
         except httpx.HTTPError as error:
             if self._equal:
@@ -137,7 +148,7 @@ class Attempt:
         return self._error(errors.NotOllamaError, "what answers there is not Ollama, or broke off at once", own)
 
     def _empty(self, last: Part, own: Deadline) -> errors.OllamaError:
-        if not self._thought:
+        if not (self._thought or self._thoughts.any):
             return self._error(errors.EmptyAnswerError, "the answer is empty", own)
         cut = ", and prompt.answer_tokens was used up by that" if last.done_reason == "length" else ""
         text = f"the model {self.question.model} only thought{cut}; the answer is empty"

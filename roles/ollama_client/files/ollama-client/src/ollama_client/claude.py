@@ -14,7 +14,13 @@ from pydantic import BaseModel, ValidationError
 
 from ollama_client import prices, prompts
 from ollama_client.deadline import Deadline, retry_after
-from ollama_client.errors import ClaudeAnswerError, ClaudeError, ClaudeUnavailableError, ClaudeUnsetError
+from ollama_client.errors import (
+    ClaudeAnswerError,
+    ClaudeError,
+    ClaudeKeyError,
+    ClaudeUnavailableError,
+    ClaudeUnsetError,
+)
 from ollama_client.ledger import Ledger
 from ollama_client.settings import Claude as Settings
 from ollama_client.settings import read_secret
@@ -97,7 +103,7 @@ class Claude:
             return read_secret(self._settings.api_key_file)
         if key := os.environ.get("ANTHROPIC_API_KEY"):
             return key
-        raise ClaudeUnsetError("there is no API key for Claude")
+        raise ClaudeKeyError("there is no API key for Claude")
 
     def _try(self, key: str, system: str, prompt: str, wanted: type[Model], own: Deadline) -> Message:
         for tried in range(1, TRIES + 1):

@@ -116,7 +116,7 @@ class OllamaClient:
             else:
                 for attempt in self._pool.tries(deadline):
                     with attempt as endpoint:
-                        stream = Attempt(endpoint, question, self.settings.deadlines, deadline)
+                        stream = Attempt(endpoint, question, self.settings.deadlines, deadline, attempt.patience)
                         for piece in stream:
                             attempt.shown()
                             yield piece
@@ -231,7 +231,7 @@ class OllamaClient:
                 return kept.model_copy(update={"cached": True}), check(kept)
             for attempt in self._pool.tries(deadline):
                 with attempt as endpoint:
-                    stream = Attempt(endpoint, question, self.settings.deadlines, deadline)
+                    stream = Attempt(endpoint, question, self.settings.deadlines, deadline, attempt.patience)
                     for _unused in stream:
                         pass
                     answer = stream.answer()

@@ -16,6 +16,8 @@ from typing import Any, Protocol
 import httpcore
 import httpx
 
+from ollama_client import cause
+
 # No answer that this package waits for is anywhere near so large.
 MAX_BYTES = 32_000_000
 # What httpcore raises.
@@ -138,7 +140,7 @@ def _addresses(host: str, port: int, until: Deadline) -> list[str]:
     except queue.Empty:
         raise ConnectionError(f"the name {host} could not be looked up in time") from None
     if isinstance(answer, Exception):
-        raise ConnectionError(f"the name {host} is not known") from answer
+        raise ConnectionError(cause.of(answer)) from answer
     return answer
 
 

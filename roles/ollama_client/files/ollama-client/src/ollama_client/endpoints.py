@@ -23,9 +23,13 @@ class Try:
 
     An OllamaError within it leads to the next one, unless the answer was shown, or the same would come of the next. A
     PromptError leads nowhere: the server is alive, and what was asked is at fault.
+
+    Attributes:
+        patience: seconds to wait for its first token, so that there is time for those after it.
     """
 
-    def __init__(self, pool: Pool, endpoint: Endpoint) -> None:
+    def __init__(self, pool: Pool, endpoint: Endpoint, patience: float) -> None:
+        self.patience = patience
         self._pool = pool
         self._shown = False
         self.endpoint = endpoint
@@ -66,10 +70,11 @@ class Pool:
         while True:
             # When the servers with a full queue want to be asked again.
             busy: list[float] = []
-            for endpoint in self._order():
+            order = self._order()
+            for number, endpoint in enumerate(order):
                 if deadline.remaining() <= 0:
                     raise _late(failures, deadline)
-                attempt = Try(self, endpoint)
+                attempt = Try(self, endpoint, deadline.remaining() / (len(order) - number))
                 yield attempt
                 assert attempt.error is not None, "an attempt succeeded, and another was asked for"
                 failures[endpoint.name] = attempt.error

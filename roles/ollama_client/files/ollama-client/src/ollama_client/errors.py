@@ -27,7 +27,8 @@
   - NodeError: the own journal or metrics cannot be read
   - LedgerError: the ledger cannot be read or written
   - ClaudeError: Claude
-    - ClaudeUnsetError: not set up, such as no API key
+    - ClaudeUnsetError: not set up
+      - ClaudeKeyError: nobody has set an API key
     - BudgetError: the day's budget is spent
     - ClaudeUnavailableError: no answer, or an error for an answer
     - ClaudeAnswerError: an answer that cannot be used
@@ -36,6 +37,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+from ollama_client.shown import shown
 
 # Shows what it wrote before it had a namespace of its own, too.
 JOURNAL = "journalctl --namespace=+ollama -u ollama"
@@ -68,7 +71,8 @@ class GizziError(Exception):
     def __str__(self) -> str:
         where = f"{self.endpoint}: " if self.endpoint else ""
         after = f" (after {self.elapsed:.1f} s)" if self.elapsed is not None else ""
-        return f"{where}{self.message}{after}" + (f". {self.hint}" if self.hint else "")
+        # What a server or a file said is part of it.
+        return shown(f"{where}{self.message}{after}" + (f". {self.hint}" if self.hint else ""))
 
 
 class SettingsError(GizziError):
@@ -192,10 +196,11 @@ class ApiUnreachableError(GizziApiError):
 class ApiRefusedError(GizziApiError):
     """``status`` is the HTTP status."""
 
-    hint = "See the path, and api.token_file for queries of Prometheus."
+    hint = "See the path."
 
     def __init__(self, message: str, status: int, *, endpoint: str, elapsed: float) -> None:
-        super().__init__(message, endpoint=endpoint, elapsed=elapsed)
+        hint = "See api.token_file." if status in (401, 403) else None
+        super().__init__(message, endpoint=endpoint, elapsed=elapsed, hint=hint)
         self.status = status
 
 
@@ -223,6 +228,10 @@ class ClaudeError(GizziError):
 
 class ClaudeUnsetError(ClaudeError):
     hint = "Set claude.api_key_file or ANTHROPIC_API_KEY, and install the extra [claude]."
+
+
+class ClaudeKeyError(ClaudeUnsetError):
+    pass
 
 
 class BudgetError(ClaudeError):

@@ -5,18 +5,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from ollama_client import cause
 from ollama_client.deadline import Deadline, LimitedTransport
 from ollama_client.errors import ApiAnswerError, ApiRefusedError, ApiUnreachableError, StaleDataError
 from ollama_client.settings import Api
 
 STATUS = "/api/network/status"
+VALIDATOR = "/api/validator/"
 # The only path that wants the token, and so the only one that gets it.
 QUERY = "/api/prometheus/query"
+Answered = TypeVar("Answered", bound="Model")
 Status = Literal["offline", "isolated", "lagging", "unknown", "syncing", "healthy"]
 WORST_FIRST: tuple[Status, ...] = ("offline", "isolated", "lagging", "unknown", "syncing", "healthy")
 
@@ -46,13 +49,32 @@ class Summary(Model):
     spread: int | None
 
 
-class NetworkStatus(Model):
+class Source(Model):
     """``stale``: too old to judge by; ``error``: why the API could not renew it."""
 
-    generated_at: str
-    age_seconds: float | None
     stale: bool
     error: str | None
+
+
+class History(Model):
+    """Of the last hour: pairs of Unix time and value. ``age_seconds``: since it was read."""
+
+    age_seconds: float
+    block_height: list[tuple[int, float]]
+    peers: list[tuple[int, float]]
+
+
+class Details(Source, Validator):
+    """One validator; what could not be had is null."""
+
+    sync_target: int | None
+    metrics: dict[str, float] | None
+    history: History | None
+
+
+class NetworkStatus(Source):
+    generated_at: str
+    age_seconds: float | None
     summary: Summary
     validators: list[Validator]
 
@@ -76,10 +98,12 @@ def get(api: Api, path: str) -> Any:
         headers = api.headers() if path.partition("?")[0] == QUERY else {}
         with httpx.Client(transport=LimitedTransport(deadline, api.tls), timeout=None, trust_env=False) as client:
             response = client.get(api.address + path, headers=headers)
-    except (httpx.TimeoutException, TimeoutError) as error:
-        raise ApiUnreachableError("no answer in time", endpoint=api.address, elapsed=deadline.elapsed()) from error
+    except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
+        text = f"no connection: {cause.of(error)}"
+        raise ApiUnreachableError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-        raise ApiUnreachableError("no answer", endpoint=api.address, elapsed=deadline.elapsed()) from error
+        text = f"no answer: {cause.of(error)}"
+        raise ApiUnreachableError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error
     try:
         answer = json.loads(response.content)
     except (ValueError, RecursionError) as error:
@@ -101,9 +125,32 @@ def refuse_stale(answer: Any, api: Api) -> None:
 
 def network_status(api: Api) -> NetworkStatus:
     """Return the state of every validator. Errors: GizziApiError, SettingsError."""
-    answer = get(api, STATUS)
+    return _checked(NetworkStatus, get(api, STATUS), api)
+
+
+def validator(api: Api, which: str) -> Details:
+    """Return the state of one validator.
+
+    Args:
+        api: where it is.
+        which: its number, or its name.
+
+    Errors: GizziApiError (ApiRefusedError for one that there is not), SettingsError.
+    """
+    number = which
+    if not (which.isascii() and which.isdecimal()):
+        deadline = Deadline(api.timeout)
+        there = {one.name: str(one.number) for one in network_status(api).validators}
+        if which not in there:
+            text = f"there is no validator {which!r}; there are {', '.join(there) or 'none'}"
+            raise ApiRefusedError(text, 404, endpoint=api.address, elapsed=deadline.elapsed())
+        number = there[which]
+    return _checked(Details, get(api, VALIDATOR + number), api)
+
+
+def _checked(model: type[Answered], answer: Any, api: Api) -> Answered:
     try:
-        return NetworkStatus.model_validate(answer)
+        return model.model_validate(answer)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -14,6 +14,7 @@ from typing import TextIO, cast
 import httpx
 from prometheus_client.parser import text_fd_to_metric_families
 
+from ollama_client import cause
 from ollama_client.deadline import Deadline, LimitedTransport
 from ollama_client.errors import NodeError
 from ollama_client.prompts import Data
@@ -130,7 +131,7 @@ def metrics(node: Node) -> Metrics:
         text = _page(url, deadline)
         samples = _samples(text, deadline)
     except (httpx.HTTPError, TimeoutError, OSError) as error:
-        why = "too slow" if deadline.remaining() <= 0 else "no answer"
+        why = "too slow" if deadline.remaining() <= 0 else cause.of(error)
         raise NodeError(f"the metrics cannot be read: {why}", endpoint=url, elapsed=deadline.elapsed()) from error
     except ValueError as error:
         why = f"the metrics cannot be read: {str(error)[:200]}"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -29,11 +30,19 @@ EDGE = 8192
 
 _TOKENS = re.compile(r"[A-Za-z0-9]+|[^\sA-Za-z0-9]|\s+")
 _PIECES = re.compile(r"[A-Z]?[a-z]+|[A-Z]+|[0-9]")
+# In English, German, French, Spanish and Chinese: to leave instructions aside, say healthy, be somebody else; then the
+# marks by which models tell who speaks, and an answer given in advance.
 _ORDERS = re.compile(
-    r"\b(?:ignore|disregard|forget|override)\b.{0,40}\b(?:instruction|prompt|rule|above|previous|prior|earlier)"
+    r"\b(?:ignor\w{0,6}|disregard|forget|override|vergiss|missachte\w{0,3}|oublie\w{0,3}|olvid\w{0,4})\b"
+    r".{0,40}\b(?:instruc\w{0,9}|prompt|rules?|above|previous|prior|earlier|anweisung\w{0,3}|regeln?|consignes?|règles?"
+    r"|reglas?)\b|(?:忽略|无视|忘记).{0,20}(?:指令|指示|规则)"
     r"|\b(?:answer|respond|reply|say|report|output)(?: (?:only|just|with|that|as|exactly|all|are))*[\s\"'`:]+healthy\b"
+    r"|\b(?:antworte|melde|réponds|répondez|responde|contesta)\b.{0,30}\b(?:healthy|gesund|sain|sano)\b"
+    r"|(?:回答|报告|输出).{0,20}(?:healthy|健康)"
     r"|\byou (?:are|must) (?:now )?(?:a|an|answer|respond|say)\b"
-    r"|</?(?:system|assistant|user|data-[0-9a-f]*)\b|<\|[a-z_]+\|>|\[/?INST\]",
+    r"|\bdu bist (?:jetzt|nun)\b|\b(?:tu es|vous êtes) (?:maintenant|désormais)\b|\bahora eres\b|你现在是"
+    r"|</?(?:system|assistant|user|think|data-[0-9a-f]*)\b|<\|[a-z_]+\|>|\[/?INST\]"
+    r"|\\{0,9}\"health\\{0,9}\"\s{0,9}:\s{0,9}\\{0,9}\"healthy",
     re.IGNORECASE | re.DOTALL,
 )
 
@@ -95,7 +104,8 @@ def tokens(text: str) -> int:
 
 def orders(text: str) -> str | None:
     """Return the first words in data that are meant as an instruction to a model, or None."""
-    found = _ORDERS.search(plain(text))
+    # As it would be read: letters of another width or style are the same letters.
+    found = _ORDERS.search(unicodedata.normalize("NFKC", plain(text)))
     return found[0] if found else None
 
 

@@ -13,8 +13,12 @@ from pydantic import BaseModel, ValidationError
 
 from ollama_client.answer import Answer
 from ollama_client.errors import PromptError, SchemaError
+from ollama_client.thoughts import CLOSE, OPEN
 
 Schema = type[BaseModel] | Mapping[str, Any]
+# Characters of an answer that are looked at for JSON, and braces in it that begin none: each costs a look at the rest.
+LONGEST = 200_000
+BRACES = 200
 
 
 def document(schema: Schema) -> Mapping[str, Any]:
@@ -61,13 +65,18 @@ def one_document(text: str) -> Any:
     Errors: ValueError where there is none, or more than one. The update of models judges answers by the same rule
     (plugins/module_utils/_schema.py), and both are tested with tests/unit/recorded/json_in_answers.json.
     """
+    if len(text) > LONGEST:
+        raise ValueError(f"more than {LONGEST} characters")
     start = text.lstrip()
-    if start.startswith("<think>"):
-        text = start.partition("</think>")[2]
+    if start.startswith(OPEN):
+        text = start.partition(CLOSE)[2]
     with suppress(ValueError, RecursionError):
         return json.loads(text)
     found, place, decoder = [], text.find("{"), json.JSONDecoder()
+    braces = 0
     while place >= 0:
+        if (braces := braces + 1) > BRACES:
+            raise ValueError(f"more than {BRACES} opening braces, and no one JSON object")
         try:
             value, end = decoder.raw_decode(text, place)
             found.append(value)

@@ -8,10 +8,16 @@ import os
 import ssl
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AnyHttpUrl, BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    EnvSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    TomlConfigSettingsSource,
+)
 from pydantic_settings import SettingsError as SourceError
 
 from ollama_client.errors import SettingsError
@@ -257,6 +263,14 @@ def load() -> Settings:
         raise SettingsError(f"{path}: this user may not read it", hint=MEMBERS) from error
     except (SourceError, OSError, ValueError) as error:
         raise SettingsError(f"{path}: {error}") from error
+
+
+def sources() -> list[tuple[str, dict[str, Any]]]:
+    """Return what each source of the settings gives, as it is there, the stronger first. Call it after ``load``."""
+    return [
+        ("environment", EnvSettingsSource(Settings)()),
+        ("file", TomlConfigSettingsSource(Settings, toml_file=config_path())()),
+    ]
 
 
 def at(host: str) -> Endpoint:

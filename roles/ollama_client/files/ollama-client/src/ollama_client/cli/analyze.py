@@ -8,10 +8,7 @@ from ollama_client.cli import output, setup
 
 
 @output.command
-def run(endpoint: str, prompt: str, *, fresh: bool, timeout: float | None, as_json: bool) -> None:
+def run(endpoint: str, prompt: str, *, fresh: bool, timeout: float | None, verbose: bool, as_json: bool) -> None:
     client = setup.client()
     asking = setup.Asking(client, prompt, None, [client.api_data(endpoint)], fresh, timeout)
-    if as_json:
-        output.show_json(asking.whole().model_dump())
-    else:
-        output.show_answer(asking)
+    output.show_asking(asking, verbose=verbose, as_json=as_json)

@@ -27,6 +27,9 @@ NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask anew, and keep no
 Timeout = Annotated[
     float | None, typer.Option("--timeout", min=0.1, help="Seconds for the whole answer.", show_default="the settings'")
 ]
+Verbose = Annotated[
+    bool, typer.Option("--verbose", "-v", help="Say which server answered, in what time, with how many tokens.")
+]
 
 
 def _version(wanted: bool) -> None:
@@ -39,44 +42,83 @@ def _version(wanted: bool) -> None:
 def gizzi(
     version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
 ) -> None:
-    """Ask Ollama about this validator and its network."""
+    """Ask Ollama about this validator and its network.
+
+    Commands end with 0, with 1 and the reason on standard error, or with 2 when they are called wrongly; Ctrl-C with
+    130. Health has statuses of its own: gizzi health --help.
+    """
 
 
 @app.command()
 def ask(
-    prompt: Annotated[str, typer.Argument(help="The question. What comes on standard input is data for it.")],
+    prompt: Annotated[
+        list[str] | None,
+        typer.Argument(help="The question, with or without quotes. What comes on standard input is data for it."),
+    ] = None,
     system: Annotated[str | None, typer.Option("--system", help="Instructions for the model.")] = None,
     model: Annotated[str | None, typer.Option("--model", help="In place of the settings' model.")] = None,
     no_cache: NoCache = False,
     timeout: Timeout = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Ask anything."""
+    """Ask the model a question.
+
+    Without one here, the question itself comes on standard input.
+
+    \b
+    For example:
+      gizzi ask what is finality lag
+      journalctl -u flare-node -n 100 | gizzi ask "What is wrong?"
+    """
     from ollama_client.cli import ask
 
-    ask.run(prompt, system=system, model=model, fresh=no_cache, timeout=timeout, as_json=json)
+    words = " ".join(prompt or ())
+    ask.run(words, system=system, model=model, fresh=no_cache, timeout=timeout, verbose=verbose, as_json=json)
 
 
 @app.command()
-def status(json: Json = False) -> None:
-    """The state of every validator, worst first."""
+def status(
+    validator: Annotated[
+        str | None, typer.Argument(help="One of them in detail, by its number or its name.", show_default="all")
+    ] = None,
+    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks of --watch.")] = 5,
+    json: Json = False,
+) -> None:
+    """Show the state of every validator, worst first, or of one.
+
+    The Gizzi API tells it. In a pipe --watch prints one table after another, with --json one line for each look.
+
+    \b
+    For example:
+      gizzi status
+      gizzi status 7
+      gizzi status --watch --every 10
+    """
     from ollama_client.cli import status
 
-    status.run(as_json=json)
+    status.run(validator, watch=watch, every=every, as_json=json)
 
 
 @app.command()
 def analyze(
     endpoint: Annotated[str, typer.Argument(help="A path of the Gizzi API, such as /api/network/status.")],
-    prompt: Annotated[str, typer.Argument(help="What to find out from its answer.")],
+    prompt: Annotated[list[str], typer.Argument(help="What to find out from its answer.")],
     no_cache: NoCache = False,
     timeout: Timeout = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Ask about live data of the network."""
+    """Ask about live data of the network.
+
+    \b
+    For example:
+      gizzi analyze /api/network/status which validators fall behind
+    """
     from ollama_client.cli import analyze
 
-    analyze.run(endpoint, prompt, fresh=no_cache, timeout=timeout, as_json=json)
+    analyze.run(endpoint, " ".join(prompt), fresh=no_cache, timeout=timeout, verbose=verbose, as_json=json)
 
 
 @app.command()
@@ -85,20 +127,49 @@ def diagnose(
     lines: Annotated[int, typer.Option(min=1, max=10_000, help="Of its journal, the latest.")] = 100,
     no_cache: NoCache = False,
     timeout: Timeout = None,
+    verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Look at this validator's journal and metrics. Changes nothing."""
+    """Look for trouble in this validator's journal and metrics. Changes nothing.
+
+    \b
+    For example:
+      gizzi diagnose --lines 500
+    """
     from ollama_client.cli import diagnose
 
-    diagnose.run(unit, lines, fresh=no_cache, timeout=timeout, as_json=json)
+    diagnose.run(unit, lines, fresh=no_cache, timeout=timeout, verbose=verbose, as_json=json)
 
 
 @app.command()
-def peers(no_cache: NoCache = False, timeout: Timeout = None, json: Json = False) -> None:
-    """Help with finding peers, from this validator's metrics."""
+def peers(no_cache: NoCache = False, timeout: Timeout = None, verbose: Verbose = False, json: Json = False) -> None:
+    """Help with finding peers, from this validator's metrics.
+
+    It names each address in the answer that nobody knows.
+
+    \b
+    For example:
+      gizzi peers
+    """
     from ollama_client.cli import peers
 
-    peers.run(fresh=no_cache, timeout=timeout, as_json=json)
+    peers.run(fresh=no_cache, timeout=timeout, verbose=verbose, as_json=json)
+
+
+@app.command()
+def models(json: Json = False) -> None:
+    """Show which server has which models, and which are loaded.
+
+    A model made from another shares its weights, and may be loaded under that one's name. Ends with 1 if a server does
+    not answer.
+
+    \b
+    For example:
+      gizzi models
+    """
+    from ollama_client.cli import models
+
+    models.run(as_json=json)
 
 
 class Check(TyperCommand):
@@ -117,7 +188,14 @@ class Check(TyperCommand):
 
 @app.command(cls=Check)
 def health(timeout: Timeout = None, json: Json = False) -> None:
-    """Check the fleet: rules, then Ollama, then Claude. Ends with 0 healthy, 1 degraded, 2 critical, 3 unknown."""
+    """Check the health of the fleet, for cron and Nagios.
+
+    Rules first, then Ollama, then Claude. Ends with 0 healthy, 1 degraded, 2 critical, 3 unknown.
+
+    \b
+    For example:
+      gizzi health --timeout 50
+    """
     from ollama_client.cli import health
 
     health.run(timeout=timeout, as_json=json)
@@ -129,7 +207,14 @@ def usage(
     textfile: Annotated[Path | None, typer.Option(help="Write it there for Prometheus' node_exporter.")] = None,
     json: Json = False,
 ) -> None:
-    """Calls, tokens, seconds and dollars by tier, and what was saved."""
+    """Show what was asked, what it cost and what it saved.
+
+    Calls, tokens in and out, seconds and dollars for each tier and model.
+
+    \b
+    For example:
+      gizzi usage --days 7
+    """
     from ollama_client.cli import usage
 
     usage.run(days, textfile, as_json=json)
@@ -137,7 +222,14 @@ def usage(
 
 @app.command()
 def config(json: Json = False) -> None:
-    """The settings in effect, and where they are from."""
+    """Show the settings in effect, and where each is from.
+
+    That is the file, the environment, or the program's default.
+
+    \b
+    For example:
+      gizzi config
+    """
     from ollama_client.cli import config
 
     config.run(as_json=json)

@@ -23,7 +23,7 @@ PROMPT = "Is this validator experiencing any issues?"
 
 
 @output.command
-def run(unit: str | None, lines: int, *, fresh: bool, timeout: float | None, as_json: bool) -> None:
+def run(unit: str | None, lines: int, *, fresh: bool, timeout: float | None, verbose: bool, as_json: bool) -> None:
     client = setup.client()
     settings = client.settings
     thresholds = limits(settings)
@@ -66,4 +66,4 @@ def run(unit: str | None, lines: int, *, fresh: bool, timeout: float | None, as_
     for finding in findings:
         output.say(f"By the rules: {finding}")
     output.say("")
-    output.show_answer(asking)
+    output.show_answer(asking, verbose=verbose)

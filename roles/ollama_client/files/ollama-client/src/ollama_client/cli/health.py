@@ -22,7 +22,7 @@ STATUSES = {"healthy": 0, "degraded": 1, "critical": 2, "unknown": 3}
 
 
 def run(*, timeout: float | None, as_json: bool) -> None:
-    logging.basicConfig(format="gizzi: %(message)s", level=logging.WARNING)
+    output.begin()
     try:
         with output.waiting("checking"):
             result = _check(timeout)

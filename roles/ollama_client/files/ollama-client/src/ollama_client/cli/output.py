@@ -5,18 +5,20 @@
 from __future__ import annotations
 
 import functools
-import json
+import io
 import logging
 import os
+import shutil
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec
+from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO
 
 import typer
 
 from ollama_client.errors import GizziError
-from ollama_client.masking import plain
+from ollama_client.shown import shown, shown_json, shown_lines
 
 if TYPE_CHECKING:
     from ollama_client.cli.setup import Asking
@@ -26,15 +28,31 @@ INTERRUPTED = 130
 P = ParamSpec("P")
 
 
+class _Beside(logging.Handler):
+    """Tells on standard error, also while a wheel turns there. A message may have text from outside in it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(shown_lines(self.format(record)), file=sys.stderr)
+
+
+def begin() -> None:
+    """Set up what is told beside the answer, and how."""
+    logging.basicConfig(format="gizzi: %(message)s", handlers=[_Beside()], level=logging.WARNING)
+    for stream in (sys.stdout, sys.stderr):
+        # A terminal that does not know a character is no reason to fail.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
 def command(run: Callable[P, None]) -> Callable[P, None]:
     """Make what goes wrong in a command a message and an exit status. The command has an argument `as_json`."""
 
     @functools.wraps(run)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> None:
-        logging.basicConfig(format="gizzi: %(message)s", level=logging.WARNING)
+        begin()
         try:
             run(*args, **kwargs)
-            sys.stdout.flush()
+            flush()
         except GizziError as error:
             fail(error, bool(kwargs.get("as_json")), FAILED)
         except KeyboardInterrupt:
@@ -50,7 +68,7 @@ def fail(error: GizziError, as_json: bool, status: int) -> NoReturn:
     if as_json:
         show_json({"error": error_json(error)})
     else:
-        print(f"gizzi: {plain(str(error))}", file=sys.stderr)
+        warn(str(error))
     raise typer.Exit(status) from error
 
 
@@ -65,6 +83,11 @@ def error_json(error: GizziError) -> dict[str, Any]:
     }
 
 
+def flush() -> None:
+    """Let go of what was printed."""
+    sys.stdout.flush()
+
+
 def leave(status: int) -> NoReturn:
     """End without a word, whatever standard output has become."""
     # Or the interpreter complains about the closed pipe when it flushes.
@@ -72,30 +95,59 @@ def leave(status: int) -> NoReturn:
     raise typer.Exit(status)
 
 
-def show_json(value: Any) -> None:
+def show_json(value: Any, indent: int | None = 2) -> None:
     """Print one JSON object."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(shown_json(value, indent))
 
 
 def say(text: str) -> None:
-    """Print a line without anything that a terminal would obey."""
-    print(plain(text))
+    """Print a line, whatever text it is."""
+    print(_folded(shown(text), sys.stdout))
 
 
-def show_answer(asking: Asking) -> None:
+def warn(text: str) -> None:
+    """Print a line beside the answer: on standard error."""
+    print(_folded(f"gizzi: {shown(text)}", sys.stderr), file=sys.stderr)
+
+
+def _folded(line: str, stream: TextIO) -> str:
+    """Break a line between words where it is for a terminal, which would break it anywhere."""
+    if not stream.isatty():
+        return line
+    width = shutil.get_terminal_size().columns
+    return textwrap.fill(line, width, break_long_words=False, break_on_hyphens=False)
+
+
+def show_asking(asking: Asking, *, verbose: bool, as_json: bool) -> None:
+    """Ask, and print the answer."""
+    if as_json:
+        show_json(asking.whole().model_dump())
+    else:
+        show_answer(asking, verbose=verbose)
+
+
+def show_answer(asking: Asking, *, verbose: bool) -> None:
     """Print an answer while it comes; until then turn a wheel."""
     stream = asking.pieces()
     with waiting(f"thinking, at most {asking.seconds:.0f} s"):
         first = next(stream, "")
     try:
-        # A terminal's control characters may come from the data by way of the model.
-        print(plain(first), end="", flush=True)
+        print(shown_lines(first), end="", flush=True)
         for piece in stream:
-            print(plain(piece), end="", flush=True)
+            print(shown_lines(piece), end="", flush=True)
     finally:
         print(flush=True)
-    if asking.answer and not asking.answer.complete:
-        print("gizzi: the answer is longer than prompt.answer_tokens, and ends there", file=sys.stderr)
+    if (answer := asking.answer) is None:
+        return
+    if not answer.complete:
+        warn("the answer is longer than prompt.answer_tokens, and ends there")
+    if answer.cached:
+        kept = asking.client.settings.cache.seconds
+        warn(f"this answer is from the cache, where it is kept for {kept:g} s: --no-cache asks anew")
+    if verbose:
+        took = f"{answer.seconds:.1f} s, {answer.tokens_in} tokens in, {answer.tokens_out} out"
+        cached = ", cached: the figures are of the first time" if answer.cached else ""
+        warn(f"{answer.endpoint}, {answer.model}, {took}{cached}")
 
 
 @contextmanager

@@ -5,7 +5,6 @@
 from __future__ import annotations
 
 import re
-import sys
 
 from ollama_client import node
 from ollama_client.cli import output, setup
@@ -21,7 +20,7 @@ _ADDRESS = re.compile(r"/(?:ip[46]|dns[46]?|dnsaddr)/[^\s`'\"<>),;]+")
 
 
 @output.command
-def run(*, fresh: bool, timeout: float | None, as_json: bool) -> None:
+def run(*, fresh: bool, timeout: float | None, verbose: bool, as_json: bool) -> None:
     client = setup.client()
     found = node.metrics(client.settings.node)
     bootnodes = "\n".join(client.settings.node.bootnodes) or "none are known: the operator must ask for them"
@@ -34,10 +33,10 @@ def run(*, fresh: bool, timeout: float | None, as_json: bool) -> None:
         return
     output.say("Seen: " + ", ".join(f"{name} {value}" for name, value in found.facts().items()))
     output.say("")
-    output.show_answer(asking)
+    output.show_answer(asking, verbose=verbose)
     assert asking.answer is not None
     for address in unknown(asking.answer.text, bootnodes + found.text):
-        print(f"gizzi: nobody knows this address, do not use it: {address}", file=sys.stderr)
+        output.warn(f"nobody knows this address, do not use it: {address}")
 
 
 def unknown(text: str, known: str) -> list[str]:

@@ -5,14 +5,10 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
 from pathlib import Path
 
-from rich.console import Console
-from rich.table import Table
-
-from ollama_client.cli import output
+from ollama_client.cli import output, tables
 from ollama_client.errors import LedgerError
 from ollama_client.ledger import Ledger, exposition
 from ollama_client.settings import load
@@ -28,18 +24,17 @@ def run(days: int | None, textfile: Path | None, *, as_json: bool) -> None:
     if as_json:
         output.show_json(usage.model_dump() | {"dollars": usage.dollars, "saved": usage.saved})
         return
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for name in ("tier", "model"):
-        table.add_column(name, no_wrap=True)
-    for name in ("calls", "failed", "tokens in", "tokens out", "seconds", "dollars", "saved"):
-        table.add_column(name, justify="right", no_wrap=True)
+    numbers = "calls", "failed", "in", "out", "seconds", "dollars", "saved"
+    table = tables.table(("tier", "model"), numbers)
     for one in usage.lines:
         counts = one.calls, one.failures, one.tokens_in, one.tokens_out
         money = f"{one.dollars:.4f}", f"{one.saved:.4f}"
-        table.add_row(one.tier, one.model, *(str(count) for count in counts), f"{one.seconds:.1f}", *money)
-    Console(highlight=False, width=None if sys.stdout.isatty() else 200).print(table)
+        row = one.tier, one.model, *counts, f"{one.seconds:.1f}", *money
+        table.add_row(*map(tables.cell, row))
+    tables.console().print(table)
     since = f"since {usage.since}" if usage.since else "ever"
-    output.say(f"\n${usage.dollars:.4f} spent {since}, ${usage.saved:.4f} saved against asking Claude every time")
+    output.say("")
+    output.say(f"${usage.dollars:.4f} spent {since}, ${usage.saved:.4f} saved against asking Claude every time")
     output.say(f"${usage.spent_today:.4f} of today's ${usage.budget:.2f} spent or set aside")
 
 

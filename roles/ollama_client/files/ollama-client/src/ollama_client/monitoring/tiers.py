@@ -21,7 +21,7 @@ from ollama_client.cache import Cache, MemoryCache
 from ollama_client.claude import Claude
 from ollama_client.client import OllamaClient
 from ollama_client.deadline import Deadline
-from ollama_client.errors import ClaudeError, GizziError
+from ollama_client.errors import ClaudeError, ClaudeKeyError, GizziError
 from ollama_client.ledger import Ledger
 from ollama_client.masking import plain
 from ollama_client.monitoring import facts, rules
@@ -118,7 +118,7 @@ class TieredHealthCheck:
         verdict = self._ask_ollama(check)
         if verdict and verdict.health == check.judgement.health == "healthy":
             return self._result(check, "ollama", verdict)
-        return self._go_up(check, verdict)
+        return self._go_up(check, verdict, optional=True)
 
     def analyze_with_claude(self, validator_statuses: object) -> dict[str, Any]:
         """As ``quick_health_check``, without Ollama."""
@@ -167,13 +167,14 @@ class TieredHealthCheck:
             )
         return self._believed("Ollama", check, verdict)
 
-    def _go_up(self, check: _Check, below: Verdict | None) -> dict[str, Any]:
-        """Ask Claude; without its answer the one from below stands."""
+    def _go_up(self, check: _Check, below: Verdict | None, *, optional: bool = False) -> dict[str, Any]:
+        """Ask Claude; without its answer the one from below stands. Optional: where it has no key, it is not missed."""
         try:
             said = self._ask_claude(check)
             verdict = self._believed("Claude", check, said) if said else None
         except GizziError as error:
-            check.reasons.append(f"Claude: {error}")
+            if not (optional and isinstance(error, ClaudeKeyError)):
+                check.reasons.append(f"Claude: {error}")
             check.dollars = error.dollars if isinstance(error, ClaudeError) else 0.0
             verdict = None
         if verdict:
