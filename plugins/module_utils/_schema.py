@@ -17,6 +17,10 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._json import BadJsonEr
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+# As the client has them: each brace may be read to the end of the text.
+LONGEST = 200_000
+BRACES = 200
+
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
     "array": (list,),
@@ -79,11 +83,16 @@ def one_document(text: str) -> Any:
     Raises ValueError where there is none, or more than one. The client reads answers by the same rule
     (ollama_client/schema.py), and both are tested with tests/unit/recorded/json_in_answers.json.
     """
+    if len(text) > LONGEST:
+        raise ValueError(f"more than {LONGEST} characters")
     text = without_thoughts(text)
     with suppress(BadJsonError):
         return from_json(text)
-    found, place = [], text.find("{")
+    found, place, braces = [], text.find("{"), 0
     while place >= 0:
+        braces += 1
+        if braces > BRACES:
+            raise ValueError(f"more than {BRACES} opening braces, and no one JSON object")
         try:
             value, end = json_at(text, place)
             found.append(value)

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
@@ -96,3 +97,11 @@ def test_the_one_object_of_an_answer_is_taken(case: dict[str, Any]) -> None:
         assert one_document(case["text"]) == case["value"]
         assert fit(case["text"], {"type": "object", "required": ["status"]}) == ""
         assert "has no peers" in fit(case["text"], {"type": "object", "required": ["peers"]})
+
+
+@pytest.mark.parametrize("text", ['{"a": "' * 20_000, "{" * 200_000, '{"a": ' * 20_000 + "1"])
+def test_an_answer_is_read_in_short_time(text: str) -> None:
+    started = time.monotonic()
+    with pytest.raises(ValueError, match=r"no JSON|opening braces|characters"):
+        one_document(text)
+    assert time.monotonic() - started < 2
