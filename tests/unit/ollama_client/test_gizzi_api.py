@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gzip
 from pathlib import Path
 
+import fake_ollama
 import fleets
 import pytest
 from commands import configure, gizzi
@@ -47,3 +49,17 @@ def test_a_token_that_cannot_be_read_matters_to_queries_of_prometheus_alone(
     result = gizzi("analyze", "/api/prometheus/query?query=up", "?")
     assert result.exit_code == 1 and "/nonexistent" in result.stderr
     assert len(api.asked) == 1
+
+
+def test_what_is_packed_is_not_unpacked(serve: Serve, settings: MakeSettings) -> None:
+    """A megabyte would become a gigabyte."""
+    packed = gzip.compress(b'{"models": []}')
+
+    def behave(handler: fake_ollama.Handler) -> None:
+        handler.reply(200, packed, Content_Encoding="gzip")
+
+    server = serve(behave)
+    configure(settings(server, api={"url": server.url}))
+    assert "it is not the Gizzi API that answers" in gizzi("status").stderr
+    assert "is not Ollama" in gizzi("models").stderr
+    assert {one["headers"]["accept-encoding"] for one in server.asked} == {"identity"}

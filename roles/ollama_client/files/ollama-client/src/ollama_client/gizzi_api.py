@@ -11,8 +11,9 @@ import httpx
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from ollama_client import cause
-from ollama_client.deadline import Deadline, LimitedTransport
+from ollama_client.deadline import Deadline
 from ollama_client.errors import ApiAnswerError, ApiRefusedError, ApiUnreachableError, StaleDataError
+from ollama_client.fetch import fetch
 from ollama_client.settings import Api
 
 STATUS = "/api/network/status"
@@ -96,8 +97,7 @@ def get(api: Api, path: str) -> Any:
         raise ApiRefusedError(f"no path of the API: {path!r}", 0, endpoint=api.address, elapsed=0.0)
     try:
         headers = api.headers() if path.partition("?")[0] == QUERY else {}
-        with httpx.Client(transport=LimitedTransport(deadline, api.tls), timeout=None, trust_env=False) as client:
-            response = client.get(api.address + path, headers=headers)
+        status, body = fetch(api.address + path, deadline, api.tls, headers)
     except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
         text = f"no connection: {cause.of(error)}"
         raise ApiUnreachableError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error
@@ -105,14 +105,14 @@ def get(api: Api, path: str) -> Any:
         text = f"no answer: {cause.of(error)}"
         raise ApiUnreachableError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error
     try:
-        answer = json.loads(response.content)
+        answer = json.loads(body)
     except (ValueError, RecursionError) as error:
-        text = f"HTTP {response.status_code}, and no JSON: it is not the Gizzi API that answers"
+        text = f"HTTP {status}, and no JSON: it is not the Gizzi API that answers"
         raise ApiAnswerError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error
-    if response.status_code != 200:
+    if status != 200:
         told = answer.get("detail") if isinstance(answer, dict) else None
-        text = f"HTTP {response.status_code}" + (f": {str(told)[:200]}" if told else "")
-        raise ApiRefusedError(text, response.status_code, endpoint=api.address, elapsed=deadline.elapsed())
+        text = f"HTTP {status}" + (f": {str(told)[:200]}" if told else "")
+        raise ApiRefusedError(text, status, endpoint=api.address, elapsed=deadline.elapsed())
     return answer
 
 

@@ -10,7 +10,8 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from ollama_client import cause, errors, fault
-from ollama_client.deadline import Deadline, LimitedTransport
+from ollama_client.deadline import Deadline
+from ollama_client.fetch import fetch
 from ollama_client.settings import Endpoint
 
 Answered = TypeVar("Answered", bound=BaseModel)
@@ -54,20 +55,14 @@ def _get(endpoint: Endpoint, path: str, deadline: Deadline) -> Listing:
         return kind(text, endpoint=endpoint.name, elapsed=deadline.elapsed())
 
     try:
-        with httpx.Client(
-            transport=LimitedTransport(deadline, endpoint.tls),
-            headers=endpoint.headers(),
-            timeout=None,
-            trust_env=False,
-        ) as client:
-            answer = client.get(endpoint.address + path)
+        status, body = fetch(endpoint.address + path, deadline, endpoint.tls, endpoint.headers())
     except (httpx.HTTPError, OSError, ValueError) as error:
         text = f"no connection to {endpoint.address}: {cause.of(error)}"
         raise failed(errors.UnreachableError, text) from error
-    if answer.status_code != httpx.codes.OK:
-        found = fault.judge(answer.status_code, answer.text)
+    if status != httpx.codes.OK:
+        found = fault.judge(status, body.decode("utf-8", "replace"))
         raise failed(found.kind, found.message)
     try:
-        return Listing.model_validate_json(answer.content)
+        return Listing.model_validate_json(body)
     except ValidationError as error:
         raise failed(errors.NotOllamaError, f"what answers at {endpoint.address} is not Ollama") from error

@@ -11,6 +11,7 @@ import typer
 from typer.core import TyperCommand
 
 from ollama_client import __version__
+from ollama_client.shown import shown
 
 WRONG_USAGE = 2
 UNKNOWN = 3
@@ -182,7 +183,7 @@ class Check(TyperCommand):
             # Typer has no public name for its errors of usage.
             if getattr(error, "exit_code", None) != WRONG_USAGE:
                 raise
-            typer.echo(f"UNKNOWN: {error}")
+            typer.echo(f"UNKNOWN: {shown(str(error))}")
             raise typer.Exit(UNKNOWN) from error
 
 

@@ -1,0 +1,31 @@
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""One GET of a server that may be anything."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+
+import httpx
+
+from ollama_client.deadline import Limit, LimitedTransport
+
+
+def fetch(url: str, limit: Limit, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+    """Return the HTTP status and the body as it was sent: unpacked, a few bytes could become any number of them.
+
+    Args:
+        url: what to get.
+        limit: the time that it may take; the transport bounds the bytes.
+        tls: for https.
+        headers: further ones.
+
+    Errors: httpx.HTTPError, httpx.InvalidURL, OSError, ValueError.
+    """
+    sent = {"Accept-Encoding": "identity"} | dict(headers)
+    with (
+        httpx.Client(transport=LimitedTransport(limit, tls), headers=sent, timeout=None, trust_env=False) as client,
+        client.stream("GET", url) as answer,
+    ):
+        return answer.status_code, b"".join(answer.iter_raw())
