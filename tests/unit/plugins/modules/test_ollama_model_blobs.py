@@ -279,7 +279,7 @@ def test_after_a_pull_that_failed_in_a_repair(model: Run, ollama: FakeOllama, st
     model()
     damage(store)
     ollama.pull_fault = "error"
-    result = model(verify_blobs=True)
+    result = model(verify_blobs=True, stall_timeout=0.2)
     assert f"lacks blobs ({WEIGHTS_DIGEST[:19]}) and cannot answer, and another run resumes" in result["msg"]
     ollama.pull_fault = ""
     assert model()["changed"] is True
