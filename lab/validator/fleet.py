@@ -1,4 +1,4 @@
-"""A fleet without containers: stand-in validators and a real Prometheus that scrapes them, all on loopback.
+"""A fleet without containers: stand-in validators and a real Prometheus that scrapes them on loopback.
 
 For unit tests and benchmarks. The scenarios run ``flare_node`` as a service on each host instead.
 """
@@ -23,7 +23,7 @@ from lab.validator.flare_node import Node, Server
 
 START_SECONDS = 30
 LOOKBACK_SECONDS = 301
-# Height and peers of a validator at a moment of the last hour; None where there is nothing.
+# Height and peers of a validator at a time in the last hour; None for no sample.
 Past = Callable[[int, float], "tuple[int, int] | None"]
 
 
@@ -35,7 +35,7 @@ def free_port() -> int:
 
 
 class Fleet:
-    """A context manager. ``fault`` makes a validator ill; Prometheus can be stopped, started and made to hang."""
+    """A context manager. ``fault`` sets faults of a validator; Prometheus can be stopped, started and frozen."""
 
     def __init__(
         self,
@@ -55,7 +55,7 @@ class Fleet:
         self._servers = [
             Server(("127.0.0.1", 0), Node(number, block_time, control)) for number, control in self._controls.items()
         ]
-        # Other values of the label than the inventory's numbers, on the exporter of a validator.
+        # Targets with other label values than the inventory's numbers; each uses the exporter of a validator.
         self._extra = extra_targets or {}
         self._past = past
         self._process: subprocess.Popen[bytes] | None = None
@@ -86,18 +86,18 @@ class Fleet:
             server.server_close()
 
     def fault(self, validator: int, **wanted: Any) -> None:
-        """Ask for faults (see ``flare_node``); without any the validator is sound again."""
+        """Set faults of a validator (see ``flare_node``); without keywords remove them."""
         control = self._controls[validator]
         if not wanted:
             control.unlink(missing_ok=True)
             return
-        # Written beside and renamed: a page is never made from half a file.
+        # Write a new file and rename it: the node never reads half a file.
         draft = control.with_suffix(".draft")
         draft.write_text(json.dumps(wanted))
         draft.rename(control)
 
     def scrapes(self, number: int) -> None:
-        """Wait for so many scrapes of every target."""
+        """Wait for this number of scrapes of every target."""
         for _unused in range(number):
             self.wait(partial(self._scraped_since, time.time()), "every target scraped anew")
 
@@ -125,14 +125,14 @@ class Fleet:
 
     def prometheus_stop(self) -> None:
         if self._process is not None:
-            # In case it hangs.
+            # It may be frozen.
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
             self._process.wait(START_SECONDS)
             self._process = None
 
     def prometheus_hang(self, hanging: bool) -> None:
-        """Keep the process from running: connections are taken, and nothing is answered."""
+        """Freeze or continue the process. While frozen, connections open but get no answer."""
         if self._process is not None:
             self._process.send_signal(signal.SIGSTOP if hanging else signal.SIGCONT)
 
@@ -154,7 +154,7 @@ class Fleet:
             return False
 
     def _backfill(self, past: Past) -> None:
-        """Give Prometheus a last hour that was never scraped, up to where a query of now looks back."""
+        """Write samples of the last hour into Prometheus' database, except the time that a query looks back."""
         metrics: dict[str, list[str]] = {"substrate_block_height": [], "substrate_sub_libp2p_peers_count": []}
         now = int(time.time())
         for number in self._controls:
@@ -180,7 +180,7 @@ class Fleet:
 
     def _configure(self) -> None:
         targets = {str(number): number for number in self._controls} | self._extra
-        # JSON is YAML.
+        # JSON is valid YAML.
         (self.folder / "prometheus.yml").write_text(
             json.dumps(
                 {
