@@ -53,7 +53,7 @@ def parent(path: str) -> Iterator[tuple[int, str]]:
 
 
 def look(path: str, folder_wanted: bool = False) -> Seen:
-    """Return the state of a path. Where a folder is wanted, a link to one counts too, if only root can make the link."""
+    """Return the state of a path. Where a folder is wanted, a link to one counts too, if only root can make it."""
     try:
         with parent(path) as (folder, name):
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)

@@ -168,7 +168,7 @@ def _folders(values: Mapping[str, Any]) -> list[str]:
 
 
 def _metrics_entries(folder: str) -> list[dict[str, Any]]:
-    """Return the metrics folder, its files and the links to them: a link without a target is an error in node_exporter."""
+    """Return the metrics folder, its files and their links; a link without a target is an error in node_exporter."""
     own = {"owner": USER, "group": USER}
     found: list[dict[str, Any]] = [{"path": METRICS, "kind": "folder", "tree": True, **own}]
     for name, link in (("run.prom", "gizzi-model-update.prom"), ("timer.prom", "gizzi-model-update-timer.prom")):
