@@ -1,1 +1,1 @@
-"""The lab: a fleet of containers on one machine, and the internet it believes in."""
+"""The lab: a fleet of containers on one machine, and a container that stands in for the internet."""

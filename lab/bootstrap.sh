@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
 # Make this machine ready:
-#   bootstrap.sh demo     a running Docker engine, the base image and what the lab runs with: what `make demo` needs
-#   bootstrap.sh tests    the linters, Prometheus and a browser too
-# Does only what is missing, so that a second run takes a second. Where it may not do a thing itself, it names the
-# command that does.
+#   bootstrap.sh demo     for `make demo`: a running Docker engine, the base image and the lab's Python packages
+#   bootstrap.sh tests    also the linters, Prometheus and a browser
+# It does only what is missing: a second run takes one second. If it has no permission for a step, it prints the
+# command for the user.
 set -euo pipefail
 
 purpose=${1:-tests}
 project=$(cd "$(dirname "$0")/.." && pwd)
 venv=$project/.venv
-# make puts the environment first on the path; the one to make it anew with is another.
+# make puts the virtual environment first in PATH; a new environment needs the system's Python.
 PATH=${PATH//$venv\/bin:/}
 base_image=debian:bookworm-slim
 engine_log=${TMPDIR:-/tmp}/gizzi-dockerd.log
@@ -22,7 +22,7 @@ stop() {
     exit 2
 }
 
-# Runs a command as root: directly, or by a sudo that asks nothing.
+# Runs a command as root: directly, or with a sudo that needs no password.
 as_root() {
     if [ "$(id -u)" -eq 0 ]; then
         "$@"
@@ -47,7 +47,7 @@ check_machine() {
         stop "its processor has no AVX2, which the lab's Ollama needs." "use a processor of 2013 or later"
 }
 
-# What can be said of a release that was given before anything is installed. The rest is lab.artifacts'.
+# Checks a given release as far as possible before anything is installed. lab.artifacts checks the rest.
 check_release() {
     [ -n "${OLLAMA_ARCHIVE:-}" ] || return 0
     [ -n "${OLLAMA_VERSION:-}" ] ||
@@ -58,7 +58,7 @@ check_release() {
 
 docker_answers() { docker info >/dev/null 2>&1; }
 
-# Installs those of the named Debian packages that are missing.
+# Installs the named Debian packages that are missing.
 install_packages() {
     local missing=() package
     for package in "$@"; do
@@ -79,8 +79,8 @@ start_engine() {
     if [ -d /run/systemd/system ]; then
         as_root systemctl start docker
     elif [ "$(id -u)" -eq 0 ]; then
-        # No service manager here: the engine runs on its own, as a session of its own, until the machine stops.
-        # An engine that was killed leaves its process number behind, which another process may have by now.
+        # There is no service manager here: the engine runs in its own session until the machine stops.
+        # A killed engine leaves its PID file, and another process may now have this number.
         pgrep -x dockerd >/dev/null || rm -f /var/run/docker.pid
         setsid nohup dockerd >"$engine_log" 2>&1 </dev/null &
     else
@@ -95,12 +95,12 @@ start_engine() {
     stop "the Docker engine does not answer to $(id -un)." "see 'docker info'; to use it without root: sudo usermod -aG docker $(id -un), then log in again"
 }
 
-# Many systemd hosts on one kernel share its inotify instances; late ones come up degraded without.
+# All systemd hosts on one kernel share its inotify instances. Without enough of them the last hosts start degraded.
 raise_inotify() {
     [ "$(sysctl -n fs.inotify.max_user_instances)" -ge 1024 ] || as_root sysctl --quiet --write fs.inotify.max_user_instances=1024
 }
 
-# Pulled where an image registry can be reached, otherwise made from Debian's own packages under the same name.
+# Pulls the image. If no image registry answers, makes it from Debian's packages under the same name.
 make_base_image() {
     ! docker image inspect "$base_image" >/dev/null 2>&1 || return 0
     say "Getting the image $base_image"
@@ -114,7 +114,7 @@ make_base_image() {
     as_root rm -f "$rootfs"
 }
 
-# What the demo runs with is a part of what the tests do, at the same versions.
+# The demo's packages are a part of the tests' packages, in the same versions.
 make_venv() {
     local stamp=$venv/requirements.sha256 has wanted
     has=$(cat "$stamp" 2>/dev/null || true)
@@ -124,7 +124,7 @@ make_venv() {
     [ "$has" = "$(checksum demo)" ] || new_venv
     say "Installing Python packages: requirements/$1.txt"
     "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes -r "$project/requirements/$1.txt"
-    # The checkout itself is the installed collection, for every tool of this environment.
+    # For all tools of this environment, the checkout itself is the installed collection.
     local collections
     collections=$("$venv/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')/ansible_collections
     mkdir -p "$collections/etrid"
@@ -144,7 +144,7 @@ new_venv() {
     "$python" -m venv "$venv"
 }
 
-# A task on localhost takes as long to compile as one on a lab's host.
+# Keeps compiled code for localhost too: a task there compiles as long as on a lab host.
 keep_compiled() {
     local packages source=$project/lab/images/host/lab_compiled.py
     packages=$(echo "$venv"/lib/python3.*/site-packages)
@@ -152,7 +152,7 @@ keep_compiled() {
     echo "import lab_compiled; lab_compiled.install('$project/.ansible/compiled')" >"$packages/lab_compiled.pth"
 }
 
-# Prometheus and promtool, out of Debian's package: installed, it would come with a service that listens.
+# Takes Prometheus and promtool out of Debian's package: if installed, the package would start a service.
 get_prometheus() {
     [ ! -x "$venv/bin/promtool" ] || return 0
     say 'Getting Prometheus'
@@ -166,7 +166,7 @@ get_prometheus() {
     rm -r "$scratch"
 }
 
-# The browser that the page is tested in. Ubuntu has it as a snap only: there it is Playwright's own.
+# The browser for the tests of the page. Ubuntu has it only as a snap, so there Playwright installs its own.
 get_browser() {
     # shellcheck source=/dev/null
     if [ "$(. "$os_release" && echo "$ID")" != ubuntu ]; then
@@ -186,7 +186,7 @@ check_machine
 install_packages ca-certificates openssh-client openssl procps python3 python3-venv util-linux zstd
 start_engine
 raise_inotify
-# Each waits for other things than the other.
+# In parallel: the two steps wait for different things.
 make_base_image &
 image=$!
 if [ "$purpose" = demo ]; then make_venv demo; else make_venv dev; fi

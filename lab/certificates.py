@@ -1,8 +1,7 @@
-"""TLS for the names under which the stand-in internet answers.
+"""TLS certificates for the names of the stand-in internet.
 
-``python -m lab.certificates DIRECTORY`` writes ca.crt, server.crt and
-server.key there, unless good ones are there already. The authority's key is
-thrown away once it has signed, so nothing else can ever carry its name.
+``python -m lab.certificates DIRECTORY`` writes ca.crt, server.crt and server.key there, unless valid ones exist.
+The authority's key is deleted after it has signed, so nobody can sign anything else with it.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-# The real names, and two of the lab's own: the registry's blob host, and the Python index.
+# The real names, and two names of the lab: the registry's blob host and the Python index.
 NAMES = (
     "github.com",
     "release-assets.githubusercontent.com",
@@ -26,19 +25,19 @@ DAY = 86400
 
 
 def openssl(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run openssl quietly."""
+    """Run openssl and capture its output."""
     return subprocess.run(["openssl", *arguments], check=False, capture_output=True, text=True)
 
 
 def must(*arguments: str) -> None:
-    """Run openssl and end with its own words when it fails."""
+    """Run openssl; if it fails, exit with its message."""
     result = openssl(*arguments)
     if result.returncode != 0:
         sys.exit(f"lab: openssl {arguments[0]}: {result.stderr.strip()}")
 
 
 def still_good(directory: Path) -> bool:
-    """Tell whether the certificate covers every name, for another day, under this authority."""
+    """Return whether this authority's certificate covers every name and is valid for another day."""
     server = str(directory / "server.crt")
     if not (directory / "server.key").is_file():
         return False
@@ -76,7 +75,7 @@ def make(directory: Path) -> None:
 
 
 def main() -> int:
-    """Make the certificates where good ones are not there already."""
+    """Make the certificates unless valid ones exist."""
     if len(sys.argv) != 2:
         print("usage: python -m lab.certificates DIRECTORY", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""The command gizzi as an operator of a validator runs it."""
+"""The command gizzi, run as a validator's operator runs it."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ QUESTION = "What is the capital of France?"
 
 
 def gizzi(host: Host, *arguments: str) -> Any:
-    """Return what a command of gizzi shows as JSON; one that fails fails the test."""
-    # A session of ssh has an open standard input.
+    """Return the JSON that a gizzi command prints; the test fails if the command fails."""
+    # In an ssh session standard input is open.
     result = host.run(f"{shlex.join(['gizzi', *arguments, '--json'])} </dev/null")
     assert result.rc == 0, f"gizzi {arguments[0]}: {result.stdout}{result.stderr}"
     return json.loads(result.stdout)
 
 
 def statuses(host: Host) -> dict[str, str]:
-    """Return what ``gizzi status`` says of each validator."""
+    """Return each validator's status from ``gizzi status``."""
     return {one["name"]: one["status"] for one in gizzi(host, "status")["validators"]}
 
 
 def ask_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> None:
-    """Ask on every host that ``endpoints`` names, all at once; what answers a host is the endpoint given."""
+    """Ask on every host of ``endpoints`` in parallel; the given endpoint must be the one that answers."""
 
     def use(name: str) -> None:
         answer = gizzi(fleet[name], "ask", QUESTION)
@@ -42,9 +42,9 @@ def ask_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> N
 
 
 def use_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> None:
-    """Use gizzi on every host that ``endpoints`` names, all at once; what answers a host is the endpoint given.
+    """Use gizzi on every host of ``endpoints`` in parallel; the given endpoint must be the one that answers.
 
-    Each asks, looks at the network, and has its own journal and its own peers looked into.
+    Each host asks a question, shows the network, and has its own journal and peers diagnosed.
     """
 
     ask_everywhere(fleet, endpoints)
@@ -54,7 +54,7 @@ def use_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> N
         healthy = dict.fromkeys(endpoints, "healthy")
         wait_until(lambda: statuses(host) == healthy, 60, f"gizzi on {name} shows that all are healthy")
 
-        # A node of the lab writes some twenty lines a minute, and may not have been up for long.
+        # A lab node writes some twenty lines a minute, and may run only for a short time.
         diagnosis = gizzi(host, "diagnose", "--lines", "20")
         assert diagnosis["not_seen"] == []
         assert diagnosis["seen"][0].startswith("20 lines of the journal")
@@ -70,9 +70,9 @@ def use_everywhere(fleet: Mapping[str, Host], endpoints: Mapping[str, str]) -> N
 
 @contextmanager
 def asking(host: Host) -> Iterator[list[str]]:
-    """Ask anew again and again for as long as the block takes; every question must be answered.
+    """Ask again and again during the block; every question must be answered.
 
-    Afterwards the list has the endpoints that answered, each where it took over.
+    After the block the list has the endpoints that answered, one entry for each change.
     """
     answers = "/run/gizzi-answers"
     host.check_output(
@@ -84,7 +84,7 @@ def asking(host: Host) -> Iterator[list[str]]:
         yield endpoints
         assert host.service("ask-gizzi").is_running, host.check_output("journalctl --unit=ask-gizzi; cat %s", answers)
     finally:
-        # The last question may be cut off in the middle.
+        # This may interrupt the last question.
         host.run("systemctl stop ask-gizzi")
         said = host.run("cat %s; rm -f %s", answers, answers).stdout
     decoder, position = json.JSONDecoder(), 0

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# The demo: a fleet of the lab, etrid.gizzi.site on it, a question, and a validator that stalls and recovers.
-# A demo that is there already is used again, also after its engine was stopped or for the other topology.
+# The demo: a lab fleet, etrid.gizzi.site on it, a question, and a validator that stalls and recovers.
+# An existing demo is used again, also after the Docker engine was stopped or for the other topology.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -21,7 +21,7 @@ if ! [[ $VALIDATORS =~ ^[0-9]+$ ]] || ((10#$VALIDATORS < 3 || 10#$VALIDATORS > 2
     fail "VALIDATORS is '$VALIDATORS'; it can be 3 to 21: of two that are apart nobody can tell which one lags."
 fi
 
-# Runs a step with its output in the log; on failure shows the log's end.
+# Runs a step and writes its output to the log; if it fails, shows the end of the log.
 step() {
     local what=$1 start=$SECONDS
     shift
@@ -36,14 +36,14 @@ step() {
 
 play() { ansible-playbook --inventory "$lab/inventory" --extra-vars "gizzi_topology=$topology" "$@"; }
 
-# The images and what the stand-in internet serves take a minute each, of a processor and of the network.
+# In parallel: the image waits for the network, the files of the stand-in internet for the CPU. Each takes a minute.
 build() {
     docker build --quiet --tag gizzi-lab-host lab/images/host &
     PYTHONPATH=. python -m lab.artifacts || return
     wait $!
 }
 
-# What is there may be stopped, be another number of hosts, or run another release.
+# An existing demo may be stopped, have another number of hosts, or run another release.
 start() {
     local prefix containers tree
     tree=$(PYTHONPATH=. python -m lab.artifacts)
@@ -57,7 +57,7 @@ start() {
     fi
 }
 
-# Shows a command and what it prints on the last validator, as somebody there sees it.
+# Shows a command and its output on the last validator, as a user there sees them.
 on_validator() {
     local terminal=()
     [ ! -t 1 ] || terminal=(--tty --env "TERM=${TERM:-dumb}")
@@ -65,13 +65,13 @@ on_validator() {
     docker exec "${terminal[@]}" --user ops "$prefix-$last" bash -c "$1"
 }
 
-# The same without a terminal, for long lines: these are broken between words.
+# The same without a terminal, for long lines: they are wrapped between words.
 on_validator_folded() {
     printf '\n%s$ %s\n' "$last" "$1"
     docker exec --user ops "$prefix-$last" bash -c "$1" | fold --spaces --width=80
 }
 
-# Waits until the Gizzi API says of validator 2 what is given.
+# Waits until the Gizzi API reports the given status of validator 2.
 wait_for() {
     for _ in $(seq 120); do
         docker exec "$prefix-$last" curl --silent --fail http://gizzi:8080/api/validator/2 | grep -q "\"status\": *\"$1\"" && return
@@ -90,7 +90,7 @@ recover() {
     wait_for healthy
 }
 
-# The page's title, and its first row: the worst validator.
+# Shows the page's title and its first row, the worst validator.
 read_page() {
     docker exec "$prefix-$last" curl --silent --fail http://gizzi:8080/ | sed -nE \
         -e 's:.*<title>(.*) · Gizzi network</title>.*:  \1:p' \

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# A fleet of the lab without molecule, for the demo and the benchmarks:
-#   fleet.sh create NAME      VALIDATORS hosts (default 3) and the stand-in internet, ready to be deployed to
+# A lab fleet without molecule, for the demo and the benchmarks:
+#   fleet.sh create NAME      VALIDATORS hosts (default 3) and the stand-in internet, ready for a deployment
 #   fleet.sh destroy NAME
-# Its inventory is .ansible/lab/NAME/inventory. What is left of another one of this name is removed first.
+# Its inventory is .ansible/lab/NAME/inventory. An older fleet of this name is removed first.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 name=$2

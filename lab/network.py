@@ -1,4 +1,4 @@
-"""The network as a scenario makes it and asks for it: validators' nodes, Prometheus, and the Gizzi API by curl."""
+"""A scenario's network: faults of validators' nodes and of Prometheus, and questions to the Gizzi API with curl."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ CONTROL = "/run/flare-node/control.json"
 
 
 def fault(validator: Host, **wanted: Any) -> None:
-    """Make a validator's node ill from its next page on; ``wanted`` are keys of flare_node.py's control file."""
-    # Written beside and renamed: a page is never made from half a file.
+    """Give a validator's node faults from its next page on; ``wanted`` are keys of flare_node.py's control file."""
+    # Write a new file and rename it: the node never reads half a file.
     validator.check_output("printf %%s %s > %s.new && mv %s.new %s", json.dumps(wanted), CONTROL, CONTROL, CONTROL)
 
 
 def heal(validator: Host) -> None:
-    """Make a validator's node sound again."""
+    """Remove all faults of a validator's node."""
     validator.check_output("rm -f %s", CONTROL)
 
 
 @contextmanager
 def prometheus_stopped(gizzi: Host) -> Iterator[None]:
-    """Stop Prometheus for as long as the block takes; afterwards it answers again."""
+    """Stop Prometheus during the block; afterwards it answers again."""
     gizzi.check_output("systemctl stop prometheus.service")
     try:
         yield
@@ -42,7 +42,7 @@ def prometheus_stopped(gizzi: Host) -> Iterator[None]:
 
 @contextmanager
 def prometheus_hanging(gizzi: Host) -> Iterator[None]:
-    """Keep Prometheus from running for as long as the block takes: it takes connections and answers nothing."""
+    """Freeze Prometheus during the block: connections open, but get no answer."""
     gizzi.check_output("systemctl kill --signal=SIGSTOP prometheus.service")
     try:
         yield
@@ -51,12 +51,12 @@ def prometheus_hanging(gizzi: Host) -> Iterator[None]:
 
 
 def query(gizzi: Host, promql: str) -> list[dict[str, Any]]:
-    """Return the series by which Prometheus itself answers an instant query."""
+    """Return the series of Prometheus' own answer to an instant query."""
     return list(prometheus(gizzi, f"query?{urllib.parse.urlencode({'query': promql})}")["result"])
 
 
 def prometheus(gizzi: Host, path: str) -> Any:
-    """Return the part ``data`` of what Prometheus answers under /api/v1/; an error of HTTP fails."""
+    """Return ``data`` of Prometheus' answer under /api/v1/; an HTTP error fails the test."""
     answer = gizzi.check_output("curl --silent --fail --max-time 10 %s", f"{PROMETHEUS}/api/v1/{path}")
     return json.loads(answer)["data"]
 
@@ -67,7 +67,7 @@ def url(path: str, address: str = LOOPBACK) -> str:
 
 
 def ask(client: Host, path: str, token: str | None = None, address: str = LOOPBACK) -> tuple[int, Any]:
-    """Return the HTTP status and the JSON by which the API at the address answers the client; no answer fails."""
+    """Return HTTP status and JSON of the API's answer to the client; the test fails without an answer."""
     arguments = ["curl", "--silent", "--show-error", "--globoff", "--max-time", "10", "--write-out", "\n%{http_code}"]
     if token is not None:
         arguments += ["--header", f"Authorization: Bearer {token}"]
@@ -78,7 +78,7 @@ def ask(client: Host, path: str, token: str | None = None, address: str = LOOPBA
 
 
 def statuses(client: Host, address: str = LOOPBACK) -> dict[int, str]:
-    """Return every validator's status by its number, as the API at the address sees it."""
+    """Return every validator's status by its number, from the API at the address."""
     _unused, answer = ask(client, "/api/network/status", address=address)
     return {validator["number"]: validator["status"] for validator in answer["validators"]}
 
@@ -97,7 +97,7 @@ def wait_for(client: Host, wanted: dict[int, str], timeout: float) -> None:
 
 
 def own_metric(client: Host, name: str) -> float:
-    """Return one of the API's own metrics, the sum over its series."""
+    """Return one of the API's own metrics, summed over its series."""
     page = client.check_output("curl --silent --fail --max-time 10 %s", url("/metrics"))
     series = [line.rpartition(" ") for line in page.splitlines() if line.split("{")[0].split(" ")[0] == name]
     assert series, f"no {name}"

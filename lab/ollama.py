@@ -1,4 +1,4 @@
-"""An Ollama as a client on the network sees it: asked with curl, not with the collection's own modules."""
+"""Ollama from the view of a client on the network: requests with curl, not with the collection's modules."""
 
 from __future__ import annotations
 
@@ -14,28 +14,28 @@ from lab.testing import Lab, wait_until
 PORT = 11434
 MODEL = "smollm2:135m"
 STORE = "/var/lib/ollama/models"
-# The unit's own namespace, and what systemd itself says of the unit elsewhere.
+# The unit's own namespace, and systemd's messages about the unit, which are in the main journal.
 JOURNAL = "journalctl --namespace=+ollama --unit=ollama.service --output=cat --no-pager"
 
 
 def url(address: str, path: str = "/") -> str:
-    """Return the address as a URL of Ollama's."""
+    """Return the URL of Ollama at an address."""
     return f"http://[{address}]:{PORT}{path}" if ":" in address else f"http://{address}:{PORT}{path}"
 
 
 def every_address(lab: Lab) -> set[str]:
-    """Return the addresses of all validators, of both families."""
+    """Return the IPv4 and IPv6 addresses of all validators."""
     return {address for name in lab.groups["validators"] for address in lab.addresses(name)}
 
 
 def reached(client: Host, addresses: Iterable[str], port: int = PORT) -> set[str]:
-    """Return those addresses whose port opens to the client; all are tried at once."""
+    """Return the addresses at which the client can open the port; all are tried in parallel."""
     tries = [f"(nc -z -w 2 {address} {port} && echo {address}) &" for address in addresses]
     return set(client.check_output(" ".join([*tries, "wait"])).split())
 
 
 def ask(client: Host, address: str, prompt: str = "What is the capital of France?", model: str = MODEL) -> str:
-    """Return the answer to a prompt that the client sends to the server at the address."""
+    """Send a prompt from the client to the server at the address, and return the answer."""
     body = {"model": model, "prompt": prompt, "stream": False, "options": {"num_predict": 16, "temperature": 0}}
     answer = client.run(
         "curl --silent --show-error --fail --globoff --max-time 120 --data %s %s",
@@ -62,7 +62,7 @@ def loaded(client: Host, address: str) -> dict[str, str]:
 
 @contextmanager
 def slowed(server: Host) -> Iterator[None]:
-    """Give a server, in whatever processes it works, a twentieth of one CPU for as long as the block takes."""
+    """Limit all processes of a server to 5 % of one CPU during the block."""
     server.check_output("systemctl set-property --runtime ollama.service CPUQuota=5%")
     try:
         yield
@@ -72,26 +72,26 @@ def slowed(server: Host) -> Iterator[None]:
 
 
 def answered(server: Host) -> list[str]:
-    """Return the client's address of each prompt that this server has answered since it started, from its journal.
+    """Return the client address of each prompt that this server has answered since its start, from its journal.
 
-    The line is of the web framework, gin, which Ollama's server/routes.go takes with its own log (gin.Default).
+    The web framework gin writes these lines: Ollama's server/routes.go uses gin.Default, which includes its log.
     """
     lines = server.check_output(f"{JOURNAL} _PID=$(systemctl show -P MainPID ollama)")
     return re.findall(r'\| 200 \|[^|]*\|\s*(\S+) \| POST\s+"/api/generate"', lines)
 
 
 def asked(server: Host, client: Host, address: str, seen_as: str) -> None:
-    """Ask from the client, and see in the server's journal that it is this server that has answered."""
+    """Ask from the client, and check in the server's journal that this server has answered."""
     before = answered(server).count(seen_as)
     assert "Paris" in ask(client, address)
-    # Over loopback the metrics ask as well.
+    # On loopback the metrics program asks too.
     wait_until(lambda: answered(server).count(seen_as) > before, 60, f"the server has answered {seen_as}")
 
 
 def processes(server: Host) -> dict[int, float]:
-    """Return the unit's processes by their numbers, with the CPU time in seconds that each has had.
+    """Return the CPU time in seconds of each process of the unit, by process number.
 
-    One of them does the inference, whatever its name: since 0.30 it is llama-server.
+    One of them does the inference; since 0.30 its name is llama-server.
     """
     lines = server.check_output("ps -e -o pid=,cputimes=,unit=").splitlines()
     fields = [line.split() for line in lines]
@@ -116,7 +116,7 @@ ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080'
 getent passwd ollama gizzi-api
 getent group ollama gizzi-api gizzi
 """
-# A pull that did not end well is noted for as long as what it has left is.
+# The note of a failed pull stays as long as its partial files.
 _MODELS = rf"/var/lib/ollama$|{STORE}(/|$)|/var/lib/gizzi-(ollama-pulls|update)$"
 _CLIENT = (
     r"/opt/validator/ollama-client$|/usr/local/bin/gizzi$|/usr/local/share/bash-completion/|/var/(cache|lib)/gizzi(-root)?$"
@@ -125,7 +125,7 @@ _CLIENT = (
 
 
 def traces(host: Host, *, models_kept: bool = False, client_kept: bool = False) -> list[str]:
-    """Return what is left of the collection's work on a host that should have nothing of it."""
+    """Return what the collection has left on a host after its removal."""
     found = host.run(_TRACES).stdout.splitlines()
     kept = [pattern for pattern, wanted in ((_MODELS, models_kept), (_CLIENT, client_kept)) if wanted]
     return [trace for trace in found if not any(re.match(pattern, trace) for pattern in kept)]

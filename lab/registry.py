@@ -1,4 +1,4 @@
-"""The stand-in registry under a test's hand: tags that move, faults, and what was asked of it."""
+"""Control of the stand-in registry in tests: move tags, set faults, read its requests."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from lab.ollama import MODEL
 
 FAULT = "/run/lab/registry-fault"
 LOG = "/var/log/nginx/registry.json"
-# What the registry answers, in which tests move tags, and what it answered to begin with.
+# The manifests that the registry sends, in which tests move tags, and the original manifests.
 MANIFESTS = "/srv/manifests/library"
 ORIGINALS = "/srv/lab/registry/manifests/library"
 
 
 def digest(internet: Host, model: str = MODEL) -> str:
-    """Return the digest that the registry has under this name now."""
+    """Return the registry's current digest of this model."""
     return hashlib.sha256(internet.file(f"{MANIFESTS}/{path(model)}").content).hexdigest()
 
 
@@ -38,7 +38,7 @@ def move_back(internet: Host, model: str = MODEL) -> None:
 
 @contextmanager
 def moved(internet: Host, version: str, model: str = MODEL) -> Iterator[str]:
-    """Move the tag for as long as the block takes, and give its new digest."""
+    """Move the tag during the block, and yield its new digest."""
     try:
         yield move(internet, version, model)
     finally:
@@ -47,7 +47,7 @@ def moved(internet: Host, version: str, model: str = MODEL) -> Iterator[str]:
 
 @contextmanager
 def fault(internet: Host, word: str) -> Iterator[None]:
-    """Let the registry misbehave for as long as the block takes; the words are those of internet/registry.py."""
+    """Set a fault of the registry during the block; internet/registry.py lists the words."""
     internet.check_output("echo %s > %s.new && mv %s.new %s", word, FAULT, FAULT, FAULT)
     try:
         yield
@@ -57,7 +57,7 @@ def fault(internet: Host, word: str) -> Iterator[None]:
 
 @dataclass(frozen=True)
 class Traffic:
-    """What the registry answered: requests and bytes, manifests and blobs apart."""
+    """The registry's requests and bytes, manifests and blobs separately."""
 
     manifests: int = 0
     manifest_bytes: int = 0
@@ -66,7 +66,7 @@ class Traffic:
 
 
 class Meter:
-    """What the registry has answered since this was made, or since it was last read."""
+    """The registry's requests since this object was made or last read."""
 
     def __init__(self, internet: Host) -> None:
         self._internet = internet
@@ -74,7 +74,7 @@ class Meter:
         self.requests()
 
     def requests(self) -> list[dict[str, Any]]:
-        """Return each new request in the order in which they ended. One that still runs is not there yet."""
+        """Return the new requests in the order in which they ended, without those that still run."""
         lines = self._internet.check_output("tail --lines=+%s %s", str(self._seen + 1), LOG).splitlines()
         self._seen += len(lines)
         return [json.loads(line) for line in lines]
@@ -85,24 +85,24 @@ class Meter:
 
 
 def traffic(requests: Collection[Mapping[str, Any]]) -> Traffic:
-    """Sum up the requests that concern the registry and its blobs' host."""
+    """Sum up the requests to the registry and to its blob host."""
     manifests = [request["bytes"] for request in requests if "/manifests/" in request["path"]]
     blobs = [request["bytes"] for request in requests if is_of_a_blob(request)]
     return Traffic(len(manifests), sum(manifests), len(blobs), sum(blobs))
 
 
 def is_of_a_blob(request: Mapping[str, Any]) -> bool:
-    """Tell whether a request was for a blob, at the registry or at the host to which that sends its clients."""
+    """Return whether a request was for a blob, at the registry or at its blob host."""
     return "/blobs/" in request["path"] or request["path"].startswith("/sha256-")
 
 
 def path(model: str) -> str:
-    """Return where a model's manifest lies under the namespace: name and tag as two folders."""
+    """Return the path of a model's manifest in the namespace: the name is a folder, the tag a file."""
     name, _colon, tag = model.partition(":")
     return f"{name}/{tag}"
 
 
 def put(internet: Host, manifest: str, model: str) -> None:
-    """Put a manifest under a model's tag in one step: nobody is answered half of it."""
+    """Put a manifest under a model's tag in one step, so that no client gets half of it."""
     target = f"{MANIFESTS}/{path(model)}"
     internet.check_output("cp %s %s.new && mv %s.new %s", manifest, target, target, target)

@@ -1,4 +1,4 @@
-"""One host with Ollama, seen from itself: its service, and its API asked with curl."""
+"""One host with Ollama, seen from the host itself: its service, and its API with curl."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Server:
         return str(self.host.check_output("systemctl show --value --property=%s ollama.service", setting))
 
     def api(self, path: str, payload: dict[str, Any] | None = None, *options: str) -> dict[str, Any]:
-        """Ask the API; an error of curl or of HTTP fails."""
+        """Ask the API; an error of curl or HTTP fails the test."""
         arguments = ["curl", "--silent", "--show-error", "--fail", "--max-time", "120", *options, url(LOOPBACK, path)]
         if payload is not None:
             arguments += ["--data", json.dumps(payload)]
@@ -37,7 +37,7 @@ class Server:
         return ask(self.host, LOOPBACK, model=model)
 
     def digest(self, model: str = MODEL) -> str | None:
-        """Return the digest by which the server knows a model."""
+        """Return the server's digest of a model."""
         return digests(self.host, LOOPBACK).get(model)
 
     def version(self) -> str:
@@ -49,6 +49,6 @@ class Server:
         wait_until(self.version, 60, "the server answers")
 
     def starts(self) -> int:
-        """Return how often the service was started since the host was."""
+        """Return the number of starts of the service since the host's boot."""
         journal = self.host.check_output(JOURNAL)
         return int(journal.splitlines().count("Started ollama.service - Ollama."))

@@ -1,4 +1,4 @@
-"""Pytest plugin of the scenarios' tests: the fleet, the hosts outside it, reboots, and waiting for conditions.
+"""Pytest plugin for the scenarios' tests: the fleet, the hosts outside it, reboots, and waiting for conditions.
 
 Molecule's verifier loads it (``PYTEST_PLUGINS`` in ``.config/molecule/config.yml``).
 """
@@ -25,9 +25,9 @@ from lab.artifacts.versions import Releases
 
 
 def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
-    """Return the first true value of ``condition``, asked every 0.2 s; fail after ``timeout`` seconds, naming ``what``.
+    """Call ``condition`` every 0.2 s and return its first true value; fail with ``what`` after ``timeout`` seconds.
 
-    An exception of ``condition`` counts as false; the last one is part of the failure's text.
+    An exception of ``condition`` counts as false; the failure's text has the last one.
     """
     deadline = time.monotonic() + timeout
     last: BaseException | None = None
@@ -44,7 +44,7 @@ def wait_until(condition: Callable[[], Any], timeout: float, what: str) -> Any:
 
 @contextmanager
 def module_calls() -> Iterator[tuple[dict[str, str], Callable[[], dict[str, list[str]]]]]:
-    """Give the environment in which ``ansible-playbook`` notes its modules, and a function that reads them by host."""
+    """Yield an environment in which ``ansible-playbook`` notes its modules, and a function that reads them by host."""
     with tempfile.TemporaryDirectory() as folder:
         notes = Path(folder) / "calls"
         notes.touch()
@@ -65,7 +65,7 @@ def module_calls() -> Iterator[tuple[dict[str, str], Callable[[], dict[str, list
 
 
 class Lab:
-    """One scenario's lab, as the tests see it."""
+    """One scenario's lab."""
 
     def __init__(self, project: Path, scenario: str) -> None:
         self.project = project
@@ -84,15 +84,15 @@ class Lab:
         }
         own = next(iter(self.variables.values()))
         self.prefix: str = own["lab_prefix"]
-        # The release that this lab runs, and its shams.
+        # The release that this lab runs, and its changed copies.
         self.releases = Releases(**own["lab_releases"])
 
     def host(self, name: str) -> Host:
-        """Return the fleet host ``name``, reached over SSH as root by sudo."""
+        """Return the fleet host ``name``: SSH, root with sudo."""
         return testinfra.get_host(f"ansible://{name}", ansible_inventory=str(self.inventory), sudo=True)
 
     def outside(self, name: str) -> Host:
-        """Return ``stranger`` or ``internet``, which are not in the inventory, by way of the engine."""
+        """Return ``stranger`` or ``internet``. They are not in the inventory, so Docker runs the commands."""
         return testinfra.get_host(f"docker://{self.prefix}-{name}")
 
     def addresses(self, name: str) -> list[str]:
@@ -100,9 +100,9 @@ class Lab:
         return list(self.variables[name]["gizzi_addresses"])
 
     def reboot(self, names: Iterable[str], timeout: float = 60) -> None:
-        """Reboot fleet hosts (systemd starts anew, the kernel's firewall rules are gone) and wait until they are up.
+        """Reboot fleet hosts (systemd starts again, the kernel's firewall rules are lost) and wait until they are up.
 
-        A job that a boot starts and that takes long, up to ``timeout`` seconds, is part of the boot.
+        Jobs that the boot starts are part of the boot; all of it may take ``timeout`` seconds.
         """
         names = list(names)
         containers = [self.variables[name]["lab_container"] for name in names]
@@ -112,7 +112,7 @@ class Lab:
 
     @contextmanager
     def off(self, name: str, timeout: float = 60) -> Iterator[None]:
-        """Keep a fleet host without power for as long as the block takes; afterwards it has booted again."""
+        """Switch a fleet host off during the block; afterwards it has booted again."""
         container = self.variables[name]["lab_container"]
         subprocess.run(["docker", "kill", container], check=True, capture_output=True)
         try:
@@ -135,9 +135,9 @@ class Lab:
         variables: Mapping[str, Any] | None = None,
         collections: Path | None = None,
     ) -> subprocess.CompletedProcess[str]:
-        """Run ``ansible-playbook`` on the lab's inventory; the caller judges the result.
+        """Run ``ansible-playbook`` on the lab's inventory; the caller checks the result.
 
-        The collection is the checkout, or the one installed in the folder ``collections``.
+        The collection is the checkout, or the one that is installed in the folder ``collections``.
         """
         command, environment = self._ansible(playbook, arguments, variables)
         if collections:
@@ -149,7 +149,7 @@ class Lab:
     def counted(
         self, playbook: str, *arguments: str, variables: Mapping[str, Any] | None = None
     ) -> tuple[subprocess.CompletedProcess[str], dict[str, list[str]]]:
-        """Run ``ansible-playbook`` as above; return by host the modules that it sent there, too."""
+        """Run ``ansible-playbook`` as above; return also the modules that it sent, by host."""
         command, environment = self._ansible(playbook, arguments, variables)
         with module_calls() as (notes, calls):
             result = subprocess.run(
@@ -172,9 +172,9 @@ class Lab:
         hold: str = "",
         times: int = 1,
     ) -> Iterator[RunningPlaybook]:
-        """Start ``ansible-playbook`` as above, and kill what is left of it when the block ends.
+        """Start ``ansible-playbook`` as above; when the block ends, kill its processes that still run.
 
-        With ``hold`` it stands where the task of that name begins for the given time, until ``held`` lets it go on.
+        With ``hold`` the run waits before the task of that name, at the ``times``-th occurrence, until ``held`` ends.
         """
         command, environment = self._ansible(playbook, arguments, variables)
         with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as output:
@@ -203,13 +203,13 @@ class Lab:
             command += ["--extra-vars", json.dumps(dict(variables))]
         environment = {key: value for key, value in os.environ.items() if not key.startswith("MOLECULE_")}
         environment |= {"ANSIBLE_CONFIG": str(self.project / "ansible.cfg"), "ANSIBLE_HOST_KEY_CHECKING": "false"}
-        # Molecule forces colours on what it calls.
+        # Molecule forces colours in the programs that it calls.
         environment["ANSIBLE_FORCE_COLOR"] = "false"
         return command, environment
 
 
 class RunningPlaybook:
-    """A run that goes on while the test looks, or does something to it."""
+    """A run of a playbook in parallel with the test."""
 
     def __init__(self, process: subprocess.Popen[bytes], output: TextIO, gate: Path) -> None:
         self._process = process
@@ -217,17 +217,17 @@ class RunningPlaybook:
         self._gate = gate
 
     def printed(self) -> str:
-        """Return what it has printed so far."""
+        """Return the output until now."""
         return os.pread(self._output.fileno(), 1 << 26, 0).decode()
 
     @contextmanager
     def held(self, timeout: float = 600) -> Iterator[None]:
-        """Wait until it stands before the task that it was told, and let it go on when the block ends."""
+        """Wait until the run holds before its task; when the block ends, the run continues."""
 
         def opened() -> int:
             if self._process.poll() is not None:
                 pytest.fail(f"the run has ended and was not held:\n{self.printed()}")
-            # An OSError as long as it does not stand at the other end.
+            # An OSError until the run has opened the other end.
             return os.open(self._gate, os.O_WRONLY | os.O_NONBLOCK)
 
         gate = wait_until(opened, timeout, "the run stands where it is to be held")
@@ -237,12 +237,12 @@ class RunningPlaybook:
             os.close(gate)
 
     def ends(self, timeout: float = 600) -> int:
-        """Wait until it has ended, and return its exit status."""
+        """Wait until the run has ended, and return its exit status."""
         return self._process.wait(timeout)
 
     def kill(self) -> None:
-        """End it as a loss of power would: with everything that it has started, and no chance to say goodbye."""
-        # Ansible's workers are sessions of their own, so that no signal to a group reaches them all.
+        """Kill the run and everything that it has started, without a chance to clean up, as a loss of power does."""
+        # Ansible's workers have their own sessions, so a signal to a process group does not reach all of them.
         family = descendants(self._process.pid)
         self._process.kill()
         for pid in family:
@@ -252,7 +252,7 @@ class RunningPlaybook:
 
 
 def descendants(pid: int) -> list[int]:
-    """Return the numbers of a process's children, and of theirs."""
+    """Return the numbers of a process's children, their children and so on."""
     listing = subprocess.run(["ps", "-e", "-o", "pid=,ppid="], check=True, capture_output=True, text=True).stdout
     parents = {int(child): int(parent) for child, parent in (line.split() for line in listing.splitlines())}
     family = [pid]
@@ -263,7 +263,7 @@ def descendants(pid: int) -> list[int]:
 
 @pytest.fixture(scope="session")
 def lab() -> Lab:
-    """Return the lab of the scenario that molecule is verifying."""
+    """Return the lab of the scenario that molecule verifies."""
     return Lab(Path(os.environ["MOLECULE_PROJECT_DIRECTORY"]), os.environ["MOLECULE_SCENARIO_NAME"])
 
 
@@ -275,7 +275,7 @@ def fleet(lab: Lab) -> dict[str, Host]:
 
 @pytest.fixture(scope="session")
 def stranger(lab: Lab) -> Host:
-    """Return the host that is on the network and not in the fleet."""
+    """Return the host that is on the network but not in the fleet."""
     return lab.outside("stranger")
 
 

@@ -1,8 +1,7 @@
-"""What the programs depend on as wheels for the hosts' Python, and the pages by which pip finds them.
+"""The programs' dependencies as wheels for the hosts' Python, and the index pages for pip.
 
-``python -m lab.wheelhouse REQUIREMENTS…`` makes a folder for this content of the
-files, keeps it in the cache and prints its path. In it: ``wheels/``, and
-``simple/`` for an index (PEP 503).
+``python -m lab.wheelhouse REQUIREMENTS…`` makes a folder for the content of these files, keeps it in the cache and
+prints its path. The folder has ``wheels/``, and ``simple/`` for an index (PEP 503).
 """
 
 from __future__ import annotations
@@ -19,19 +18,19 @@ from lab.artifacts.downloads import sha256_of
 from lab.artifacts.errors import BuildError
 from lab.artifacts.progress import megabytes, step
 
-# Debian 12: its Python, and the wheels that its libc can load.
+# The Python of Debian 12, and the wheel platforms that its libc supports.
 PYTHON = "3.11"
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 
 
 def key(requirements: list[Path]) -> str:
-    """Name the folder after everything that decides its content."""
+    """Return a hash of everything that decides the folder's content."""
     content = b"\0".join(path.read_bytes() for path in [Path(__file__), *requirements])
     return hashlib.sha256(content).hexdigest()[:16]
 
 
 def fetch(requirements: Path, wheels: Path) -> None:
-    """Bring every pinned wheel into ``wheels``."""
+    """Download every pinned wheel into ``wheels``."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
     command += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
     for platform in PLATFORMS:
@@ -43,7 +42,7 @@ def fetch(requirements: Path, wheels: Path) -> None:
 
 
 def write_index(wheels: Path, simple: Path) -> None:
-    """Write a page per project, with its wheels and their checksums."""
+    """Write one page per project with its wheels and their checksums."""
     for wheel in sorted(wheels.glob("*.whl")):
         project = re.sub(r"[-_.]+", "-", wheel.name.partition("-")[0]).lower()
         page = simple / project / "index.html"
@@ -53,12 +52,12 @@ def write_index(wheels: Path, simple: Path) -> None:
 
 
 def main() -> int:
-    """Make the folder if it is not there, print where it is."""
+    """Make the folder if it is missing, print its path."""
     requirements = [Path(argument) for argument in sys.argv[1:]]
     if not requirements:
         print("usage: python -m lab.wheelhouse REQUIREMENTS…", file=sys.stderr)
         return 2
-    # The web server in its container runs as somebody else and must read all this.
+    # The web server in its container runs as another user and must read these files.
     os.umask(0o022)
     try:
         directory = cache.directory()

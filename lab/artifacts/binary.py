@@ -1,4 +1,4 @@
-"""The program ``ollama`` of a release: the version that it reports, and the same program under another version."""
+"""The program ``ollama`` of a release: read the version that it reports, or make it report another version."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from lab.artifacts.errors import BuildError
 
 
 def reported_version(binary: Path) -> str:
-    """Return the version that the program reports of itself, and all that it said where it names none."""
-    # No server answers on this port, so the client reports itself.
+    """Return the version that the program reports, or its whole output where it reports none."""
+    # No server answers on this port, so the client reports its own version.
     environment = {**os.environ, "OLLAMA_HOST": "127.0.0.1:9"}
     try:
         result = subprocess.run([binary, "--version"], check=False, capture_output=True, text=True, env=environment)
@@ -25,16 +25,16 @@ def reported_version(binary: Path) -> str:
 
 
 def check_version(binary: Path, version: str) -> None:
-    """Run the program and see that it reports the version it is to be served as."""
+    """Run the program; raise BuildError unless it reports this version."""
     if (reported := reported_version(binary)) != version:
         raise BuildError(f"{binary} should report {version}, but said: {reported}")
 
 
 def renamed(binary: bytes, old: str, new: str) -> Iterator[bytes]:
-    """Yield the program with one of its texts ``old`` replaced, byte for byte in place, for each of them.
+    """Yield one copy of the program for each place where it has the text ``old``, with ``new`` at that place only.
 
-    Go keeps strings without terminators side by side, so ``new`` must be as long as ``old``. The same letters may
-    stand elsewhere too, for instance as the version of a library: who calls must see which one counts.
+    Go stores strings side by side without terminators, so ``new`` must be as long as ``old``. The same letters may
+    have another meaning, for instance the version of a library: the caller must test which copy is right.
     """
     if len(old) != len(new):
         raise ValueError(f"{new} is not as long as {old}")
@@ -45,7 +45,7 @@ def renamed(binary: bytes, old: str, new: str) -> Iterator[bytes]:
 
 
 def rename(binary: Path, old: str, new: str) -> bool:
-    """Make the program report another version; tell whether that could be done. It is as it was where not."""
+    """Make the program report another version; return whether this worked. If not, the file is unchanged."""
     original = binary.read_bytes()
     for candidate in renamed(original, old, new):
         binary.write_bytes(candidate)

@@ -1,4 +1,4 @@
-"""Where finished trees are kept, and how they get there whole or not at all."""
+"""The cache of finished trees. A tree is put there in one step, when it is complete."""
 
 from __future__ import annotations
 
@@ -18,7 +18,6 @@ UNUSED_AFTER_DAYS = 30
 
 
 def directory() -> Path:
-    """Return the cache's directory."""
     chosen = os.environ.get("GIZZI_LAB_CACHE")
     if chosen:
         return Path(chosen).expanduser().resolve()
@@ -27,7 +26,7 @@ def directory() -> Path:
 
 
 def key(release: str = "") -> str:
-    """Name the tree after what decides its content: this package, its tools, and a release by its name."""
+    """Return a hash of everything that decides a tree's content: this package, its tools and the release's name."""
     digest = hashlib.sha256()
     for path in sorted(Path(__file__).parent.iterdir()):
         if path.suffix in {".py", ".txt"}:
@@ -40,7 +39,7 @@ def key(release: str = "") -> str:
 
 @contextlib.contextmanager
 def only_one_builder(cache: Path) -> Iterator[None]:
-    """Wait until no other process builds. The lock goes when its holder does, however it ends."""
+    """Wait until no other process builds. The kernel removes the lock when its process ends."""
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -49,13 +48,13 @@ def only_one_builder(cache: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def becoming(tree: Path) -> Iterator[Path]:
-    """Give a scratch directory that becomes ``tree`` when the block ends well."""
+    """Yield a scratch directory that is renamed to ``tree`` when the block ends without an error."""
     for leftover in tree.parent.glob(f"{UNFINISHED}*"):
         shutil.rmtree(leftover)
     scratch = Path(tempfile.mkdtemp(prefix=UNFINISHED, dir=tree.parent))
     try:
         yield scratch
-        # The web server in the container runs as somebody else.
+        # The web server in the container runs as another user.
         scratch.chmod(0o755)
         scratch.rename(tree)
     finally:
@@ -63,7 +62,7 @@ def becoming(tree: Path) -> Iterator[Path]:
 
 
 def mark_used(tree: Path) -> None:
-    """Note that this tree is in use, and drop those of its kind that nobody has used for long."""
+    """Mark this tree as used now, and delete trees of the same kind that are unused for UNUSED_AFTER_DAYS."""
     os.utime(tree)
     oldest = time.time() - UNUSED_AFTER_DAYS * 86400
     for other in tree.parent.glob(f"{tree.name.rpartition('-')[0]}-*"):

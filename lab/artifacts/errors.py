@@ -12,4 +12,4 @@ class UnsupportedMachineError(BuildError):
 
 
 class UsageError(BuildError):
-    """What the lab was asked to run cannot be; the message says which value, and why."""
+    """A value from the user is wrong; the message says which one, and why."""

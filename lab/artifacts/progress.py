@@ -1,4 +1,4 @@
-"""One line per step: what, how much, how long."""
+"""Progress messages: one line per step with its name, result and duration."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from pathlib import Path
 
 @dataclass
 class Step:
-    """A running step; whoever runs it may note what came out."""
+    """A running step; ``note`` is its result."""
 
     note: str = ""
 
 
 @contextlib.contextmanager
 def step(what: str) -> Iterator[Step]:
-    """Print ``what`` at once, and its note and duration when it is done."""
+    """Print ``what`` at the start, and the note and the duration at the end."""
     running = Step()
     started = time.monotonic()
-    # stdout belongs to the one thing that callers read: the path of the tree.
+    # stdout is for the tree's path only, which callers read.
     print(f"  {what} ...", end="", file=sys.stderr, flush=True)
     try:
         yield running
@@ -34,5 +34,5 @@ def step(what: str) -> Iterator[Step]:
 
 
 def megabytes(*paths: Path) -> str:
-    """The size of these files together, in decimal megabytes."""
+    """Return the total size of these files in decimal megabytes."""
     return f"{sum(path.stat().st_size for path in paths) / 1e6:.1f} MB"

@@ -1,4 +1,4 @@
-"""Release archives, packed as upstream does: one build, and shams of it for what can go wrong with a release."""
+"""Release archives in upstream's format: one build, and faulty copies of it for tests of release errors."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ OLLAMA = "bin/ollama"
 LLAMA_SERVER = "lib/ollama/llama-server"
 HIDDEN = "bin/ollama-as-it-is"
 ENDS_WITH_1 = "#!/bin/sh\necho 'ollama: this build does not start' >&2\nexit 1\n"
-# A server before 0.30 is its own child, which no other program can stand in for.
+# A server before 0.30 starts its own program again as the child, so the child alone cannot be replaced.
 GIVES_UP_LOADING = """\
 #!/bin/sh
 OLLAMA_LOAD_TIMEOUT=1ms exec "$(readlink -f "$0")-as-it-is" "$@"
@@ -32,7 +32,7 @@ OLLAMA_LOAD_TIMEOUT=1ms exec "$(readlink -f "$0")-as-it-is" "$@"
 
 
 def publish_own(build: Path, version: str, downloads: Path) -> Path:
-    """Pack the lab's own build in the format of its time, and return the archive."""
+    """Pack the lab's own build in the format of Ollama 0.9, and return the archive."""
     with step(f"release {version}") as running:
         archive = folder(downloads, version) / TGZ
         with archive.open("wb") as sink, gzip.GzipFile("", "wb", 6, sink, mtime=0) as stream:
@@ -43,18 +43,18 @@ def publish_own(build: Path, version: str, downloads: Path) -> Path:
 
 
 def publish_given(release: Given, downloads: Path) -> Path:
-    """Serve a release's own archive as it is, and return it."""
+    """Publish a release's original archive, and return it."""
     archive = folder(downloads, release.version) / published_name(release.archive)
-    # A copy: the file may change later, and be closed to whom the web server runs as.
+    # A copy: the file may change later, and the web server's user may not be able to read it.
     shutil.copyfile(release.archive, archive)
     write_checksum(archive, release.sha256)
     return archive
 
 
 def publish_shams(build: Path, releases: Releases, archive: Path, downloads: Path) -> Releases:
-    """Pack what is not the build as it is; return the versions that the build allows."""
+    """Pack the changed copies of the build; return the versions that are possible with this build."""
     with step(f"release {releases.wrong_checksum}, with a wrong checksum"):
-        # It would install and run, were the checksum not looked at.
+        # Only the checksum is wrong: without the check this release would install and run.
         wrong = folder(downloads, releases.wrong_checksum) / archive.name
         os.link(archive, wrong)
         write_checksum(wrong, sha256_of(archive)[::-1])
@@ -64,7 +64,7 @@ def publish_shams(build: Path, releases: Releases, archive: Path, downloads: Pat
         pack(broken, releases.broken, downloads)
 
     with step(f"release {releases.partless}, without llama-server"), copied(build) as partless:
-        # Its version decides that it needs one; a program that cannot be renamed never gets as far as to tell another.
+        # The version decides whether llama-server is needed. If the rename fails, the missing part is found first.
         reports(partless, releases.version, releases.partless)
         (partless / LLAMA_SERVER).unlink(missing_ok=True)
         pack(partless, releases.partless, downloads)
@@ -88,7 +88,7 @@ def publish_shams(build: Path, releases: Releases, archive: Path, downloads: Pat
 
 @contextlib.contextmanager
 def copied(build: Path) -> Iterator[Path]:
-    """Give a copy of a build; its files are the build's, and must be replaced, not written to."""
+    """Yield a copy of a build. Its files are hard links: replace them, do not write into them."""
     copy = build.with_name("sham")
     shutil.copytree(build, copy, symlinks=True, copy_function=os.link)
     yield copy
@@ -96,14 +96,14 @@ def copied(build: Path) -> Iterator[Path]:
 
 
 def write_program(path: Path, content: str) -> None:
-    """Put a program in the place of another, or of none."""
+    """Write a program; a file at this path is replaced."""
     path.unlink(missing_ok=True)
     path.write_text(content, encoding="ascii")
     path.chmod(0o755)
 
 
 def reports(build: Path, old: str, new: str) -> bool:
-    """Let a copied build report another version; tell whether it does."""
+    """Make a copied build report another version; return whether this worked."""
     if len(old) != len(new):
         return False
     binary = build / OLLAMA
@@ -114,7 +114,7 @@ def reports(build: Path, old: str, new: str) -> bool:
 
 
 def pack(build: Path, version: str, downloads: Path) -> None:
-    """Pack as upstream has done since 0.14, with the checksum beside it."""
+    """Pack in the format that upstream uses since 0.14, and write the checksum file."""
     archive = folder(downloads, version) / ZST
     with subprocess.Popen(["zstd", "-q", "-3", "-o", archive], stdin=subprocess.PIPE) as zstd:
         if zstd.stdin is None:
@@ -134,18 +134,18 @@ def folder(downloads: Path, version: str) -> Path:
 
 
 def checksum_line(sha256: str, name: str) -> str:
-    """One line of upstream's sha256sum.txt."""
+    """Return one line of upstream's sha256sum.txt."""
     return f"{sha256}  ./{name}\n"
 
 
 def write_checksum(archive: Path, sha256: str) -> None:
-    """Write sha256sum.txt beside the archive."""
+    """Write sha256sum.txt into the archive's folder."""
     line = checksum_line(sha256, archive.name)
     archive.with_name("sha256sum.txt").write_text(line, encoding="ascii")
 
 
 def write_tar(build: Path, sink: IO[bytes] | gzip.GzipFile) -> None:
-    """Write the tree in a fixed order with no owner and no time, so that it is the same each time."""
+    """Write the tree in a fixed order without owner and time, so that the bytes are the same each time."""
     with tarfile.open(fileobj=sink, mode="w|", format=tarfile.GNU_FORMAT) as archive:
         for path in sorted(build.rglob("*")):
             entry = tarfile.TarInfo(str(path.relative_to(build)))

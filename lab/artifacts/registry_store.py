@@ -1,7 +1,7 @@
-"""A model registry's content: configs, layers and manifests, written as Ollama writes them.
+"""A model registry's content: configs, layers and manifests in Ollama's format.
 
-Manifests have the form in which a 0.9 client stores them after a pull (compact JSON, no newline at the end): so the
-sha256 of what is served is the digest that /api/tags reports, whatever release the lab runs.
+Manifests are in the form that a 0.9 client stores after a pull (compact JSON, no newline at the end). So their sha256
+is the digest that /api/tags reports, for every release that the lab runs.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ CHATML = """\
 
 
 MANIFEST = "application/vnd.docker.distribution.manifest.v2+json"
-# Where more servers than cores share a machine, threads that wait for each other cost more than a second one brings.
+# With more servers than cores on a machine, a second thread costs more time in waiting than it saves.
 PARAMETERS = {"num_thread": 1, "stop": ["<|im_start|>", "<|im_end|>"]}
 
 
 @dataclass(frozen=True)
 class Model:
-    """One model of the registry; models that share their weights differ in small layers."""
+    """One model of the registry; models with the same weights differ in their small layers."""
 
     name: str
     tags: tuple[str, ...]
@@ -56,14 +56,14 @@ SMOLLM2 = Model(
 )
 MODELS = (
     SMOLLM2,
-    # What the tag 135m is moved to when a test wants news in the registry: other small layers,
+    # Tests move the tag 135m to these. Other small layers:
     replace(SMOLLM2, tags=("135m-next",), system=f"{SMOLLM2.system}. You answer in one sentence"),
-    # other weights,
+    # Other weights:
     replace(SMOLLM2, tags=("135m-newer",), weights=NEWER),
-    # and models that nobody should get to keep. (One that is too slow is any on a server that is: lab.ollama.slowed.)
+    # Bad models that an update must not keep. (For a model that is too slow, slow down the server: lab.ollama.slowed.)
     replace(SMOLLM2, tags=("135m-garbage",), weights=GARBAGE),
     replace(SMOLLM2, tags=("135m-broken",), weights=BROKEN),
-    # The same weights under names that are easily taken for each other.
+    # The same weights under names that are easy to confuse.
     Model("mistral", ("latest",), "You stand in for mistral"),
     Model("phi3", ("latest",), "You stand in for phi3"),
     Model("phi3", ("mini",), "You stand in for phi3:mini"),
@@ -79,20 +79,20 @@ class Store:
         self._blobs.mkdir(parents=True)
 
     def weights(self, path: Path) -> dict[str, Any]:
-        """Take a file of weights in; return it as a layer of a manifest."""
+        """Store a file of weights; return its layer for a manifest."""
         digest = f"sha256:{sha256_of(path)}"
         size = path.stat().st_size
         path.rename(self._blob(digest))
         return entry("application/vnd.ollama.image.model", digest, size)
 
     def small(self, media_type: str, content: bytes) -> dict[str, Any]:
-        """Take a small blob in; return it as a manifest names it."""
+        """Store a small blob; return its entry for a manifest."""
         digest = f"sha256:{hashlib.sha256(content).hexdigest()}"
         self._blob(digest).write_bytes(content)
         return entry(media_type, digest, len(content))
 
     def manifest(self, name: str, tag: str, content: bytes) -> None:
-        """Put a manifest under a model's tag."""
+        """Store a manifest under a model's tag."""
         path = self._folder / "manifests/library" / name / tag
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
@@ -102,17 +102,17 @@ class Store:
 
 
 def entry(media_type: str, digest: str, size: int) -> dict[str, Any]:
-    """Return a blob as a manifest names it."""
+    """Return a blob's entry for a manifest."""
     return {"mediaType": media_type, "digest": digest, "size": size}
 
 
 def compact(value: object) -> bytes:
-    """Return JSON as Go writes it, but for the letters that Go escapes."""
+    """Return JSON as Go writes it, except for characters that Go escapes."""
     return json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()
 
 
 def config(weights: int, layers: list[dict[str, Any]]) -> bytes:
-    """Return a model's config; ``weights`` is their number."""
+    """Return a model's config; ``weights`` is the number of weights."""
     return compact(
         {
             "model_format": "gguf",
@@ -130,7 +130,7 @@ def config(weights: int, layers: list[dict[str, Any]]) -> bytes:
 def make_registry(parts: Path, sizes: dict[str, int], registry: Path) -> None:
     """Write every model of the registry.
 
-    The files of weights go from ``parts`` into it, and ``sizes`` is how many weights each has; the licence is there.
+    The files of weights are moved from ``parts``, which also has the licence; ``sizes`` has their numbers of weights.
     """
     with step("the registry") as running:
         store = Store(registry)

@@ -1,4 +1,4 @@
-"""The versions under which one build is published: itself, and shams of it."""
+"""The versions under which one build is published: the build itself, and changed copies of it."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import count, islice
 from typing import NamedTuple
 
-# Since then a release without lib/ollama/llama-server answers no prompt.
+# Since this version a release without lib/ollama/llama-server answers no prompt.
 LLAMA_SERVER = (0, 30)
 FORM = re.compile(r"(\d+)\.(\d+)\.(\d+)([-+][A-Za-z0-9.+-]+)?")
 
 
 class Version(NamedTuple):
-    """A release's version, by its parts."""
+    """The parts of a release's version."""
 
     major: int
     minor: int
@@ -23,7 +23,7 @@ class Version(NamedTuple):
 
     @classmethod
     def of(cls, text: str) -> Version:
-        """Return the version that the text is; ValueError where it is none."""
+        """Parse a version; ValueError where the text is none."""
         match = FORM.fullmatch(text)
         if match is None:
             raise ValueError(f"{text} is no version")
@@ -34,32 +34,32 @@ class Version(NamedTuple):
 
     @property
     def wants_llama_server(self) -> bool:
-        """Whether the server of this version answers by a child llama-server."""
+        """Whether this version's server answers through a child process llama-server."""
         return self[:2] >= LLAMA_SERVER
 
 
 @dataclass(frozen=True)
 class Releases:
-    """The version of each release that the lab serves, ``""`` where the build does not allow that one."""
+    """The version of each release that the lab serves, ``""`` where this is not possible with the build."""
 
     # The build itself.
     version: str
-    # The same under another version: for upgrades and downgrades.
+    # The same build under another version, for upgrades and downgrades.
     renamed: str
-    # Its checksum is not the archive's.
+    # Its published checksum is wrong.
     wrong_checksum: str
-    # Its program ends with 1.
+    # Its program ends with exit status 1.
     broken: str
     # It is not served.
     missing: str
-    # It is of a version that needs llama-server, and has none.
+    # Its version needs llama-server, but it is missing.
     partless: str
-    # It answers /api/version, and loads no model.
+    # It answers /api/version, but cannot load a model.
     mute: str
 
 
 def plan(version: str) -> Releases:
-    """Return the versions for a build and its shams."""
+    """Return the versions for a build and its changed copies."""
     own = Version.of(version)
     renamed, wrong_checksum, broken, missing, mute, partless = islice(neighbours(own), 6)
     if not own.wants_llama_server:
@@ -68,7 +68,7 @@ def plan(version: str) -> Releases:
 
 
 def neighbours(own: Version) -> Iterator[str]:
-    """Yield the versions that follow, of as many letters as this one."""
+    """Yield the next versions that have the same length as text."""
     for patch in count(own.patch + 1):
         text = str(own._replace(patch=patch))
         if len(text) > len(str(own)):

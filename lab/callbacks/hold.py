@@ -1,8 +1,8 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Holds a run of ``ansible-playbook`` before a task until a test lets it go on: see ``Lab.running`` in lab.testing.
+"""Holds a run of ``ansible-playbook`` before a task until a test continues it: see ``Lab.running`` in lab.testing.
 
-What a test does to a host while the run stands there, it does at the same point of the run on every machine.
+So a test can act on a host at the same point of the run on every machine.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ description:
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """Ansible calls its callbacks from the process that hands out the tasks, and waits for them."""
+    """Ansible calls callbacks in the process that distributes the tasks, and waits for them."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -39,7 +39,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
         self._gate = Path(os.environ["LAB_HOLD_GATE"])
 
     def v2_playbook_on_task_start(self, task: Any, is_conditional: bool) -> None:
-        """Stand before the task, when it is its turn; its name has been printed."""
+        """Wait before the chosen task; its name is printed already."""
         if task.name == self._task:
             self._left -= 1
             if self._left == 0:

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """Counts the modules that a run of ``ansible-playbook`` sends to each host: see ``Lab.counted`` in lab.testing.
 
-A task may send none (debug), one (command) or several (template): what an action does is seen where it does it.
+A task may send none (debug), one (command) or several (template), so modules are counted where actions run them.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ description:
 
 
 class CallbackModule(CallbackBase):  # type: ignore[misc]
-    """Ansible loads its callbacks before it starts the processes that do the tasks; these inherit the notes."""
+    """Ansible loads callbacks before it starts the worker processes; so the workers have the changed method too."""
 
     CALLBACK_VERSION = 2.0
     CALLBACK_TYPE = "aggregate"
@@ -35,7 +35,7 @@ class CallbackModule(CallbackBase):  # type: ignore[misc]
     CALLBACK_NEEDS_ENABLED = True
 
     def __init__(self) -> None:
-        """Have every module noted."""
+        """Make every module call write a note."""
         super().__init__()
         path = Path(os.environ["LAB_MODULE_CALLS"])
         execute = ActionBase._execute_module

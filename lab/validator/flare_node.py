@@ -2,22 +2,22 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """A stand-in for a Substrate validator: its metrics page over HTTP, its log on standard output, and faults on request.
 
-The page has the metric names and labels of a stock node, with the noise of a real one (histograms, tasks, channels).
-The height follows the clock, so hosts with one clock are in step without talking to each other.
+The page has the metric names and labels of a standard node, and many other metrics as on a real page (histograms,
+tasks, channels). The height depends on the clock, so all hosts with the same clock have the same height.
 
-Faults come from a JSON file that is read again for every page; a missing file is a sound node. Its keys:
-  stall             true: best and finalized height stay where they were when the file was written
-  finality_stall    true: only the finalized height does
-  lag               blocks that the node is behind the others
+Faults come from a JSON file that is read again for every page; without the file there are no faults. Its keys:
+  stall             true: best and finalized height stay as they are when the file is written
+  finality_stall    true: only the finalized height stays
+  lag               number of blocks that the node is behind the others
   peers             number of peers
   syncing           true: major sync, 300 blocks behind its target
-  drop              list of metric names that are not on the page
+    drop              list of metric names that are missing on the page
   rename            {metric name: other name}
-  names             "etrid": the few names of Ëtrid's own document in place of a stock node's
+    names             "etrid": the few metric names of Ëtrid's own document instead of a standard node's
   delay             seconds before the page is sent
-  stop              true: connections are closed without an answer, as if nothing listened
+    stop              true: connections are closed without an answer
 
-Standard library only, so that it runs on a bare host:
+It needs Python's standard library only, so it runs on every host:
   flare_node.py --validator 3 --port 9615 --control /run/flare-node/control.json
 """
 
@@ -38,7 +38,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-# The chain began here; only the height depends on it.
+# The chain's first block; only the height depends on it.
 GENESIS = 1_767_225_600
 FINALITY_LAG = 3
 SYNCING_BEHIND = 300
@@ -106,7 +106,7 @@ Sample = tuple[str, Labels, float]
 
 @dataclass
 class Faults:
-    """What the control file asks for, and when it was written."""
+    """The faults in the control file, and the time when it was written."""
 
     wanted: dict[str, Any] = field(default_factory=dict)
     since: float = 0.0
@@ -133,7 +133,7 @@ class State:
 
 
 class Node:
-    """One validator: what its page and its log say, given the clock and its control file."""
+    """One validator: its page and its log, which depend on the clock and on its control file."""
 
     def __init__(self, validator: int, block_time: float = 6.0, control: Path | None = None) -> None:
         self.validator = validator
@@ -155,7 +155,7 @@ class Node:
         finalized = best - FINALITY_LAG
         if wanted.get("finality_stall"):
             finalized = min(finalized, self.height(faults.since) - FINALITY_LAG)
-        # A sound node's peers come and go a little.
+        # Without faults the number of peers changes a little.
         peers = int(wanted.get("peers", 18 + (self.validator + int(now / 60)) % 4))
         return State(best, finalized, target if syncing else best, peers, syncing)
 
@@ -177,7 +177,7 @@ class Node:
         return "\n".join(lines) + "\n"
 
     def vital(self, state: State) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
-        """What the network's state is made of."""
+        """The metrics that the network's state is computed from."""
         heights = {"best": state.best, "finalized": state.finalized, "sync_target": state.sync_target}
         yield (
             "substrate_block_height",
@@ -197,7 +197,7 @@ class Node:
             yield name, kind, text, [("", labels, value)]
 
     def etrid(self, state: State) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
-        """The same by the names of Ëtrid's own document, which knows no sync."""
+        """The same with the names of Ëtrid's own document, which has no metric for sync."""
         for name, text, value in (
             ("substrate_block_height", "Block height", state.best),
             ("substrate_finalized_height", "Finalized block height", state.finalized),
@@ -206,7 +206,7 @@ class Node:
             yield name, "gauge", text, [("", (), value)]
 
     def noise(self, state: State, now: float) -> Iterator[tuple[str, str, str, Iterable[Sample]]]:
-        """What else a real page is full of."""
+        """The other metrics of a real page."""
         age = now - self.started + 600
         dice = random.Random(self.validator)
 
@@ -276,14 +276,14 @@ def short_hash(height: int) -> str:
 
 
 class Journal:
-    """The node's log, in a stock node's words."""
+    """The node's log, with the messages of a standard node."""
 
     def __init__(self, node: Node) -> None:
         self.node = node
         self.best = node.state(Faults.read(node.control), time.time()).best
 
     def lines(self, now: float) -> Iterator[str]:
-        """What a real node would have logged since the last call: the blocks, then how it stands."""
+        """Yield the lines that a real node logs since the last call: the blocks, then its status."""
         state = self.node.state(Faults.read(self.node.control), now)
         # After a long gap the last few blocks are enough.
         for height in range(max(self.best + 1, state.best - 4), state.best + 1):
@@ -321,7 +321,7 @@ class Server(ThreadingHTTPServer):
     """The metrics endpoint of one node."""
 
     daemon_threads = True
-    # Prometheus that goes away in mid-page is no event worth a traceback.
+    # If Prometheus closes the connection during a page, print no traceback.
     block_on_close = False
 
     def __init__(self, address: tuple[str, int], node: Node) -> None:
@@ -351,7 +351,7 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Say nothing: the log is the node's."""
+        """Log nothing: standard output is the node's log."""
 
 
 def main() -> None:
@@ -364,7 +364,7 @@ def main() -> None:
     parser.add_argument("--control", type=Path, help="JSON file with the faults")
     arguments = parser.parse_args()
 
-    # A service has no locale, and the log is not ASCII.
+    # A service has no locale, and the log has non-ASCII characters.
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(encoding="utf-8")
     node = Node(arguments.validator, arguments.block_time, arguments.control)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of the module files that only the control host knows: what the role's templates and files say."""
+"""The control host's part of module files: the content of the role's templates and files."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from ansible.plugins.action import ActionBase
 from ansible.template import trust_as_template
 
 MODULE = "etrid.gizzi.files"
-# Ansible's own names the control host and a date: a file would change with each control host.
+# Ansible's own text has the control host's name and a date, so files would differ for each control host.
 MANAGED = "Written by Ansible, collection etrid.gizzi: a change here is lost."
-# As the module template has it.
+# The same as in module template.
 OVERRIDES = {"trim_blocks": True}
 SOURCES = ("template", "source", "content")
 
@@ -48,7 +48,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         return result
 
     def _content(self, entry: dict[str, t.Any], task_vars: dict[str, t.Any]) -> str | None:
-        """Return the content of an entry, None for one that has none or is not wanted."""
+        """Return an entry's content, None for an entry that has none or is not wanted."""
         given = [name for name in SOURCES if entry.get(name) is not None]
         if len(given) > 1:
             raise AnsibleActionFail(f"{entry.get('path')} has {' and '.join(given)}: one of them is enough.")
@@ -62,12 +62,12 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         try:
             return self._rendered(path, {**task_vars, **(entry.get("vars") or {}), "ansible_managed": MANAGED})
         except AnsibleError as error:
-            # The reason may have a part of the secret in it.
+            # The reason may contain a part of the secret.
             shown = "." if boolean(entry.get("secret", False), strict=False) else f": {error}"
             raise AnsibleActionFail(f"{entry.get('path')}: {entry['template']} could not be rendered{shown}") from None
 
     def _rendered(self, path: Path, variables: dict[str, t.Any]) -> str:
-        """Return the text of a template, with the search path that the module template has."""
+        """Return a template's text, with the search path of module template."""
         folders = [*variables.get("ansible_search_path", []), self._loader.get_basedir(), str(path.parent)]
         search = [place for folder in folders for place in (f"{folder}/templates", folder)]
         templar = self._templar.copy_with_new_env(searchpath=search, available_variables=variables)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Makes known_hosts lines on the control host of what the fleet's hosts answered."""
+"""Makes known_hosts lines on the control host from the answers of the fleet's hosts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._host_keys import known_hosts
 
-# What module host_state's task has registered.
+# The variable that the task with module host_state registers.
 REGISTERED = "__gizzi_keys"
 
 
@@ -21,7 +21,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
     _requires_connection = False
 
     def run(self, tmp: str | None = None, task_vars: dict[str, t.Any] | None = None) -> dict[str, t.Any]:
-        """Return lines, as module fleet_host_keys describes them; fail where a host is not known."""
+        """Return lines, as module fleet_host_keys describes them; fail where a host has no answer."""
         super().run(tmp, task_vars)
         hostvars = (task_vars or {})["hostvars"]
         _validated, arguments = self.validate_argument_spec({"fleet": {"type": "dict", "required": True}})

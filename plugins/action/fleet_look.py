@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Looks at one host for the playbooks verify and diagnose: decides which modules to run there, and runs them."""
+"""Reads one host's state for the playbooks verify and diagnose: decides which modules to run there, and runs them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SPEC = {
     "blobs": {"type": "bool", "default": False},
     "answer_timeout": {"type": "float", "default": 300},
 }
-# Done only when asked for; else the result says that it was not asked for.
+# Run only on request; otherwise the result is marked as skipped.
 NOT_ASKED = ("blobs",)
 
 
@@ -43,7 +43,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         first = first_step(about, wanted)
         seen[first.name] = look(first)
         if "system" not in seen[first.name]:
-            # Nobody can log in there, or become root.
+            # The login or become has failed.
             return {"changed": False, "seen": seen}
         todo = steps(about, wanted, arguments["blobs"], arguments["answer_timeout"])
         seen.update({step.name: look(step) for step in todo})

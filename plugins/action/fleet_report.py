@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Judges on the control host what the playbooks verify and diagnose saw of the fleet."""
+"""Evaluates on the control host what the playbooks verify and diagnose have read from the fleet."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._fleet import 
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import parse_wanted
 
 JUDGES = {"verify": verified, "diagnose": diagnosed}
-# What action fleet_look's task has registered. A host's own facts are not among it.
+# The variable that the task with action fleet_look registers. It does not contain the host's facts.
 REGISTERED = "__gizzi_look"
 SPEC = {
     "about": {"type": "str", "choices": list(JUDGES), "required": True},
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
 
 
 def seen_fleet(settings: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]) -> Fleet:
-    """Return what was seen of the hosts of this play; raise AnsibleActionFail where the settings are not whole."""
+    """Return the results of this play's hosts; raise AnsibleActionFail where the settings are incomplete."""
     hosts = [str(name) for name in variables["ansible_play_hosts_all"]]
     still_here = set(variables["ansible_play_hosts"])
     try:
@@ -63,9 +63,9 @@ def seen_fleet(settings: t.Mapping[str, t.Any], variables: t.Mapping[str, t.Any]
 
 
 def registered(hostvars: t.Any, name: str) -> dict[str, t.Any]:
-    """Return a host's results as they are, with no template in them filled in.
+    """Return a host's results without evaluating templates in them.
 
-    Where nobody could log in, the only one is that of the look at the host itself.
+    If the login has failed, only the result of the first module exists.
     """
     result = hostvars.raw_get(name).get(REGISTERED)
     seen = result.get("seen") if isinstance(result, dict) else None
@@ -85,7 +85,7 @@ def write(report: Report, about: str, topology: str, folder: str) -> str:
     }
     try:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # One of the same second is replaced.
+        # Replace a report from the same second.
         path.unlink(missing_ok=True)
         with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
             json.dump(content, file, indent=4)

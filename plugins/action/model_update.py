@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an update of the fleet decides between its servers, on the control host and without a connection.
+"""The decisions of a fleet's update that concern several servers, made on the control host without a connection.
 
-Everything that it looks at was registered by the playbook's earlier tasks; nothing of a host becomes a path or an
+It uses only results that the playbook's earlier tasks have registered; no value from a host is used as a path or
 address.
 """
 
@@ -50,7 +50,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
 
 
 class Look:
-    """The run as the variables of a task show it; each step is a method that returns its part of the result."""
+    """The run's state from a task's variables; each step is a method that returns its part of the result."""
 
     def __init__(self, variables: Variables, playbook: str, check_mode: bool) -> None:
         self._variables = variables
@@ -61,14 +61,14 @@ class Look:
         self._fleet = variables["__fleet"]
 
     def _of(self, host: str, name: str) -> t.Any:
-        """Return what a task has registered for a host, an empty mapping where none has."""
+        """Return a registered variable of a host, an empty mapping where it is not set."""
         return self._variables["hostvars"][host].get(name) or {}
 
     def _models(self, host: str) -> list[dict[str, t.Any]]:
         return list(self._fleet["hosts"][host]["models"])
 
     def asked(self) -> dict[str, t.Any]:
-        """Return the models that the registry is asked about, each once, and those that a way back is looked for of."""
+        """Return the models to ask the registry about, each once, and each host's models for a rollback."""
         models = [model for host in self._all for model in self._models(host)]
         own = {host: [str(one["name"]) for one in run.pulled_models(self._models(host)).values()] for host in self._all}
         named = [str(name) for name in self._settings["model_rollback_models"]]
@@ -79,7 +79,7 @@ class Look:
         }
 
     def plan(self) -> dict[str, t.Any]:
-        """Return what is to be done on each server."""
+        """Return the planned actions on each server."""
         rows = {host: self._planned(host) for host in self._all}
         busy = {
             host: [self._call(host, row) for row in found if row["action"] in run.WORK] for host, found in rows.items()
@@ -99,13 +99,13 @@ class Look:
 
     @staticmethod
     def _call(host: str, row: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
-        """Return what the module is told of a model of a server."""
+        """Return the module's options for a server's model."""
         parts = ("model", "action", "derived")
         pin = row["digest_wanted"] if row["pinned"] else None
         return {"host": host, **{part: row[part] for part in parts}, "digest": pin, "damaged": bool(row["damaged"])}
 
     def order(self) -> dict[str, t.Any]:
-        """Return who is not fit and why, and who goes first; in the inventory's order."""
+        """Return the servers that are not fit with the reasons, and the first server, in the inventory's order."""
         found = {
             host: run.unfit(self._of(host, "__update_checked"), self._of(host, "__update_capacity"))
             for host in self._variables["ansible_play_hosts"]
@@ -115,15 +115,15 @@ class Look:
         return {"unfit": unfit, "first": run.first_of(fit, self._settings["canary"])}
 
     def turns(self) -> dict[str, t.Any]:
-        """Return what the servers of this batch do: pulls, of each at once, and turns, one after the other.
+        """Return the actions of this batch: pulls, on all servers in parallel, and turns, one server after the other.
 
-        Where something has gone wrong before, or the lock is lost, that is nothing.
+        After an earlier failure or a lost lock there are none.
         """
         lock = self._variables.get("__update_lock") or {}
         stopped = f"the lock is lost: {lock['msg']}" if lock.get("msg") else run.why_stopped(self._settled().values())
         batch = [] if stopped or self._check_mode else list(self._variables["ansible_play_batch"])
         calls = {host: list(self._of(host, "__update_plan")["calls"][host]) for host in batch}
-        # One server alone has nothing to win by a pull before its turn.
+        # For a single server, a pull before its turn saves no time.
         pulls = {host: [call for call in found if call["action"] == "update"] for host, found in calls.items()}
         return {
             "stopped": stopped,
@@ -132,7 +132,7 @@ class Look:
         }
 
     def _settled(self) -> dict[tuple[str, str], t.Any]:
-        """Return what the module has returned of each turn so far, by host and model."""
+        """Return the module's results of all turns until now, by host and model."""
         done = {}
         for host in self._variables["groups"].get("gizzi_update_todo", []):
             for result in self._of(host, "__update_settled").get("results", []):
@@ -141,7 +141,7 @@ class Look:
         return done
 
     def report(self, metrics_before: str) -> dict[str, t.Any]:
-        """Return what came of it, as rows, as a table, as a page and as metrics."""
+        """Return the result as rows, as a table, as a Markdown page and as metrics."""
         done, lost = self._settled(), set(self._all) - set(self._variables["ansible_play_hosts"])
         stopped = next(filter(None, (self._of(host, "__update_turn").get("stopped") for host in self._all)), "")
         rows = [row for host in self._all for row in self._rows(host, done, host in lost, stopped)]

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of the module python_release that only the control host can do: pack the program and send it."""
+"""The control host's part of module python_release: pack the program and send it."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
     def _built(
         self, found: Program, arguments: dict[str, t.Any], looked: dict[str, t.Any], task_vars: dict[str, t.Any] | None
     ) -> dict[str, t.Any]:
-        """Send the program and have it built, with the package that is missing for it."""
+        """Send the program and build it on the host; install the missing package first."""
         if looked["missing_package"]:
             package = {
                 "name": looked["missing_package"],
@@ -69,7 +69,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
             self._remove_tmp_path(self._connection._shell.tmpdir)
 
     def _send(self, archive: str) -> str:
-        """Send a file into the folder that Ansible has for this task on the host, and return its path there."""
+        """Send a file to Ansible's folder for this task on the host, and return its path there."""
         if self._connection._shell.tmpdir is None:
             self._make_tmp_path()
         folder = self._connection._shell.tmpdir

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The part of the module run_lock that only the control host knows: which process runs the playbook."""
+"""The control host's part of module run_lock: the process that runs the playbook."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         result: dict[str, t.Any] = self._execute_module(MODULE, arguments, task_vars=task_vars)
         held_by = result.get("held_by")
         if held_by and has_ended(held_by, me):
-            # Only this very holder is replaced: another run may have been faster.
+            # Replace only this holder: another run may have the lock now.
             result = self._execute_module(MODULE, {**arguments, "ended": held_by}, task_vars=task_vars)
         return result

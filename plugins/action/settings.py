@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The variables of roles, typed and checked on the control host, and the host as far as they need it."""
+"""The variables of roles, converted and checked on the control host, and the host's state that they need."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
             if not any(one.problems for one in found):
                 host = arguments["given"] or self._host(found, task_vars or {})
                 if host.get("failed"):
-                    # Of its answer only the reason: what it calls a fact would become a variable.
+                    # Return only the reason: facts in the host's answer would become variables.
                     return {
                         "failed": True,
                         "msg": f"The host cannot be looked at: {host.get('msg', 'no reason given')}",
@@ -47,14 +47,14 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         if problems:
             return {"failed": True, "msg": "\n".join(problems)}
         values = found[0].values if single else {one.role: one.values for one in found}
-        # Some of the values are secrets, and nobody has to read the others at every run.
+        # Some values are secrets, and the others are not needed in the output of every run.
         return {"changed": False, "_ansible_no_log": True, **values}
 
     def _values(self, role: str, task_vars: dict[str, t.Any]) -> _settings.Judged:
         return _settings.settings(role, self._task, task_vars, self._templar)
 
     def _host(self, found: list[_settings.Judged], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
-        """Look once at all of the host that matters to the roles; where nothing does, the host is not contacted."""
+        """Read the host's state for all roles in one call; without a call where no role needs it."""
         options = _settings.one_look(one.look() for one in found)
         if not options:
             return {}

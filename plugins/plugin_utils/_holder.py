@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who controls a run: the process ansible-playbook on the control host, and whether such a process still lives."""
+"""The process ansible-playbook that controls a run on the control host, and whether it still runs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PROC = Path("/proc")
 
 
 def myself(proc: Path = PROC) -> dict[str, t.Any]:
-    """The controlling process, also when asked in one of its workers."""
+    """Return the controlling process, also in one of its workers."""
     parent = multiprocessing.parent_process()
     pid = os.getpid() if parent is None or parent.pid is None else parent.pid
     return {
@@ -30,7 +30,7 @@ def myself(proc: Path = PROC) -> dict[str, t.Any]:
 
 
 def has_ended(holder: t.Mapping[str, t.Any], me: t.Mapping[str, t.Any], proc: Path = PROC) -> bool:
-    """Whether the holder is a process of this host that is no more. Of other hosts nothing is known."""
+    """Return whether the holder was a process of this host and has ended. False for other hosts: this is unknown."""
     if holder["host"] != me["host"]:
         return False
     return bool(holder["boot_id"] != me["boot_id"] or start_of(holder["pid"], proc) != holder["start"])
@@ -41,11 +41,11 @@ def boot_id(proc: Path = PROC) -> str:
 
 
 def start_of(pid: int, proc: Path = PROC) -> int | None:
-    """When a process started, in clock ticks after boot; None when there is none that still runs."""
+    """Return a process' start in clock ticks after boot; None when it does not run."""
     try:
         stat = (proc / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
     except OSError:
         return None
-    # The name, in parentheses, may have spaces and parentheses in it.
+    # The name is in parentheses, and may contain spaces and parentheses.
     fields = stat.rpartition(")")[2].split()
     return None if fields[0] in ("Z", "X") else int(fields[19])

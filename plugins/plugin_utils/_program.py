@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A program and its wheels, as they lie on the control host, for the module python_release."""
+"""A program and its wheels on the control host, for module python_release."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ _PROGRAM = ("README.md", "pyproject.toml", "src")
 
 @dataclass(frozen=True)
 class Program:
-    """The files of a release, by their names in the archive; wheels do not decide the content, their hashes do."""
+    """A release's files by their names in the archive; the wheels' hashes in ``content`` decide, not the wheels."""
 
     version: str
     content: dict[str, Path]
     wheels: dict[str, Path]
 
     def checksum(self) -> str:
-        """Return the sha256 of all that decides the content."""
+        """Return the sha256 of everything that decides the release's content."""
         whole = hashlib.sha256()
         for name, path in sorted(self.content.items()):
             whole.update(f"{name}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode())
         return whole.hexdigest()
 
     def pack(self) -> bytes:
-        """Return an archive of it, as root's: no name or mode of the control host's user is in it."""
+        """Return a tar archive with owner root and fixed modes, without data of the control host's user."""
         packed = io.BytesIO()
         with tarfile.open(fileobj=packed, mode="w") as tar:
             for name, path in sorted({**self.content, **self.wheels}.items()):
@@ -54,9 +54,9 @@ class Program:
 def program(
     source: Path, version: str, wheelhouse: str, beside: Iterable[tuple[Path, str, list[str] | None]]
 ) -> Program:
-    """Return the files of a program: with a version it has no program of its own, but what requirements.txt names.
+    """Return a program's files. With a version, it has no program of its own, only the packages of requirements.txt.
 
-    beside has folders, where they lie in the release, and which parts of them. Raises GizziError.
+    beside has further folders, their paths in the release, and their parts to copy. Raises GizziError.
     """
     try:
         own = () if version else _PROGRAM

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the action settings knows of Ansible: specifications in the collection, and variables without a host's facts."""
+"""Ansible's part of action settings: specifications in the collection, and variables without a host's facts."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from types import ModuleType
 
-# What variables begin with, where it is not the role's name.
+# Prefixes of variables that are not the role's name.
 PREFIXES = {"fleet": "gizzi"}
-# What Ansible itself reads, to log in.
+# Variables that Ansible itself uses for the login.
 SSH = {"ansible_host": {"type": "str"}, "ansible_port": {"type": "int", "default": 22}}
 COLLECTION = Path(__file__).parents[2]
 RULES = "ansible_collections.etrid.gizzi.plugins.module_utils._settings"
@@ -60,7 +60,7 @@ def options_of(role: str, root: Path = COLLECTION) -> dict[str, t.Any]:
 
 @dataclass(frozen=True)
 class Rules:
-    """What a role's module beside the mechanism has to say; a function that it does not have finds nothing."""
+    """The functions of a role's module in _settings; a missing function finds no problem and returns no value."""
 
     problems: t.Callable[[dict[str, t.Any]], list[str]]
     derived: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
@@ -72,7 +72,7 @@ class Rules:
 
 
 def rules_of(role: str) -> Rules:
-    """Return the rules between the values of a role."""
+    """Return the rules for a role's values."""
     name = f"{RULES}.{role}"
     module: ModuleType | None = None
     try:
@@ -98,7 +98,7 @@ def rules_of(role: str) -> Rules:
 def _rendered(
     options: Mapping[str, t.Any], variables: Mapping[str, t.Any], templar: t.Any
 ) -> tuple[dict[str, t.Any], dict[str, str]]:
-    """Return the variables that options name, with their templates evaluated, and by name why others cannot be."""
+    """Return the variables that options name, with evaluated templates, and the reasons where this fails, by name."""
     values: dict[str, t.Any] = {}
     problems: dict[str, str] = {}
     templar = templar.copy_with_new_env(available_variables=variables)
@@ -108,23 +108,23 @@ def _rendered(
         try:
             values[name] = templar.template(variables[name])
         except AnsibleError as error:
-            # Beyond its first line, the message shows the text around the fault, which may be a secret.
+            # Only the first line: the next lines show the text around the error, which may be a secret.
             reason = str(error).partition("\n")[0].rstrip(".")
             problems[name] = f"{name} cannot be read: {reason}. Mend its value, or define what it uses."
     return values, problems
 
 
 def _facts_are_injected() -> bool:
-    """Whether ansible.cfg has it so; a later ansible-core will not know the setting, nor do it."""
+    """Whether ansible.cfg sets inject_facts_as_vars; a later ansible-core has neither the setting nor the function."""
     return bool(getattr(constants, "INJECT_FACTS_AS_VARS", False))
 
 
 @contextmanager
 def without_injected_facts() -> Iterator[None]:
-    """While this lasts, what a host called a fact is no variable, also where ansible.cfg has inject_facts_as_vars on.
+    """During the block, a host's facts are no variables, even if inject_facts_as_vars is on in ansible.cfg.
 
-    Ansible's own facts (``ansible_distribution``) stay what they are; a host that answers with the fact
-    ``gizzi_addresses`` would decide what another one opens its port to.
+    Ansible's own facts (``ansible_distribution``) stay variables. Otherwise a host that returns the fact
+    ``gizzi_addresses`` could decide which addresses have access to another host's port.
     """
     if not _facts_are_injected():
         yield
@@ -142,7 +142,7 @@ def without_injected_facts() -> Iterator[None]:
 
 
 def trusted(task: t.Any, task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
-    """Return a task's variables without those that are facts of its host. To be called without_injected_facts."""
+    """Return a task's variables without its host's facts. Call it inside without_injected_facts."""
     doubted = {name for name in task_vars.get("ansible_facts") or {} if name in task_vars}
     if not doubted or not _facts_are_injected():
         return dict(task_vars)
@@ -152,7 +152,7 @@ def trusted(task: t.Any, task_vars: Mapping[str, t.Any]) -> dict[str, t.Any]:
 
 
 def variables_of(task: t.Any, task_vars: Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
-    """Return the variables that a task has on a host of the inventory. To be called without_injected_facts."""
+    """Return a task's variables on a host of the inventory. Call it inside without_injected_facts."""
     inventory = task_vars["hostvars"]._inventory
     found: dict[str, t.Any] = task.get_variable_manager().get_vars(
         play=task.get_play(), host=inventory.get_host(host), task=task
@@ -161,27 +161,27 @@ def variables_of(task: t.Any, task_vars: Mapping[str, t.Any], host: str) -> dict
 
 
 def with_login(variables: Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
-    """Return the variables with what Ansible takes where the inventory does not say how to log in."""
+    """Return the variables with Ansible's defaults for the login where the inventory has none."""
     user = context.CLIARGS.get("remote_user")
     return {"ansible_host": host, **({"ansible_user": user} if user else {}), **variables}
 
 
 @dataclass(frozen=True)
 class Judged:
-    """A role's typed values and what follows from them, by names without its prefix, or what is wrong with them."""
+    """A role's typed and computed values, by names without its prefix, or their problems."""
 
     role: str
     values: dict[str, t.Any]
     problems: list[str]
 
     def look(self) -> dict[str, t.Any]:
-        """Return the options by which host_state is to look at the host; empty where nothing of it matters."""
+        """Return the options of host_state for the host; empty where the host is not needed."""
         return {} if self.problems else rules_of(self.role).look(self.values)
 
     def on(self, host: Mapping[str, t.Any]) -> Judged:
-        """Return this with what follows from the host, as host_state saw it, or with what that lacks.
+        """Return a copy with the values computed from the result of host_state, or with what the host lacks.
 
-        Raise GizziError where the host's answer is not one of host_state.
+        Raise GizziError where the answer is not from host_state.
         """
         rules = rules_of(self.role)
         try:
@@ -193,7 +193,7 @@ class Judged:
 
 
 def settings(role: str, task: t.Any, task_vars: Mapping[str, t.Any], templar: t.Any) -> Judged:
-    """Return a role's values, judged without a look at the host. templar is the action's own, for its loader."""
+    """Return a role's values, checked without the host. templar is the action's own, because of its loader."""
     options = options_of(role)
     with without_injected_facts():
         name = task_vars["inventory_hostname"]
@@ -214,9 +214,9 @@ def judged(
     unread: Mapping[str, str],
     seen: Mapping[str, t.Any],
 ) -> Judged:
-    """Return the typed and the derived values, or all problems of the types and of the rules between values.
+    """Return the typed and the computed values, or all problems of types and rules.
 
-    :param seen: what the rules look at besides.
+    :param seen: further values for the rules.
     """
     read = _typed(options, given, unread)
     problems = list(read.problems)
@@ -230,9 +230,9 @@ def judged(
 
 
 def one_look(looks: t.Iterable[Mapping[str, t.Any]]) -> dict[str, t.Any]:
-    """Return the options by which host_state sees in one call all that several roles look at.
+    """Return the options of one call of host_state for several roles.
 
-    Lists are joined; of any other option one role alone has a value.
+    Lists are joined; any other option has a value for one role only.
     """
     joined: dict[str, t.Any] = {}
     for options in looks:
@@ -242,7 +242,7 @@ def one_look(looks: t.Iterable[Mapping[str, t.Any]]) -> dict[str, t.Any]:
 
 
 def _typed(options: Mapping[str, t.Any], given: Mapping[str, t.Any], unread: Mapping[str, str]) -> Typed:
-    """Return the values, where those that could not be read are their defaults, and the problems of all."""
+    """Return the values, with defaults for those that could not be read, and all problems."""
     read = typed({name: one for name, one in options.items() if name not in unread}, given)
     defaults = typed({name: {**options[name], "required": False} for name in unread}, {})
     return Typed(
@@ -256,7 +256,7 @@ def _typed(options: Mapping[str, t.Any], given: Mapping[str, t.Any], unread: Map
 def _fleet(
     options: Mapping[str, t.Any], task: t.Any, task_vars: Mapping[str, t.Any], templar: t.Any
 ) -> tuple[dict[str, t.Any], list[str]]:
-    """Return groups and hosts as the rules of the fleet take them, and what is wrong with variables of hosts."""
+    """Return groups and hosts for the rules of the fleet, and the problems of the hosts' variables."""
     groups = {name: list(task_vars["groups"].get(name, [])) for name in ("all", *fleet.GROUPS)}
     names = list(dict.fromkeys(name for group in fleet.GROUPS for name in groups[group]))
     of_hosts = {name: options[name] for name in fleet.PER_HOST} | SSH

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What came of an update, for programs, for people and for Prometheus."""
+"""The result of an update for programs, for people and for Prometheus."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ FIELDS = (
     "verdict",
     "reason",
 )
-# What nobody has touched, by what was to be done about it.
+# Verdicts for models that were not changed, by the planned action.
 IDLE = {
     "none": "current",
     "blocked": "unhealthy",
@@ -39,7 +39,7 @@ IDLE = {
     "unreachable": "unreachable",
     "refused": "refused",
 }
-# The verdicts after which nobody has anything to do.
+# The verdicts that need no operator.
 GOOD = frozenset(("current", "updated", "reloaded", "rebuilt", "swept", "planned", "rolled_back"))
 _LAST_SUCCESS = "gizzi_model_update_last_success_timestamp_seconds"
 
@@ -55,15 +55,15 @@ def host_rows(
     check_mode: bool,
     lost: bool,
 ) -> list[Row]:
-    """Return what came of each model of a server.
+    """Return the result of each model of a server.
 
-    :param planned: what was to be done, one row for each model.
-    :param checks: what a check has said of a model, by its name.
-    :param pulled: what the module has returned of a model that was pulled before its turn, by its name.
-    :param done: what the module has returned of a model, by its name.
-    :param unfit: why the server was not to be touched, and whether it was out of reach.
-    :param stopped: why the run stopped before its end, "" where it did not.
-    :param lost: whether Ansible has left the host out before the end of the run.
+    :param planned: the planned actions, one row for each model.
+    :param checks: the results of the checks, by model.
+    :param pulled: the module's results of models that were pulled before their turn, by model.
+    :param done: the module's results of the turns, by model.
+    :param unfit: the reason why the server was not fit, and whether it was unreachable.
+    :param stopped: the reason why the run stopped early, "" where it did not.
+    :param lost: whether Ansible has removed the host from the run before its end.
     """
     rows = []
     for row in planned:
@@ -89,7 +89,7 @@ def _line(host: str, row: Result, known: Result) -> Row:
 
 
 def _done(host: str, row: Result, pulled: Result, result: Result) -> list[Row]:
-    """Return the line of a model that had its turn, and one for each model derived from it."""
+    """Return the row of a model that had its turn, and a row for each model derived from it."""
     if "verdict" not in result:
         gone = bool(result.get("unreachable"))
         known = {
@@ -101,7 +101,7 @@ def _done(host: str, row: Result, pulled: Result, result: Result) -> list[Row]:
         return [_line(host, row, known)]
     known = {
         **result,
-        # Why it was begun is what was found before the module came.
+        # After a good verdict, the reason for the update is the one found before the module ran.
         "reason": row["reason"] if result["verdict"] in GOOD else result["reason"],
         "bytes": result["bytes_pulled"] + pulled.get("bytes_pulled", 0),
         "seconds": round(result["seconds"] + pulled.get("seconds", 0), 1),
@@ -121,13 +121,13 @@ def _untouched(row: Result, unfit: tuple[str, bool], stopped: str, check_mode: b
 
 
 def summary(rows: t.Iterable[Result]) -> dict[str, int]:
-    """Return how often each verdict was given, in the order of their names."""
+    """Return the number of each verdict, sorted by name."""
     verdicts = [str(row["verdict"]) for row in rows]
     return {verdict: verdicts.count(verdict) for verdict in sorted(set(verdicts))}
 
 
 def message(rows: t.Sequence[Result]) -> str:
-    """Return the whole in one sentence."""
+    """Return the result as one sentence."""
     verdicts = {row["verdict"] for row in rows}
     if verdicts <= {"current"}:
         return "Nothing to do: every model is current."
@@ -138,7 +138,7 @@ def message(rows: t.Sequence[Result]) -> str:
 
 
 def table(document: Result) -> str:
-    """Return the results for a terminal."""
+    """Return the results as a table for a terminal."""
     lines = [
         f"Topology {document['topology']}: {_counted(document['summary'])}, in {document['seconds']} s",
         str(document["message"]),
@@ -180,7 +180,7 @@ HEADINGS = (
 
 
 def markdown(name: str, document: Result) -> str:
-    """Return the results as a page."""
+    """Return the results as a Markdown page."""
     dry = ", a dry run" if document["check"] else ""
     lines = [
         f"# {name} {document['time']}",
@@ -221,7 +221,7 @@ def _cells(values: t.Iterable[t.Any]) -> str:
 
 
 def metrics(document: Result, now: int, before: str) -> str:
-    """Return the page for node_exporter; before is the one of the last run, now in seconds since 1970."""
+    """Return the metrics for node_exporter; before: the last run's metrics, now: seconds since 1970."""
     success = bool(document["success"])
     last = now if success else _last_success(before)
     values: list[tuple[str, str, t.Any]] = [

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""An update of the fleet, seen from the control host: what each server needs, who goes first, whose turn it is."""
+"""The control host's part of a fleet's update: the actions for each server, the first server, and the order."""
 
 from __future__ import annotations
 
@@ -25,24 +25,24 @@ if t.TYPE_CHECKING:
     Result = t.Mapping[str, t.Any]
     Row = dict[str, t.Any]
 
-# The actions for which an update does something.
+# The actions that change something.
 WORK = ("update", "finish", "load", "sweep")
-# The options of a derived model that the module gets.
+# The options of a derived model for the module.
 DERIVED = ("name", "system", "template", "parameters", "adapter")
 
 
 def plan(
     info: Result, hashed: Result | None, offered: Result, models: t.Sequence[Result], keep: int, registry: str
 ) -> list[Row]:
-    """Return of each model that is pulled what is to be done about it on one server.
+    """Return the planned action for each pulled model of one server.
 
-    :param info: what ollama_info returned, also where it failed.
-    :param hashed: what ollama_blobs returned, also where it failed; None where nobody asked for it.
-    :param offered: what ollama_registry_info returned, also where it failed.
-    :param models: the models that the server is to have.
-    :param keep: how many previous models stay.
+    :param info: the result of ollama_info, also of a failed one.
+    :param hashed: the result of ollama_blobs, also of a failed one; None where it was not requested.
+    :param offered: the result of ollama_registry_info, also of a failed one.
+    :param models: the server's wanted models.
+    :param keep: the number of previous models to keep.
 
-    Raises GizziError for names that are none.
+    Raises GizziError for invalid names.
     """
     pulled = pulled_models(models)
     host = registry_at(registry).host
@@ -57,12 +57,12 @@ def plan(
 
 
 def asked_models(models: t.Iterable[Result]) -> list[str]:
-    """Return the names that the registry is asked about: those that are pulled and not pinned to a digest."""
+    """Return the names to ask the registry about: pulled models that are not pinned to a digest."""
     return [str(entry["name"]) for entry in pulled_models(list(models)).values() if not entry["digest"]]
 
 
 def pulled_models(models: t.Sequence[Result]) -> dict[str, dict[str, t.Any]]:
-    """The models that come from a registry, by full name: those that are listed, and the bases of derived models."""
+    """Return the models from a registry, by full name: the listed ones and the bases of derived models."""
     pulled: dict[str, dict[str, t.Any]] = {}
     for model in models:
         name = parse_model_name(str(model.get("from") or model["name"]))
@@ -152,7 +152,7 @@ def _is_of(blob: Result, names: t.Iterable[ModelName]) -> bool:
 
 
 def _with_blobs(row: Row, name: ModelName, hashed: Result | None) -> Row:
-    """Return a row as it is once the blobs count too: what is damaged is pulled anew, what was not seen is not well."""
+    """Return the row with the blobs' result: damaged blobs are pulled again, unchecked blobs are a problem."""
     if hashed is None or row["digest_present"] is None:
         return row
     if "blobs" not in hashed:
@@ -173,9 +173,9 @@ def _with_blobs(row: Row, name: ModelName, hashed: Result | None) -> Row:
 
 
 def rollback_plan(looks: t.Sequence[Result], named: bool, models: t.Sequence[Result]) -> list[Row]:
-    """Return of each model whether there is something to go back to, by what a dry run of the module has said.
+    """Return for each model whether a previous model can be restored, from the results of the module's dry runs.
 
-    A model that no update has touched is left alone, unless it was named.
+    A model without an update is skipped, unless the operator has named it.
     """
     found = any(look.get("verdict") == "planned" for look in looks)
     rows = []
@@ -197,10 +197,10 @@ def rollback_plan(looks: t.Sequence[Result], named: bool, models: t.Sequence[Res
 
 
 def unfit(checks: Result, capacity: Result) -> tuple[str, bool]:
-    """Return why a server is not to be touched, "" where it is fit, and whether it is out of reach.
+    """Return the reason why a server is not fit, "" where it is, and whether it is unreachable.
 
-    :param checks: what a check of each of its models has returned; a loop's results.
-    :param capacity: what host_capacity has returned. Of the disk the pull itself judges.
+    :param checks: the results of the loop that checks each of its models.
+    :param capacity: the result of host_capacity. Its disk space is ignored, because the pull itself checks it.
     """
     results = [*checks.get("results", []), capacity]
     if any(result.get("unreachable") for result in results):
@@ -217,17 +217,17 @@ def unfit(checks: Result, capacity: Result) -> tuple[str, bool]:
 
 
 def first_of(fit: t.Sequence[str], canary: str) -> str:
-    """Return who goes first: the canary where it is fit, else the first that is; "" where nobody is."""
+    """Return the first server: the canary if it is fit, else the first fit one, "" for none."""
     return canary if canary in fit else next(iter(fit), "")
 
 
 def is_bad(result: Result) -> bool:
-    """Tell whether after a result of the module nobody else is to be touched."""
+    """Return whether the run must stop after this result of the module."""
     return bool(result.get("unreachable")) or result.get("verdict", "failed") in BAD
 
 
 def why_stopped(settled: t.Iterable[Result]) -> str:
-    """Return what has stopped the run, by all results of the module so far; "" where nothing has."""
+    """Return the reason why the run must stop, from all results of the module until now, "" for none."""
     for result in settled:
         if not result.get("skipped") and is_bad(result):
             return str(result.get("reason") or brief(result))

@@ -1,6 +1,6 @@
 #!/bin/sh
-# Each systemd has a cgroup tree of its own, which Docker mounts read-only. The machine's tree in its place would be
-# shared by all hosts, and a systemd that stops would take the others' folders away.
+# Each systemd needs its own cgroup tree, which Docker mounts read-only: mount it again with write access. The
+# machine's tree is no replacement: all hosts would share it, and a systemd that stops would remove the others' folders.
 for folder in /sys/fs/cgroup /sys/fs/cgroup/*/; do
     ! mountpoint -q "$folder" || mount -o remount,bind,rw,nosuid,nodev,noexec "$folder"
 done

@@ -1,8 +1,8 @@
-"""Keeps what Python has compiled out of zip archives, for the next process that needs the same source.
+"""Keeps the code that Python compiles from zip archives, for the next process that imports the same source.
 
-Ansible sends each module with all that it imports as source in an archive. Compiling that takes three quarters of the
-module's time, again for every task on every host, and all the lab's hosts share one machine. Python keeps no compiled
-files for archives, so here it does: on the hosts, and where the tests' own environment is a host itself. A file
+Ansible sends each module and its imports as source in an archive. To compile them takes three quarters of the
+module's time, for every task on every host, and all lab hosts share one machine. Python keeps no compiled files for
+archives, so this file does: on the hosts, and in the tests' environment, which is a host too (localhost). The file
 lab_compiled.pth loads it and names the folder.
 """
 
@@ -21,7 +21,7 @@ Compile = Callable[[str, bytes], types.CodeType]
 
 
 def keeping(compile_source: Compile, folder: Path) -> Compile:
-    """Return a function that compiles as ``compile_source`` does, or finds what it did before in ``folder``."""
+    """Return a function that reads compiled code from ``folder``, or calls ``compile_source`` and keeps the result."""
 
     def compile_once(pathname: str, source: bytes) -> types.CodeType:
         key = hashlib.sha256(sys.version.encode() + bytes([sys.flags.optimize]) + source).hexdigest()
@@ -37,10 +37,10 @@ def keeping(compile_source: Compile, folder: Path) -> Compile:
 
 
 def keep(path: Path, code: types.CodeType) -> None:
-    """Write it whole or not at all; a service that may not write does without."""
+    """Write the code in one step; a service without write permission skips this."""
     partial = path.with_name(f"{path.name}.{os.getpid()}")
     try:
-        # Nobody runs what another user has compiled.
+        # No user may run code that another user has compiled.
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         partial.write_bytes(marshal.dumps(code))
         partial.replace(path)
@@ -49,6 +49,6 @@ def keep(path: Path, code: types.CodeType) -> None:
 
 
 def install(folder: str) -> None:
-    """Let this process' imports from archives do so. Every user has a folder of his own in ``folder``."""
+    """Keep compiled code for this process' imports from archives. Each user has its own folder in ``folder``."""
     private = vars(zipimport)
     private["_compile_source"] = keeping(private["_compile_source"], Path(folder) / str(os.geteuid()))

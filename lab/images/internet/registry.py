@@ -1,19 +1,19 @@
-"""The part of the stand-in registry that a plain web server cannot be.
+"""The part of the stand-in registry that a plain web server cannot do.
 
-It answers manifests, whose digest goes into a header, and makes the registry
-misbehave while the file /run/lab/registry-fault holds one of these words:
+It sends manifests with their digest in a header. It makes errors while the
+file /run/lab/registry-fault has one of these words:
 
-  manifest-500      a manifest is answered by 500
-  manifest-garbage  a manifest is answered by 200 and a web page
-  error-500         the registry knows the manifest, and answers 500 for its blobs
-  truncate          the connection is closed in the middle of the weights
-  stall             the weights stop in their middle, the connection stays open
-  wrong-digest      the weights have the right length and wrong bytes
-  wrong-layers      every blob has the right length and wrong bytes: Ollama 0.9
-                    refuses the weights only, and after a second pull reports
-                    success for a model that it cannot read
+    manifest-500      a request for a manifest gets status 500
+    manifest-garbage  a request for a manifest gets status 200 and a web page
+    error-500         the registry sends the manifest, and status 500 for its blobs
+    truncate          the connection is closed in the middle of the weights
+    stall             the weights stop in the middle, the connection stays open
+    wrong-digest      the weights have the right length, but wrong bytes
+    wrong-layers      every blob has the right length, but wrong bytes: Ollama 0.9
+                      refuses the weights only, and after a second pull reports
+                      success for a model that it cannot read
 
-nginx asks here for manifests always, and for blobs only while that file exists.
+nginx always asks here for manifests; for blobs only while that file exists.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ BLOB_FAULTS = {"truncate", "stall", "wrong-digest", "wrong-layers"}
 
 
 def fault() -> str:
-    """Return the fault that is wanted now."""
+    """Return the fault that is set now, or ""."""
     try:
         return FAULT.read_text(encoding="ascii").strip()
     except FileNotFoundError:
@@ -42,7 +42,7 @@ def fault() -> str:
 
 
 def wanted_range(header: str | None, size: int) -> tuple[int, int]:
-    """Return first and last byte of a Range header; the whole where there is none."""
+    """Return the first and last byte of a Range header, or of the whole file without one."""
     match = re.fullmatch(r"bytes=(\d+)-(\d*)", header or "")
     if match is None:
         return 0, size - 1
@@ -51,14 +51,14 @@ def wanted_range(header: str | None, size: int) -> tuple[int, int]:
 
 
 class Registry(BaseHTTPRequestHandler):
-    """One request, already checked by nginx for the form of its path."""
+    """One request; nginx has checked the form of its path."""
 
     def do_HEAD(self) -> None:
-        """Answer as to GET, without the body."""
+        """Send the answer of GET without the body."""
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Answer a manifest, a blob at the registry or a blob at the blob host."""
+        """Send a manifest, a blob of the registry or a blob of the blob host."""
         if self.path.startswith("/v2/") and "/manifests/" in self.path:
             self.manifest()
         elif fault() == "error-500" and self.path.startswith("/v2/"):
@@ -69,7 +69,7 @@ class Registry(BaseHTTPRequestHandler):
             self.let_nginx_answer()
 
     def manifest(self) -> None:
-        """Answer a manifest with its digest, or as the fault wants it."""
+        """Send a manifest with its digest, or the answer of the fault."""
         # /v2/<namespace>/<model>/manifests/<tag>
         parts = self.path.split("/")
         path = MANIFESTS / parts[2] / parts[3] / parts[5]
@@ -97,14 +97,14 @@ class Registry(BaseHTTPRequestHandler):
             self.wfile.write(body)
 
     def let_nginx_answer(self) -> None:
-        """Hand the request back to nginx: no fault concerns it."""
+        """Give the request back to nginx: no fault applies."""
         digest = self.path.rsplit("/", 1)[1].replace(":", "-")
         self.send_response(HTTPStatus.OK)
         self.send_header("X-Accel-Redirect", f"/healthy/{digest}")
         self.end_headers()
 
     def blob(self, word: str) -> None:
-        """Promise the whole blob, or the range asked for, and keep that promise as the fault wants."""
+        """Announce the whole blob or the requested range, then send what the fault allows."""
         with (BLOBS / self.path.lstrip("/")).open("rb") as blob:
             size = blob.seek(0, 2)
             if size <= CHUNK and word != "wrong-layers":
@@ -121,7 +121,7 @@ class Registry(BaseHTTPRequestHandler):
             self.end_headers()
             if self.command == "HEAD":
                 return
-            # The blob ends at its own middle, from wherever a client resumes.
+            # The data ends in the middle of the blob, also if the client resumes a download.
             end = min(last + 1, size // 2) if word in {"truncate", "stall"} else last + 1
             blob.seek(first)
             while first < end:
@@ -135,11 +135,11 @@ class Registry(BaseHTTPRequestHandler):
                 continue
 
     def client_is_gone(self) -> bool:
-        """Wait a moment for the other end to hang up; it sends nothing more otherwise."""
+        """Wait 0.5 s for the client to close the connection; it sends nothing else."""
         return bool(select.select([self.connection], [], [], 0.5)[0])
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """Stay silent: nginx keeps the log."""
+        """Log nothing: nginx writes the log."""
 
 
 if __name__ == "__main__":

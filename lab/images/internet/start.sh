@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Runs the web server and the registry behind it; when one of them ends, so does the container.
+# Runs the web server and the registry behind it; when one of them ends, the container ends.
 set -euo pipefail
 
-# A registry of this lab's own, in which a test may move tags. Kept over a restart.
+# This lab's own copy of the manifests, in which tests move tags. A restart keeps it.
 mkdir -p /srv/manifests /run/lab
 if [ -z "$(ls -A /srv/manifests)" ]; then
     cp -r /srv/lab/registry/manifests/. /srv/manifests/

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The users and groups of a host: those that a list brings by sysusers.d, and the numbers of owners."""
+"""The users and groups of a host: those that a list creates with sysusers.d, and the numbers of owners."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-# Runs a command; returns its exit code, its output and its errors.
+# Runs a command; returns its exit code, output and errors.
 Run = Callable[[list[str]], tuple[int, str, str]]
 
 
 @dataclass
 class Declared:
-    """What files of sysusers.d declare: sysusers.d(5)."""
+    """The declarations in files of sysusers.d: see sysusers.d(5)."""
 
     users: list[str] = field(default_factory=list)
     groups: list[str] = field(default_factory=list)
@@ -31,7 +31,7 @@ class Declared:
 
 
 def declared_by(texts: Iterable[str]) -> Declared:
-    """Return what these files declare. A group has the members that its file names, and no others."""
+    """Return the declarations of these files. A group has only the members that its file names."""
     found = Declared()
     for line in (line for text in texts for line in text.splitlines()):
         words = shlex.split(line, comments=True)
@@ -63,28 +63,28 @@ def gid_of(name: str) -> int | None:
 
 
 def other_members(declared: Declared) -> dict[str, set[str]]:
-    """Return the groups of these files that have other members than they should, or are missing; with the wanted."""
+    """Return the wanted members of each group that is missing or has other members."""
     return {name: declared.members[name] for name in declared.groups if _members(name) != declared.members[name]}
 
 
 def is_missing(declared: Declared) -> bool:
-    """Return whether one of these users and groups is not there."""
+    """Return whether one of these users or groups does not exist."""
     return any(uid_of(name) is None for name in declared.users) or any(gid_of(name) is None for name in declared.groups)
 
 
 def create(paths: Iterable[str], declared: Declared, run: Run) -> None:
-    """Have the users and groups that these files of sysusers.d declare, with their members; raise GizziError."""
+    """Create the users and groups of these sysusers.d files, with their members; raise GizziError for a failure."""
     _must(run, ["systemd-sysusers", *paths])
     for name, members in sorted(other_members(declared).items()):
         _must(run, ["gpasswd", "--members", ",".join(sorted(members)), name])
 
 
 def drop(declared: Declared, run: Run) -> bool:
-    """Remove these users and groups; tell whether there was one. Raise GizziError where one still runs."""
+    """Remove these users and groups; return whether one existed. Raise GizziError where a user still has a process."""
     there = [name for name in declared.users if uid_of(name) is not None]
     for name in there:
         _must(run, ["userdel", name])
-    # userdel takes the user's own group with it where login.defs says so.
+    # userdel also removes the user's own group where login.defs says so.
     groups = [name for name in declared.groups if gid_of(name) is not None]
     for name in groups:
         _must(run, ["groupdel", name])

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Look at files and change them as root, in folders that somebody else may write: by descriptors, no link followed."""
+"""Read and change files as root in folders that other users can write: by descriptors, without following links."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import (
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Sequence
 
-# Bytes of a file that is there: far more than any of ours has.
+# Maximum size of an existing file in bytes; the collection's own files are much smaller.
 LARGEST = 16_000_000
 _NEW = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True)
 class Seen:
-    """What is at a path."""
+    """The state of a path."""
 
     kind: str = "absent"
     mode: int = 0
@@ -46,14 +46,14 @@ ABSENT = Seen()
 
 @contextmanager
 def parent(path: str) -> Iterator[tuple[int, str]]:
-    """Open the folder that holds a path; yield its descriptor and the name in it. Raise OSError where it cannot be."""
+    """Open the parent folder of a path; yield its descriptor and the name in it. Raise OSError for a failure."""
     whole = Path(path)
     with opened_folder(whole.parent) as folder:
         yield folder, whole.name
 
 
 def look(path: str, folder_wanted: bool = False) -> Seen:
-    """Return what is at a path. Where a folder is wanted, a link to one is one, if nobody else could have made it."""
+    """Return the state of a path. Where a folder is wanted, a link to one counts too, if only root can make it."""
     try:
         with parent(path) as (folder, name):
             status = os.stat(name, dir_fd=folder, follow_symlinks=False)
@@ -79,7 +79,7 @@ def _look_at_folder(path: str) -> Seen:
 
 
 def put_file(path: str, content: bytes, uid: int, gid: int, mode: int) -> None:
-    """Replace a file in one moment: nobody sees a half of it, or the whole with the wrong owner or mode."""
+    """Replace a file with a rename: no reader gets half of it, and its owner and mode are right from the start."""
     with parent(path) as (folder, name):
         new = temporary(name)
         _forget(folder, new)
@@ -100,7 +100,7 @@ def put_file(path: str, content: bytes, uid: int, gid: int, mode: int) -> None:
 
 
 def put_link(path: str, target: str) -> None:
-    """Replace a link in one moment."""
+    """Replace a link with a rename."""
     with parent(path) as (folder, name):
         new = temporary(name)
         _forget(folder, new)
@@ -110,7 +110,7 @@ def put_link(path: str, target: str) -> None:
 
 
 def put_folder(path: str, uid: int, gid: int, mode: int) -> None:
-    """Have a folder with this owner and mode, and those that lead to it. One that is there keeps what is in it."""
+    """Make a folder with this owner and mode, and its parents. An existing folder keeps its content."""
     for above in reversed(Path(path).parents[:-1]):
         if not os.path.lexists(above):
             with parent(str(above)) as (folder, name):
@@ -123,7 +123,7 @@ def put_folder(path: str, uid: int, gid: int, mode: int) -> None:
 
 
 def remove(path: str) -> bool:
-    """Remove a file, a link or an empty folder, and what a run that was cut off left beside it; tell if it is gone."""
+    """Remove a file, a link or an empty folder, and its temporary file; return whether the path is gone."""
     with suppress(FileNotFoundError), parent(path) as (folder, name):
         _forget(folder, temporary(name))
         try:
@@ -139,7 +139,7 @@ def remove(path: str) -> bool:
 
 
 def remove_tree(path: str, kept: Collection[str] = ()) -> bool:
-    """Remove a folder and all in it but the kept paths and the folders that hold them; tell whether it is gone."""
+    """Remove a folder with its content, except the kept paths and their folders; return whether it is gone."""
     with suppress(FileNotFoundError), parent(path) as (folder, name):
         return _remove_tree(folder, name, path, kept)
     return True
@@ -159,7 +159,7 @@ def _remove_tree(folder: int, name: str, path: str, kept: Collection[str]) -> bo
 
 
 def holds_only(path: str, kept: Collection[str]) -> bool:
-    """Return whether a folder holds the kept paths, the folders that lead to them, and nothing else."""
+    """Return whether a folder has only the kept paths and their folders."""
     if not any(one.startswith(f"{path}/") for one in kept):
         return False
     with opened_folder(Path(path)) as folder:
@@ -169,13 +169,13 @@ def holds_only(path: str, kept: Collection[str]) -> bool:
 
 
 def children(path: str) -> list[str]:
-    """Return the paths of all that a folder holds."""
+    """Return the paths of a folder's content."""
     with opened_folder(Path(path)) as folder:
         return [f"{path}/{name}" for name in _names(folder)]
 
 
 def matching(path: str, patterns: Sequence[str], folders: bool = False) -> list[str]:
-    """Return the paths of what a folder holds under names that match one of the patterns: the folders, or all else."""
+    """Return the paths in a folder whose names match one of the patterns: only folders, or everything else."""
     try:
         with opened_folder(Path(path)) as folder:
             found = [name for name in _names(folder) if any(fnmatchcase(name, one) for one in patterns)]
@@ -185,15 +185,15 @@ def matching(path: str, patterns: Sequence[str], folders: bool = False) -> list[
 
 
 def folders_in(path: str) -> list[str]:
-    """Return the names of the folders in a folder, links left out."""
+    """Return the names of the folders in a folder, without links."""
     with opened_folder(Path(path)) as folder:
         return [name for name in _names(folder) if _is_folder(folder, name)]
 
 
 def own_tree(path: str, uid: int, gid: int) -> None:
-    """Give all that is in a folder to an owner, and at last the folder itself; links are given, not followed.
+    """Change the owner of everything in a folder, and finally of the folder; of a link, not of its target.
 
-    A file with a second name could be one of the system: it is refused with its path, unless it is the owner's already.
+    A file with a second hard link may be a system file: it is refused with its path, unless it has this owner already.
     """
     with opened_folder(Path(path)) as folder:
         _own_all(folder, path, uid, gid)
@@ -234,7 +234,7 @@ def _is_folder(folder: int, name: str) -> bool:
 
 
 def temporary(name: str) -> str:
-    """Return the name under which the next content of a file is written beside it."""
+    """Return the name of the temporary file, in the same folder, for a file's new content."""
     return f".{name}.gizzi-new"
 
 

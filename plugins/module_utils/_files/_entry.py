@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a role puts on a host: the entries of its list, checked."""
+"""The checked entries of a role's list of files."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-# systemd reads users from the one, units from the other.
+# systemd reads users from the first, units from the second.
 SYSUSERS_FOLDER = "/etc/sysusers.d/"
 SYSTEMD_FOLDER = "/etc/systemd/"
 _MODES = {"file": "0644", "folder": "0755", "link": "0777"}
@@ -24,7 +24,7 @@ _LARGEST_MODE = 0o7777
 
 @dataclass(frozen=True)
 class Entry:
-    """One file, folder or link, as it is to be."""
+    """One file, folder or link as wanted."""
 
     path: str
     kind: str = "file"
@@ -46,14 +46,14 @@ class Entry:
 
     @property
     def sysusers(self) -> bool:
-        """Whether it tells systemd of users."""
+        """Whether it is a file of sysusers.d, from which systemd creates users."""
         return self.kind == "file" and self.path.startswith(SYSUSERS_FOLDER)
 
 
 def entries_of(options: Sequence[Mapping[str, Any]], secrets: Mapping[str, str], present: bool) -> list[Entry]:
-    """Return the entries of the module's option ``files``; secrets has the content of the secret ones by their paths.
+    """Return the entries of the module's option ``files``; secrets has the content of secret files by path.
 
-    Raises GizziError with all that is wrong with them. Contents are judged where present alone: who removes needs none.
+    Raises GizziError with all problems. Contents are checked only for state present: a removal needs none.
     """
     problems = [problem for one in options for problem in _problems(one, secrets, present)]
     paths = [one["path"] for one in options]
@@ -106,7 +106,7 @@ def _problems(one: Mapping[str, Any], secrets: Mapping[str, str], present: bool)
 
 
 def check_path(path: str) -> str:
-    """Return a path that is absolute and plain; raise GizziError for another one."""
+    """Return the path; raise GizziError unless it is absolute and in its simplest form."""
     if not isinstance(path, str) or not _is_plain(path):
         raise GizziError(f"{path} is no absolute path without . and .. in it.")
     return path
@@ -122,6 +122,6 @@ def _is_mode(text: str) -> bool:
 
 
 def check_name(name: str) -> None:
-    """Raise GizziError for a name of a list that could be a path."""
+    """Raise GizziError for a list's name that could be a path."""
     if not name or not all(letter.isalnum() or letter in "-_" for letter in name):
         raise GizziError(f'The name is "{name}". It has letters, digits, - and _ alone.')

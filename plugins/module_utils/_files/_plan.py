@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What to do to a host: its files as they are, against the list; nothing is changed here."""
+"""Compare a host's files with the list and plan the steps. It changes nothing."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ if TYPE_CHECKING:
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._files._entry import Entry
 
-    # The number of an owner by its name; None for one that is to be created.
+    # The number of an owner by name; None for an owner that will be created.
     Number = Callable[[str], "int | None"]
 
 
 @dataclass(frozen=True)
 class Step:
-    """One path that changes, from what is there to what is to be; after is ABSENT where it goes."""
+    """One path that changes from ``before`` to ``after``; after is ABSENT for a removal."""
 
     entry: Entry
     before: Seen
@@ -35,10 +35,10 @@ class Step:
 
 
 def plan_present(entries: Sequence[Entry], seen: Mapping[str, Seen], uid: Number, gid: Number) -> list[Step]:
-    """Return the steps that bring the list to the host: what comes in the order of the list, what goes in reverse.
+    """Return the steps for the list: first new and changed paths in the list's order, then removals in reverse order.
 
-    uid and gid give the number of a name, None for one that is to be created. Raises GizziError with everything that
-    is in the way.
+    uid and gid return the number of a name, None for an owner that will be created. Raises GizziError with all paths
+    that prevent this.
     """
     in_the_way = [
         f"{entry.path} is a {seen[entry.path].kind}, and a {entry.kind} is to be there: move it away."
@@ -57,7 +57,7 @@ def plan_present(entries: Sequence[Entry], seen: Mapping[str, Seen], uid: Number
 
 
 def wanted_of(entry: Entry, uid: Number, gid: Number) -> Seen:
-    """Return what is to be at the path of an entry; -1 is the number of an owner that is to be created."""
+    """Return the wanted state of an entry's path; -1 is the number of an owner that will be created."""
     if entry.kind == "link":
         return Seen("link", 0o777, target=entry.target)
     owner, group = uid(entry.owner), gid(entry.group)
@@ -84,7 +84,7 @@ def _is_as_wanted(step: Step) -> bool:
 
 
 def diff_of(step: Step, owner: Callable[[int], str], group: Callable[[int], str]) -> dict[str, str]:
-    """Return the entry of a diff for a step. owner and group give the name of a number, or the number as text."""
+    """Return a step's entry of the diff. owner and group return the name of a number, or the number as text."""
     before, after = (_head(end, step.entry, owner, group) for end in (step.before, step.after))
     if step.before.content != step.after.content or ABSENT in (step.before, step.after):
         before += _text(step.before, step.entry.secret, "the previous content")

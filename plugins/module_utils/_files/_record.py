@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Where the entries of a list are whose path changes with a variable: the list alone knows only where they are to be.
+"""The present paths of entries whose path depends on a variable: the list itself has only their wanted paths.
 
-The record is a file of the list itself, so that it goes back and away with the rest.
+The record is a file of the list, so it is restored and removed with the others.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-# Only root can write here: the paths in these records are removed.
+# Only root can write here, because the paths in these records are removed.
 FOLDER = Path("/var/lib/gizzi-files")
 
 
 def moved(name: str, entries: Sequence[Entry]) -> list[Entry]:
-    """Return the record of a list, and entries for where its moving ones were and are not to be any more."""
+    """Return the entries of a list's record, and entries that remove the old paths of entries that have moved."""
     moving = [entry for entry in entries if entry.moving]
     if not moving:
         return []

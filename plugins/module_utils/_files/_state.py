@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bring a list of files to a host, take it away, put back what the last change replaced, or forget that."""
+"""The states of a list of files: write it, remove it, restore what the last change replaced, or delete these copies."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """What a call of the module wants; note is kept with the copies of what is replaced."""
+    """One call of the module; note is kept with the copies of replaced files."""
 
     name: str
     entries: Sequence[Entry]
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass
 class Outcome:
-    """What a call has done, or would do: links has where the list's links led before, "" for nowhere."""
+    """The changes of a call, or of a dry run: links has the previous targets of the list's links, "" for none."""
 
     changed: bool
     steps: list[Step] = field(default_factory=list)
@@ -50,7 +50,7 @@ class Outcome:
 
 
 def present(request: Request) -> Outcome:
-    """Bring the list to the host; raise GizziError before the first change where one cannot be made."""
+    """Write the list; raise GizziError before the first change where a change is impossible."""
     previous = _undo.read(request.name)
     entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
     seen = _look(entries)
@@ -78,7 +78,7 @@ def present(request: Request) -> Outcome:
 
 
 def absent(request: Request) -> Outcome:
-    """Take away what the list has, in reverse, and the users that it brought; what is kept goes to root."""
+    """Remove the list's paths in reverse order, and its users; kept folders get the owner root."""
     previous = _undo.read(request.name)
     entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
     seen = _look(entries)
@@ -102,9 +102,9 @@ def absent(request: Request) -> Outcome:
 
 
 def restored(request: Request) -> Outcome:
-    """Put back what the last change replaced, the last first. The users that it brought stay: files may be theirs.
+    """Restore what the last change replaced, in reverse order. Its new users stay, because they may own files.
 
-    links of the outcome has where the list's links lead after it.
+    links of the outcome has the restored targets of the list's links.
     """
     previous = _undo.read(request.name)
     was = previous.was if previous else {}
@@ -123,7 +123,7 @@ def restored(request: Request) -> Outcome:
 
 
 def settled(request: Request) -> Outcome:
-    """Forget what the last change replaced; of releases keep the one in use and the one before it."""
+    """Delete the copies of what the last change replaced; keep only the current and the previous release."""
     previous = _undo.read(request.name)
     if previous is None:
         return Outcome(False)
@@ -145,7 +145,7 @@ def _look(entries: Iterable[Entry]) -> dict[str, Seen]:
 
 
 def _stale(entries: Sequence[Entry]) -> list[Entry]:
-    """Return entries for what a folder of the list holds by a pattern of ours, and the list has no more."""
+    """Return entries for paths that match a folder's pattern ``stale`` and are no longer in the list."""
     listed: set[str] = {entry.path for entry in entries}
     found: list[Entry] = []
     for entry in entries:
@@ -174,7 +174,7 @@ def _check_owners(entries: Iterable[Entry], declared: Declared) -> None:
 
 
 def _inside_out(entries: Sequence[Entry]) -> list[Entry]:
-    """Return the list in reverse, and its folders last, each after those in it."""
+    """Return the list in reverse order, with folders at the end, each after its subfolders."""
     files = [entry for entry in reversed(entries) if entry.kind != "folder"]
     folders = [entry for entry in reversed(entries) if entry.kind == "folder"]
     return files + sorted(folders, key=lambda entry: -entry.path.count("/"))
@@ -182,7 +182,7 @@ def _inside_out(entries: Sequence[Entry]) -> list[Entry]:
 
 def _check_parents(steps: Iterable[Step]) -> None:
     coming = {step.path for step in steps if step.after.kind == "folder"}
-    # A folder brings those that lead to it.
+    # A new folder is made with its parents.
     needing = [step for step in steps if step.after.kind not in ("absent", "folder")]
     folders = {str(Path(step.path).parent) for step in needing} - coming
     missing = [folder for folder in sorted(folders) if not Path(folder).is_dir()]
@@ -191,7 +191,7 @@ def _check_parents(steps: Iterable[Step]) -> None:
 
 
 def _goes(entry: Entry, unwanted: dict[str, Entry], seen: dict[str, Seen], kept: Sequence[str]) -> bool:
-    """Return whether what is at a path is ours, and can go with the others: a folder only when nothing stays in it."""
+    """Return whether a path is of the entry's kind and can be removed: a folder only if it will be empty."""
     there = seen[entry.path]
     if entry.kind != "folder" or there.kind != "folder":
         return there.kind == entry.kind or (entry.kind, there.kind) == ("file", "link")
@@ -203,7 +203,7 @@ def _goes(entry: Entry, unwanted: dict[str, Entry], seen: dict[str, Seen], kept:
 def _given_to_root(
     entries: Sequence[Entry], going: Sequence[str], seen: dict[str, Seen], kept: Sequence[str]
 ) -> list[str]:
-    """Return the folders that stay and belong to a user who goes: the next user with that number would own them."""
+    """Return folders that stay and belong to a removed user: else the next user with this number would own them."""
     declared = declared_by(seen[entry.path].content.decode() for entry in entries if entry.sysusers)
     uids = {_accounts.uid_of(name) for name in declared.users}
     gids = {_accounts.gid_of(name) for name in declared.groups}
@@ -215,14 +215,14 @@ def _given_to_root(
 def _links(entries: Iterable[Entry], seen: dict[str, Seen], previous: Kept | None) -> dict[str, str]:
     was = previous.was if previous else {}
     targets = {entry.path: was.get(entry.path, seen[entry.path]).target for entry in entries if entry.kind == "link"}
-    # A link to nothing is not a release to go back to.
+    # A link without an existing target is no release that can be restored.
     return {
         path: target if target and (Path(path).parent / target).exists() else "" for path, target in targets.items()
     }
 
 
 def _validate(request: Request, steps: Iterable[Step]) -> None:
-    """Have each new file judged by its own program, in a folder of root's alone, before anything is replaced."""
+    """Check each new file with its own program, in a folder for root only, before any file is replaced."""
     folder, uid, gid = _undo.FOLDER / f"{request.name}.check", os.geteuid(), os.getegid()
     judged = [step for step in steps if step.entry.validate and step.after.kind == "file"]
     try:
@@ -242,7 +242,7 @@ def _validate(request: Request, steps: Iterable[Step]) -> None:
 
 
 def _apply(request: Request, steps: Sequence[Step], declared: Declared, accounts: bool) -> None:
-    # Owners first: those who own what follows are made by them.
+    # First the files of sysusers.d: they create the owners of the other files.
     told = [step for step in steps if step.entry.sysusers and step.after != ABSENT]
     holders = {parent for step in told for parent in Path(step.path).parents}
     told = [step for step in steps if step in told or (step.after != ABSENT and Path(step.path) in holders)]
@@ -311,7 +311,7 @@ def _reload(run: Run, paths: Iterable[str]) -> None:
 
 @contextmanager
 def _named(path: str) -> Iterator[None]:
-    """Raise GizziError with the path for an OSError, which knows a name without its folder."""
+    """Raise GizziError with the full path for an OSError, which has only the name without the folder."""
     try:
         yield
     except OSError as error:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is needed to put back what a change has replaced, kept until the change has proven itself."""
+"""Copies of what a change has replaced, kept until the new files are known to work."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ if TYPE_CHECKING:
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._files._plan import Step
 
-# Only root can read this folder: the copies may be secrets.
+# Only root can read this folder, because the copies may be secrets.
 FOLDER = Path("/var/lib/gizzi-undo")
-# Written last: without it there is nothing to put back.
+# Written last: without this file nothing can be restored.
 _INDEX = "index.json"
 
 
 @dataclass
 class Kept:
-    """What was there before the change: by paths, in the order of the change; and what the caller noted with it."""
+    """The state before the change, by path, in the order of the change, and the caller's note."""
 
     note: dict[str, Any] = field(default_factory=dict)
     was: dict[str, Seen] = field(default_factory=dict)
 
 
 def read(name: str) -> Kept | None:
-    """Return what is kept of a change that was neither settled nor put back, None where there is none."""
+    """Return the copies of a change that is neither settled nor restored, None where there are none."""
     folder = FOLDER / name
     index = _disk.look(str(folder / _INDEX))
     if index == ABSENT:
@@ -51,7 +51,7 @@ def read(name: str) -> Kept | None:
 
 
 def keep(name: str, previous: Kept | None, steps: Iterable[Step], note: dict[str, Any]) -> Kept:
-    """Keep what these steps will replace. What an earlier change that was cut off has kept is older, and stays."""
+    """Keep what these steps will replace. Copies of an earlier interrupted change are older, and stay."""
     kept = previous or Kept(note)
     new = {step.path: step.before for step in steps if step.path not in kept.was}
     folder, uid, gid = FOLDER / name, os.geteuid(), os.getegid()
@@ -67,7 +67,7 @@ def keep(name: str, previous: Kept | None, steps: Iterable[Step], note: dict[str
 
 
 def forget(name: str) -> None:
-    """Forget what is kept, the index first."""
+    """Delete the copies, the index first."""
     _disk.remove(str(FOLDER / name / _INDEX))
     _disk.remove_tree(str(FOLDER / name))
     _disk.remove(str(FOLDER))

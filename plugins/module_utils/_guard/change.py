@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Bring a guard to present or absent: its definition, its rules and what keeps them; or tell what would change."""
+"""Make or remove a guard: its definition, its rules and its units; or list the changes in check mode."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Result:
-    """What the module returns; ``steps`` is empty when nothing has to change."""
+    """The module's result; ``steps`` is empty when nothing changes."""
 
     previous: dict[str, Any]
     before: str
@@ -34,7 +34,7 @@ class Result:
 
 
 def previous(found: Guard | None) -> dict[str, Any]:
-    """Return the options by which the module makes a guard as it was; ``found`` is None where there was none."""
+    """Return the module's options that restore the previous guard; ``found`` is None where there was none."""
     if found is None:
         return {"state": "absent", "port": None, "sources": [], "units": []}
     sources = [plain(source) for source in found.sources]
@@ -42,7 +42,7 @@ def previous(found: Guard | None) -> dict[str, Any]:
 
 
 def change(host: Host, name: str, wanted: Guard | None, python: str, check: bool) -> Result:
-    """Bring a guard to what is wanted (None: no guard), or only tell the steps; GizziError when it cannot be done."""
+    """Make the guard as wanted (None: remove it), or only list the steps; GizziError when this is impossible."""
     if wanted and wanted.port in own_ports(host.path("/proc")):
         raise GizziError(
             f"port {wanted.port} is the one by which this host is reached by SSH: a guard could shut its own "
@@ -66,7 +66,7 @@ def change(host: Host, name: str, wanted: Guard | None, python: str, check: bool
         else:
             result.steps += keeper.before_rules()
             seen = plan.carry_out(host, name, wanted, seen)
-    # Not under the lock: the program that the units run wants it.
+    # After the lock is released: the program that the units run needs the lock.
     if not check:
         result.steps += keeper.after_rules()
         result.after = plan.shown(seen, name)
@@ -84,7 +84,7 @@ def _warnings(seen: Seen, wanted: Guard | None) -> list[str]:
 
 
 class Keeper:
-    """What a guard has besides its rules, on the way to what is wanted."""
+    """The changes to a guard's files and units, without its rules."""
 
     def __init__(self, host: Host, name: str, wanted: Guard | None, python: str) -> None:
         self._host = host
@@ -102,21 +102,21 @@ class Keeper:
             self._changed = [path for path in there if host.path(path).exists()]
 
     def steps(self) -> list[str]:
-        """Return what would be done."""
+        """Return the steps that are necessary."""
         verb = "write" if self._wanted else "remove"
         return [f"{verb} {path}" for path in self._changed] + [
             shlex.join(["systemctl", *words]) for words in self._commands()
         ]
 
     def before_rules(self) -> list[str]:
-        """Write the definition before the rules change: what restores them must know the new ones."""
+        """Write the definition before the rules change, so that the watching service restores the new rules."""
         if self._wanted:
             for path in self._changed:
                 self._host.write_bytes(path, *self._files[path])
             return [f"write {path}" for path in self._changed]
         steps = []
         if unit_path(self._unit) in self._changed:
-            # In this order: a stopped unit that is still required would stop the service that it guards.
+            # Disable first: while the service still requires the unit, a stop of the unit stops the service too.
             steps = self._systemctl(["disable", self._unit], ["daemon-reload"], ["stop", self._unit])
         if unit_path(WATCH) in self._changed:
             steps += self._systemctl(["disable", "--now", WATCH])
@@ -127,7 +127,7 @@ class Keeper:
         return steps + [f"remove {path}" for path in self._changed]
 
     def after_rules(self) -> list[str]:
-        """Let systemd know."""
+        """Enable and start the units after the rules have changed."""
         return self._systemctl(*self._commands())
 
     def _commands(self) -> list[list[str]]:
@@ -137,7 +137,7 @@ class Keeper:
             return commands
         found = states(self._host, [self._unit, WATCH])
         active, enabled = found.get(self._unit, ("", ""))
-        # The units that require the guard are links, made when it is enabled.
+        # When systemd enables the guard, it makes the links of the units that require it.
         if self._unlinked or enabled != "enabled" or unit_path(self._unit) in self._changed:
             commands.append(["reenable", self._unit])
         if active != "active":

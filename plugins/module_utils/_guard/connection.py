@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""By which ports of this host its own administration comes in: those a guard must not close."""
+"""The ports that are used to administer this host: a guard must not close them."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ _DAEMONS = ("sshd", "dropbear")
 
 
 def own_ports(proc: Path = Path("/proc")) -> set[int]:
-    """Return the ports by which the connection of this process came in, and those that an SSH server listens on.
+    """Return the local ports of this process' own connection, and the ports on which an SSH server listens.
 
-    The connection is that of an ancestor of this process, which may be any server.
+    The connection belongs to an ancestor of this process, which may be any server.
     """
     sockets = _sockets(proc)
     ancestors = {port for pid in _ancestors(proc) for port in _ports(proc, pid, sockets[_ESTABLISHED])}
@@ -25,7 +25,7 @@ def own_ports(proc: Path = Path("/proc")) -> set[int]:
 
 
 def _sockets(proc: Path) -> dict[str, dict[str, int]]:
-    """Return the local ports of TCP sockets by state and inode (proc_net_tcp.rst of the kernel)."""
+    """Return the local ports of TCP sockets by state and inode (see the kernel's proc_net_tcp.rst)."""
     found: dict[str, dict[str, int]] = {_ESTABLISHED: {}, _LISTEN: {}}
     for table in ("net/tcp", "net/tcp6"):
         try:
@@ -64,6 +64,6 @@ def _ports(proc: Path, pid: str, sockets: dict[str, int]) -> set[int]:
             if inode in sockets:
                 found.add(sockets[inode])
     except OSError:
-        # It has ended, or is not ours to look at.
+        # The process has ended, or this user may not read it.
         pass
     return found

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The guards that a host is to have, each in a file of its own, and the units that keep them."""
+"""The guards that are defined for a host, one file each, and their units."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ WATCH = "gizzi-guards.service"
 
 
 def definition_path(name: str) -> str:
-    """Return the file that defines a guard."""
+    """Return the path of the file that defines a guard."""
     return f"{FOLDER}/{name}.json"
 
 
@@ -32,12 +32,12 @@ def unit_of(name: str) -> str:
 
 
 def unit_path(unit: str) -> str:
-    """Return where a unit's file is."""
+    """Return the path of a unit's file."""
     return f"{UNITS}/{unit}"
 
 
 def definitions(host: Host) -> tuple[dict[str, Guard], dict[str, str]]:
-    """Return the guards that are defined, by name, and why some cannot be read, by name."""
+    """Return the defined guards by name, and the reasons why others cannot be read, by name."""
     found: dict[str, Guard] = {}
     unreadable: dict[str, str] = {}
     for path in sorted(host.path(FOLDER).glob("*.json")):
@@ -55,7 +55,7 @@ def definitions(host: Host) -> tuple[dict[str, Guard], dict[str, str]]:
 
 
 def states(host: Host, units: Iterable[str]) -> dict[str, tuple[str, str]]:
-    """Return systemd's ActiveState and UnitFileState of units, by name; GizziError when it does not tell."""
+    """Return systemd's ActiveState and UnitFileState of units, by name; GizziError when it does not report them."""
     out = host.run(["systemctl", "show", "--property=Id,ActiveState,UnitFileState", *units])
     blocks = [dict(line.partition("=")[::2] for line in block.splitlines()) for block in out.split("\n\n")]
     return {block["Id"]: (block["ActiveState"], block["UnitFileState"]) for block in blocks if "UnitFileState" in block}

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The machine: its commands and files, and one look at everything that a guard depends on."""
+"""The machine: its commands and files, and all rules that a guard depends on."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ if TYPE_CHECKING:
 
 SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "nftables"
-# Held while rules are compared and changed. Only root can open it.
+# Locked while rules are compared and changed. Only root can open this file.
 LOCK = "/run/gizzi-guard.lock"
 
 
 class Host:
-    """This machine; ``root`` is another folder in tests."""
+    """This machine; tests set ``root`` to another folder."""
 
     def __init__(self, root: Path = Path("/")) -> None:
         self.root = root
@@ -41,7 +41,7 @@ class Host:
         return shutil.which(tool, path=SEARCH_PATH) is not None
 
     def run(self, argv: Sequence[str], stdin: str = "") -> str:
-        """Return what a command printed; GizziError with its message when it fails."""
+        """Return a command's output; GizziError with its message when it fails."""
         environment = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
         try:
             result = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, env=environment)
@@ -52,18 +52,18 @@ class Host:
         return result.stdout
 
     def read(self, path: str) -> str:
-        """Return a file as text, "" when there is none; surrogates keep every byte."""
+        """Return a file's text, "" when it does not exist; surrogates keep bytes that are not UTF-8."""
         try:
             return self.path(path).read_text("utf-8", "surrogateescape")
         except FileNotFoundError:
             return ""
 
     def write(self, path: str, content: str, mode: int = 0o644) -> None:
-        """Put a file in its place in one rename; one that is replaced keeps its owner and mode."""
+        """Write a new file and rename it; an existing file keeps its owner and mode."""
         self.write_bytes(path, content.encode("utf-8", "surrogateescape"), mode)
 
     def write_bytes(self, path: str, content: bytes, mode: int = 0o644) -> None:
-        """Put a file in its place in one rename; one that is replaced keeps its owner."""
+        """Write a new file and rename it; an existing file keeps its owner."""
         target = self.path(path)
         target.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
         draft = target.with_name(f".{target.name}.gizzi")
@@ -78,7 +78,7 @@ class Host:
 
     @contextmanager
     def locked(self) -> Iterator[None]:
-        """Let nobody else change guards meanwhile: neither another run nor the program that holds them."""
+        """Lock guards against changes by another run or by the program gizzi-guard."""
         lock = self.path(LOCK)
         lock.parent.mkdir(parents=True, exist_ok=True)
         with os.fdopen(os.open(lock, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "w") as file:
@@ -91,16 +91,16 @@ class Seen:
     """The rules of this host. ``tables`` is None where nftables is not installed."""
 
     tables: nftables.Tables | None = None
-    # The rules by IP version; where iptables cannot list them, the reason.
+    # The rules by IP version, and the reason where iptables cannot list them.
     listings: dict[int, str] = field(default_factory=dict)
     unseen: dict[int, str] = field(default_factory=dict)
-    # The rules in the files of ufw, by the IP versions that it manages.
+    # The rules in ufw's files, by the IP versions that ufw manages.
     ufw: dict[int, list[ufw.UfwRule]] = field(default_factory=dict)
-    # What netfilter-persistent loads at boot, by path.
+    # The files that netfilter-persistent loads at boot, by path.
     saved: dict[str, str] = field(default_factory=dict)
 
     def ufw_is_active(self, version: int) -> bool:
-        """Tell by the live rules whether ufw filters an IP version, as ``ufw status`` does."""
+        """Return whether ufw filters an IP version: by the live rules, like ``ufw status``."""
         chain = f"-N {ufw.USER_CHAINS[version]}"
         return version in self.ufw and chain in self.listings.get(version, "").splitlines()
 
@@ -118,7 +118,7 @@ def look(host: Host) -> Seen:
         except GizziError as error:
             seen.unseen[version] = str(error)
             continue
-        # Under exit status 0 it says so, and lists what it has by default: "contains incompatible base-chains".
+        # It prints "contains incompatible base-chains" and its default chains, and exits with status 0.
         if "incompatible" in listing:
             seen.unseen[version] = listing.splitlines()[0].lstrip("# ")
         else:

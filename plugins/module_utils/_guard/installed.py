@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a guard has on the host besides its rules: its definition, the program that puts the rules back, its units."""
+"""A guard's files on the host: its definition, the program that restores its rules, and its units."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ import sys
 from gizzi._guard.program import main
 sys.exit(main())
 """
-# Units that load their own rules, and may delete the rules that are there.
+# Units that load their own rules and may delete all others.
 _FIREWALLS = "netfilter-persistent.service iptables.service ip6tables.service nftables.service ufw.service"
 _GUARD_UNIT = """\
 # Written by the module etrid.gizzi.port_guard.
@@ -75,14 +75,14 @@ WantedBy=multi-user.target
 
 
 def links(wanted: Guard) -> list[str]:
-    """Return the links that systemd has while a guard's unit is enabled."""
+    """Return the paths of the links that exist while a guard's unit is enabled."""
     unit = unit_of(wanted.name)
     folders = ["multi-user.target.wants", *(f"{name}.requires" for name in wanted.units)]
     return [f"{UNITS}/{folder}/{unit}" for folder in folders]
 
 
 def archive() -> bytes:
-    """Return the program: the files of this package as a zip archive that Python runs, always the same bytes."""
+    """Return the program: this package's files as a zip archive that Python can run. The bytes are always the same."""
     content = io.BytesIO()
     with zipfile.ZipFile(content, "w") as packed:
         _add(packed, "__main__", _MAIN)
@@ -100,7 +100,7 @@ def _add(packed: zipfile.ZipFile, name: str, source: str) -> None:
 
 
 def _source(module: ModuleType) -> str:
-    """Return a module's text, also out of the archive that Ansible sends."""
+    """Return a module's source text; this also works in the archive that Ansible sends."""
     loader: Any = module.__spec__.loader if module.__spec__ else None
     source = loader.get_source(module.__name__) if loader else None
     if not isinstance(source, str):
@@ -109,7 +109,7 @@ def _source(module: ModuleType) -> str:
 
 
 def files(wanted: Guard, python: str) -> dict[str, tuple[bytes, int]]:
-    """Return what is written for a guard by path: content and mode. ``python`` runs the program."""
+    """Return content and mode of a guard's files, by path. ``python`` runs the program."""
     command = f"{python} {PROGRAM}"
     unit = _GUARD_UNIT.format(
         name=wanted.name,
@@ -129,7 +129,7 @@ def files(wanted: Guard, python: str) -> dict[str, tuple[bytes, int]]:
 
 
 def differing(machine: Host, wanted: dict[str, tuple[bytes, int]]) -> list[str]:
-    """Return the paths whose content or mode is not as wanted, or that are links."""
+    """Return the paths whose content or mode differs from what is wanted, or that are links."""
     found = []
     for path, (content, mode) in wanted.items():
         target = machine.path(path)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""iptables and ip6tables: what their rules do, and the chain that lets a guard's sources in before all of them."""
+"""iptables and ip6tables: evaluate their rules, and make the first chain, which accepts a guard's sources."""
 
 from __future__ import annotations
 
@@ -39,19 +39,19 @@ CHAIN_PREFIX = "GIZZI-"
 PROGRAMS = {4: "iptables", 6: "ip6tables"}
 SAVED_FILES = {4: "/etc/iptables/rules.v4", 6: "/etc/iptables/rules.v6"}
 _VERDICTS = {"ACCEPT": ACCEPT, "DROP": REFUSE, "REJECT": REFUSE, "TARPIT": REFUSE, "NFQUEUE": REFUSE, "RETURN": RETURN}
-# Modules that hold back nothing by themselves: their options do, and are read.
+# Modules that match every packet themselves. Their options restrict the rule, and are evaluated.
 _PLAIN_MODULES = ("tcp", "udp", "multiport", "state", "conntrack", "comment", "addrtype", "icmp", "icmp6")
 
 
 @dataclass
 class Ruleset:
-    """The filter table of one IP version, as ``iptables -S`` prints it."""
+    """The filter table of one IP version, from the output of ``iptables -S``."""
 
     policies: dict[str, str] = field(default_factory=dict)
     chains: dict[str, list[Rule]] = field(default_factory=dict)
 
     def outcome(self, packet: Packet) -> str:
-        """Return what becomes of a packet that comes in: ACCEPT, REFUSE or UNSURE."""
+        """Return the result for an incoming packet: ACCEPT, REFUSE or UNSURE."""
         outcome = walk(self.chains, "INPUT", packet)
         if outcome != GO_ON:
             return outcome
@@ -59,7 +59,7 @@ class Ruleset:
 
 
 def parse(listing: str) -> Ruleset:
-    """Read what ``iptables -S`` printed."""
+    """Parse the output of ``iptables -S``."""
     rules = [shlex.split(line) for line in listing.splitlines() if line.startswith("-")]
     ruleset = Ruleset({words[1]: words[2] for words in rules if words[0] == "-P"})
     ruleset.chains = {words[1]: [] for words in rules if words[0] in ("-P", "-N")}
@@ -89,7 +89,7 @@ def _rule(words: Sequence[str], chains: dict[str, list[Rule]]) -> Rule:
 
 
 def _check(option: str, left: list[str]) -> Check:
-    """Return what an option asks of a packet, and take its value from the words that are left."""
+    """Return the check of one option; its value is removed from the remaining words ``left``."""
     readers: dict[str, Callable[[str], Check]] = {
         "-p": lambda value: always(value in ("tcp", "6", "all")),
         "-s": lambda value: from_networks([ipaddress.ip_network(value)]),
@@ -100,7 +100,7 @@ def _check(option: str, left: list[str]) -> Check:
         "--ctstate": lambda value: always("NEW" in value.split(",")),
         "--dst-type": lambda value: always(value == "LOCAL"),
         "--comment": lambda value: always(True),
-        # Who connects as everybody does sends no routing header.
+        # Module rt matches IPv6 routing headers, which normal connections do not have.
         "-m": lambda value: always(True if value in _PLAIN_MODULES else False if value == "rt" else None),
     }
     return readers[option](left.pop(0)) if option in readers and left else always(None)
@@ -114,7 +114,7 @@ def _ranges(value: str) -> list[tuple[int, int]]:
     return ranges
 
 
-# --- our chain
+# --- the guard's chain
 
 
 def chain_of(name: str) -> str:
@@ -123,7 +123,7 @@ def chain_of(name: str) -> str:
 
 
 def own_lines(listing: str, name: str) -> list[str]:
-    """Return the lines of ``iptables -S`` that are a guard's: its chain, its rules and the jumps to it."""
+    """Return a guard's lines of ``iptables -S``: its chain, its rules and the jumps to the chain."""
     return [line for line in listing.splitlines() if chain_of(name) in shlex.split(line)]
 
 
@@ -134,7 +134,7 @@ def names(listing: str) -> set[str]:
 
 
 def may_refuse(listing: str) -> bool:
-    """Tell whether rules of others, or the policy, could refuse something that comes in."""
+    """Return whether the policy or rules of others could refuse an incoming packet."""
     for line in listing.splitlines():
         words = shlex.split(line)
         if words[:2] == ["-P", "INPUT"] and words[2] != "ACCEPT":
@@ -149,16 +149,16 @@ def chain_lines(wanted: Guard, version: int) -> list[str]:
     chain = chain_of(wanted.name)
     return [
         f"-A INPUT -p tcp -m tcp --dport {wanted.port} -j {chain}",
-        # "-i lo" is the host itself, to whichever of its addresses it talks.
+        # "-i lo" is the host itself, for each of its addresses.
         f"-A {chain} -i lo -j ACCEPT",
         *(f"-A {chain} -s {source} -j ACCEPT" for source in wanted.of_version(version)),
     ]
 
 
 def script(listing: str, name: str, wanted: Guard | None, version: int) -> str:
-    """Return input for ``iptables-restore --noflush`` that leads from ``iptables -S`` to what is wanted.
+    """Return input for ``iptables-restore --noflush`` that changes the rules of ``iptables -S`` to what is wanted.
 
-    Empty when nothing differs. It is one transaction, so that no source is shut out in between.
+    Empty when nothing differs. It is one transaction, so that every source has access all the time.
     """
     chain = chain_of(name)
     rules = [line for line in own_lines(listing, name) if line.startswith("-A ")]
@@ -175,7 +175,7 @@ def script(listing: str, name: str, wanted: Guard | None, version: int) -> str:
 
 
 def packets(wanted: Guard, version: int) -> list[Packet]:
-    """Return those who are to be let in: the host itself and every source of one IP version."""
+    """Return the packets that must be accepted: from the host itself and from every source of one IP version."""
     return [
         Packet(version, wanted.port),
         *(Packet(version, wanted.port, source) for source in wanted.of_version(version)),
@@ -183,7 +183,7 @@ def packets(wanted: Guard, version: int) -> list[Packet]:
 
 
 def without_chain(saved: str, name: str) -> str:
-    """Return a saved rule set without the lines that name a guard's chain."""
+    """Return a saved rule set without the lines that contain a guard's chain."""
     chain = chain_of(name)
 
     def is_ours(line: str) -> bool:
@@ -200,7 +200,7 @@ def _target(words: Sequence[str]) -> str:
 
 
 def _canonical(line: str) -> str:
-    """Return a rule with its source spelled in one way only."""
+    """Return a rule with its source in its standard form."""
     words = shlex.split(line)
     if "-s" in words:
         place = words.index("-s") + 1

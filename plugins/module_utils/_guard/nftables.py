@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""nftables: the table of a guard, and what chains of others do, out of what ``nft -j list ruleset`` prints."""
+"""nftables: a guard's table, and the effect of other chains, from the output of ``nft -j list ruleset``."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 TABLE_PREFIX = "gizzi-"
-# Before conntrack's own (-200), raw (-300) and every filter (0). What is dropped here no later chain can let in.
+# Before conntrack (-200), raw (-300) and every filter (0). A later chain cannot accept what this chain drops.
 PRIORITY = -310
-# Of these tables ``iptables -S`` tells more than nft, which shows many of their rules as "xt".
+# Tables that iptables uses: ``iptables -S`` shows more of them than nft, which shows many of their rules as "xt".
 _FAMILIES = {4: ("ip", "inet"), 6: ("ip6", "inet")}
 _IPTABLES = {4: ("ip", "filter"), 6: ("ip6", "filter")}
 _VERDICTS = {"accept": ACCEPT, "drop": REFUSE, "reject": REFUSE, "queue": REFUSE, "return": RETURN}
@@ -47,7 +47,7 @@ _HARMLESS = ("counter", "log", "comment", "mangle", "notrack", "meta", "continue
 
 @dataclass(frozen=True)
 class Chain:
-    """One chain of the live rule set."""
+    """A chain of the live rules."""
 
     name: str
     rules: tuple[Any, ...]
@@ -62,7 +62,7 @@ Tables = dict[tuple[str, str], dict[str, Chain]]
 
 
 def parse(text: str) -> Tables:
-    """Read what ``nft -j list ruleset`` printed; GizziError for anything else."""
+    """Parse the output of ``nft -j list ruleset``; GizziError for any other text."""
     try:
         objects = json.loads(text)["nftables"]
         tables: Tables = {}
@@ -88,7 +88,7 @@ def _of(objects: Sequence[Mapping[str, Any]], kind: str) -> list[dict[str, Any]]
     return [item[kind] for item in objects if kind in item]
 
 
-# --- our table
+# --- the guard's table
 
 
 def table_of(name: str) -> str:
@@ -97,18 +97,18 @@ def table_of(name: str) -> str:
 
 
 def script(wanted: Guard) -> str:
-    """Return input for ``nft -f`` that makes a guard's table, or makes it anew, in one transaction."""
+    """Return input for ``nft -f`` that makes or replaces a guard's table in one transaction."""
     table = f"table inet {table_of(wanted.name)}"
     return f"{table}\ndelete {table}\n{shown(wanted)}"
 
 
 def removal(name: str) -> str:
-    """Return input for ``nft -f`` that takes a guard's table away."""
+    """Return input for ``nft -f`` that removes a guard's table."""
     return f"delete table inet {table_of(name)}\n"
 
 
 def shown(wanted: Guard) -> str:
-    """Return a guard's table as ``nft list`` prints it."""
+    """Return a guard's table in the form of ``nft list``."""
     families = {4: "ip", 6: "ip6"}
     allowed = [f"\t\t{families[source.version]} saddr {plain(source)} accept\n" for source in wanted.sources]
     return (
@@ -136,7 +136,7 @@ def _is_ours(family: str, table: str) -> bool:
 
 
 def live(tables: Tables, name: str) -> Guard | None:
-    """Return the guard that its table is; None where there is none, or it is not as we make it."""
+    """Return the guard of a table; None where there is no table or it differs from the form that ``script`` makes."""
     chains = tables.get(("inet", table_of(name)), {})
     try:
         port = chains["input"].rules[0][0]["match"]["right"]
@@ -152,7 +152,7 @@ def _source(value: Any) -> str:
 
 
 def _chains(wanted: Guard) -> dict[str, Chain]:
-    """What ``parse`` gives of a guard's table."""
+    """Return a guard's table as ``parse`` returns it."""
     jump = [_match({"payload": {"protocol": "tcp", "field": "dport"}}, wanted.port), {"jump": {"target": "guard"}}]
     rules = [[_match({"meta": {"key": "iifname"}}, "lo"), {"accept": None}]]
     for source in wanted.sources:
@@ -172,12 +172,12 @@ def _match(left: dict[str, Any], right: Any) -> dict[str, Any]:
 
 
 def has_chain(tables: Tables, version: int, chain: str) -> bool:
-    """Tell whether the table that iptables uses for an IP version has a chain."""
+    """Return whether the table that iptables uses for an IP version has this chain."""
     return chain in tables.get(_IPTABLES[version], {})
 
 
 def has_filter(tables: Tables, version: int) -> bool:
-    """Tell whether nft shows the table that iptables uses for an IP version."""
+    """Return whether nft shows the table that iptables uses for an IP version."""
     return _IPTABLES[version] in tables
 
 
@@ -185,9 +185,9 @@ def has_filter(tables: Tables, version: int) -> bool:
 
 
 def others(tables: Tables, packet: Packet, by_iptables: bool) -> dict[str, str]:
-    """Return by chain what base chains of others do to a packet that comes in, unless it is accepted.
+    """Return the results of other base chains for an incoming packet, by chain, without those that accept it.
 
-    ``by_iptables``: what iptables uses is left out, since its own listing tells more.
+    ``by_iptables``: skip the tables that iptables uses, because its own listing shows more.
     """
     found = {}
     for (family, table), chains in tables.items():

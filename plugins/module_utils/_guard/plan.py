@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""From what is there to what is wanted: the steps, and whether a guard really holds."""
+"""The steps that make a guard as wanted, and checks whether it really works."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ UFW = "ufw"
 
 @dataclass(frozen=True)
 class Step:
-    """One change: a command to run with its input, or a file to replace."""
+    """One change: a command with its input, or a file to replace."""
 
     argv: tuple[str, ...] = ()
     stdin: str = ""
@@ -44,7 +44,7 @@ class Step:
 
 @dataclass
 class Plan:
-    """What shuts strangers out comes first; ``problems`` are what keeps the sources from being let in."""
+    """The steps, those that drop strangers first; ``problems`` are reasons why the sources cannot be accepted."""
 
     closing: list[Step] = field(default_factory=list)
     opening: list[Step] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Plan:
 
 
 def make_plan(seen: Seen, name: str, wanted: Guard | None) -> Plan:
-    """Return the steps from what was seen to what is wanted; None is no guard of this name."""
+    """Return the steps from the rules ``seen`` to what is wanted; None: no guard of this name."""
     plan = Plan(_closing(seen, name, wanted))
     for version in (4, 6):
         way = way_in(seen, wanted, version)
@@ -65,7 +65,7 @@ def make_plan(seen: Seen, name: str, wanted: Guard | None) -> Plan:
             plan.opening += _ufw_steps(seen, name, wanted, way, version)
         except GizziError as error:
             plan.problems.append(str(error))
-    # One reload reads the rules of both IP versions.
+    # Remove equal steps: one reload reads the rules of both IP versions.
     plan.opening = [step for place, step in enumerate(plan.opening) if step not in plan.opening[:place]]
     return plan
 
@@ -85,7 +85,7 @@ def _same(found: Guard | None, wanted: Guard) -> bool:
 
 
 def way_in(seen: Seen, wanted: Guard | None, version: int) -> str:
-    """Return how the sources of an IP version are let in: by UFW, by IPTABLES, or "" where nothing refuses them."""
+    """Return the way to accept an IP version's sources: UFW, IPTABLES, or "" where nothing refuses them."""
     listing = seen.listings.get(version)
     if wanted is None or listing is None:
         return ""
@@ -95,12 +95,12 @@ def way_in(seen: Seen, wanted: Guard | None, version: int) -> str:
 
 
 def _ufw_suffices(listing: str, wanted: Guard, version: int) -> bool:
-    """Tell whether a rule in ufw's own chain would let the sources in.
+    """Return whether a rule in ufw's own chain can accept the sources.
 
-    Enabling ufw appends its chains: behind the final REJECT of Oracle's images they are never asked.
+    ufw appends its chains when it is enabled: after the final REJECT of Oracle's images they have no effect.
     """
     ruleset = iptables.parse(listing)
-    # Without our own chain, which would let them in.
+    # Ignore the guard's own chain, which accepts the sources.
     ruleset.chains[iptables.chain_of(wanted.name)] = []
     ruleset.chains[ufw.USER_CHAINS[version]] = [Rule((), ACCEPT)]
     return all(ruleset.outcome(packet) == ACCEPT for packet in iptables.packets(wanted, version))
@@ -118,7 +118,7 @@ def _chain_steps(seen: Seen, name: str, wanted: Guard | None, version: int) -> l
                 Step((f"{program}-restore", "--noflush", "-w", LOCK_SECONDS), script, about=f"{verb} chain {chain}")
             )
     elif nftables.has_chain(seen.tables or {}, version, chain):
-        # iptables cannot be asked, and what is ours is there all the same: nothing else takes it away.
+        # The guard's chain exists, but iptables cannot list it, and only iptables can remove it.
         raise GizziError(
             f"the chain {chain} is there, but its rules cannot be seen: "
             f"{seen.unseen.get(version, f'{program} is not installed')}"
@@ -133,7 +133,7 @@ def _chain_steps(seen: Seen, name: str, wanted: Guard | None, version: int) -> l
 
 def _ufw_steps(seen: Seen, name: str, wanted: Guard | None, way: str, version: int) -> list[Step]:
     if wanted and way != UFW:
-        # They stay in ufw's files for the time when it is asked again, and open nothing.
+        # The rules in ufw's files stay for the case that ufw is used again; they do not open the port.
         return []
     by_ufw = wanted if way == UFW else None
     steps = [Step(argv) for argv in ufw.commands(seen.ufw.get(version, []), name, by_ufw, version)]
@@ -148,7 +148,7 @@ def _is_in(seen: Seen, wanted: Guard, version: int) -> bool:
 
 
 def refusals(seen: Seen, wanted: Guard) -> dict[str, str]:
-    """Return what does not surely let the host itself and the sources in, by what refuses: REFUSE or UNSURE."""
+    """Return what may refuse the host itself or a source: REFUSE or UNSURE, by chain or program."""
     found: dict[str, list[str]] = {}
     for version in (4, 6):
         listing = seen.listings.get(version)
@@ -170,7 +170,7 @@ def _packets(wanted: Guard, version: int) -> list[Packet]:
 
 
 def shown(seen: Seen, name: str) -> str:
-    """Return the rules of a guard as they are, for people: its table, its chains and its ufw rules."""
+    """Return a guard's present rules as text for people: its table, its chains and its ufw rules."""
     tables = seen.tables or {}
     found = nftables.live(tables, name)
     text = nftables.shown(found) if found else ""
@@ -185,7 +185,7 @@ def shown(seen: Seen, name: str) -> str:
 
 
 def shown_wanted(seen: Seen, wanted: Guard | None) -> str:
-    """Return the same as ``shown`` for what is wanted."""
+    """Return the wanted rules in the form of ``shown``."""
     if wanted is None:
         return ""
     text = nftables.shown(wanted)
@@ -204,10 +204,10 @@ def shown_wanted(seen: Seen, wanted: Guard | None) -> str:
 def carry_out(
     host: Host, name: str, wanted: Guard | None, seen: Seen, between: Callable[[], None] | None = None
 ) -> Seen:
-    """Bring the rules to what is wanted and return how they are then; GizziError when they do not take.
+    """Run the steps and return the new rules; GizziError when the rules are still not as wanted.
 
-    What ufw makes of a command shows only afterwards, so that a second plan may find one more step. Its commands take
-    their time: ``between`` is called before each step.
+    The effect of a ufw command is visible only afterwards, so a second plan may have one more step. ufw commands are
+    slow: ``between`` is called before each step.
     """
     for _round in range(2):
         plan = make_plan(seen, name, wanted)
@@ -225,7 +225,7 @@ def carry_out(
 
 
 def close(host: Host, wanted: Guard, seen: Seen) -> None:
-    """Shut strangers out where they are not, and nothing else."""
+    """Make the table that drops strangers where it is missing or wrong; change nothing else."""
     for step in _closing(seen, wanted.name, wanted):
         _do(host, step)
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The program gizzi-guard: puts guards back at boot and when somebody flushes the firewall, and lists them.
+"""The program gizzi-guard: restores guards at boot and when somebody flushes the firewall, and lists them.
 
 gizzi-guard restore NAME
 gizzi-guard watch
@@ -30,18 +30,18 @@ if TYPE_CHECKING:
 
     from .values import Guard
 
-# include/uapi/linux/netlink.h and linux/netfilter/nfnetlink.h: the kernel tells every change of nftables to this group,
-# and with it what iptables changes, where that is the one that builds on nftables.
+# include/uapi/linux/netlink.h and linux/netfilter/nfnetlink.h: the kernel reports every change of nftables to this
+# group. This includes changes by an iptables that uses nftables.
 NETLINK_NETFILTER = 12
 SOL_NETLINK = 270
 NETLINK_ADD_MEMBERSHIP = 1
 NFNLGRP_NFTABLES = 7
-# Seconds. Rules that change are mostly many: they are looked at when no more come, or after a while.
+# Seconds. Changes mostly come in groups: the rules are checked QUIET after the last one, at the latest after PATIENCE.
 QUIET = 0.3
 PATIENCE = 1.0
-# Where iptables does not build on nftables, nothing tells of a change.
+# Seconds between two checks: the kernel does not report changes by an iptables that does not use nftables.
 EVERY = 60.0
-# The first pause before what went wrong is tried again; each further one is twice as long.
+# Seconds before the first retry after a failure; each further pause is twice as long.
 SOON = 1.0
 
 
@@ -52,17 +52,17 @@ def say(*lines: str) -> None:
 
 
 class Events:
-    """What the kernel tells of changes to nftables."""
+    """The kernel's messages about changes to nftables."""
 
     def __init__(self) -> None:
         self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER)
-        # A socket without an address is told nothing.
+        # A socket without an address receives nothing.
         self._socket.bind((0, 0))
         self._socket.setsockopt(SOL_NETLINK, NETLINK_ADD_MEMBERSHIP, NFNLGRP_NFTABLES)
         self._socket.setblocking(False)
 
     def wait(self, seconds: float) -> bool:
-        """Return whether something has changed, at the latest after some seconds."""
+        """Wait for a change, at most this number of seconds; return whether there was one."""
         readable, _writable, _failed = select.select([self._socket], [], [], max(seconds, 0))
         if not readable:
             return False
@@ -72,16 +72,16 @@ class Events:
         except BlockingIOError:
             pass
         except OSError as error:
-            # More was told than it could keep. That something has changed is all that counts.
+            # ENOBUFS: the socket has lost messages. It is enough to know that something has changed.
             if error.errno != errno.ENOBUFS:
                 raise
         return True
 
 
 def restore(host: Host, wanted: Guard, between: Callable[[], None] | None = None) -> list[str]:
-    """Bring one guard's rules to what is wanted; return what keeps its sources out.
+    """Restore one guard's rules; return the problems that keep its sources out.
 
-    GizziError when strangers are not shut out. The lock is the caller's. ``between`` is called before each step.
+    GizziError when strangers are not dropped. The caller has the lock. ``between`` is called before each step.
     """
     seen = look(host)
     if seen.tables is None:
@@ -97,9 +97,9 @@ def restore(host: Host, wanted: Guard, between: Callable[[], None] | None = None
 
 
 def restore_all(host: Host, events: Events) -> list[str]:
-    """Bring the rules of every guard to what is wanted; return all that went wrong.
+    """Restore the rules of every guard; return all problems.
 
-    What is flushed meanwhile does not wait until the last source is let in.
+    If somebody flushes rules during this work, the tables that drop strangers are restored before the next step.
     """
 
     def shut() -> None:
@@ -122,9 +122,9 @@ def _problems_of(host: Host, wanted: Guard, between: Callable[[], None]) -> list
 
 
 def close_all(host: Host) -> None:
-    """Shut strangers out where that is all that is missing; what goes wrong shows when all is restored.
+    """Restore only the tables that drop strangers; errors are reported later by ``restore_all``.
 
-    The lock is the caller's.
+    The caller has the lock.
     """
     try:
         seen = look(host)
@@ -135,12 +135,12 @@ def close_all(host: Host) -> None:
 
 
 def watch(host: Host, events: Events, clock: Callable[[], float] = time.monotonic) -> None:
-    """Restore all guards now and after every change of rules, for ever; what went wrong is tried again."""
+    """Restore all guards now and after every change of rules, without end; retry after a failure."""
     said: list[str] | None = None
     pause = EVERY
     while True:
         problems = restore_all(host, events)
-        # Once is enough, until it is another.
+        # Report the same problems only once.
         if problems != said:
             say(*(problems or ["all guards hold"]))
             pause = SOON
@@ -156,7 +156,7 @@ def watch(host: Host, events: Events, clock: Callable[[], float] = time.monotoni
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; return 1 when a guard does not hold."""
+    """Run one command; return 1 when a guard does not work."""
     words = list(sys.argv[1:] if argv is None else argv)
     host = Host()
     try:

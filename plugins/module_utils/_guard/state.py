@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Which guards a host has, and whether they really hold. It changes nothing."""
+"""The guards of a host, and whether they really work. It changes nothing."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 def guards(host: Host) -> list[dict[str, Any]]:
-    """Return every guard of a host, by name; GizziError when the rules cannot be seen.
+    """Return every guard of a host, sorted by name; GizziError when the rules cannot be read.
 
-    Each has ``name``, ``port`` and ``sources`` (as its live rules have them, else as it is defined, else None),
-    ``effective`` (strangers are shut out, the sources are let in, and it stays so after a reboot and a flush),
-    ``unseen`` (a part of that cannot be told; never together with ``effective``) and ``reason``, "" when effective.
+    Each has ``name``, ``port`` and ``sources`` (from its live rules, else from its definition, else None),
+    ``effective`` (strangers are dropped, the sources are accepted, and this is still so after a reboot or a flush),
+    ``unseen`` (a part of this is unknown; never together with ``effective``) and ``reason``, "" when effective.
     """
     defined, unreadable = definitions(host)
     seen = look(host)

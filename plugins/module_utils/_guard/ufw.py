@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""ufw: the rules that let a guard's sources in, with the comment "gizzi NAME" and before all others."""
+"""ufw: the rules that accept a guard's sources. They have the comment "gizzi NAME" and come first."""
 
 from __future__ import annotations
 
@@ -21,14 +21,14 @@ if TYPE_CHECKING:
 
 COMMENT_PREFIX = "gizzi "
 RULES_FILES = {4: "/etc/ufw/user.rules", 6: "/etc/ufw/user6.rules"}
-# The live chain that ufw makes of such a file.
+# The live chain that ufw makes from the file of each IP version.
 USER_CHAINS = {4: "ufw-user-input", 6: "ufw6-user-input"}
 _ANYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 
 
 @dataclass(frozen=True)
 class UfwRule:
-    """One incoming rule as ufw stores it: protocol, port, to, port of the source, source, direction."""
+    """One incoming rule as ufw stores it: protocol, port, to, source port, source, direction."""
 
     action: str
     match: tuple[str, ...]
@@ -39,7 +39,7 @@ class UfwRule:
         return self.match[4]
 
     def is_ours(self, name: str) -> bool:
-        """Tell whether it is a guard's: its comment, and the only form that we write."""
+        """Return whether the rule belongs to this guard: its comment and its form must match."""
         return (
             self.comment == COMMENT_PREFIX + name
             and self.action in ("allow", "deny")
@@ -52,7 +52,7 @@ class UfwRule:
         )
 
     def command(self, *verb: str) -> tuple[str, ...]:
-        """Return the ufw command that adds (``prepend``) or removes (``delete``) it."""
+        """Return the ufw command that adds (``prepend``) or removes (``delete``) the rule."""
         return (
             *("ufw", *verb, self.action, "proto", "tcp", "from", self.source),
             *("to", "any", "port", self.match[1], "comment", self.comment),
@@ -60,7 +60,7 @@ class UfwRule:
 
 
 def parse(rules: str) -> list[UfwRule]:
-    """Return the incoming rules of ufw's user.rules or user6.rules, in their order."""
+    """Return the incoming rules of ufw's user.rules or user6.rules in their order."""
     found = []
     for line in rules.splitlines():
         if not line.startswith("### tuple ### "):
@@ -88,9 +88,9 @@ def rules_of(wanted: Guard, version: int) -> list[UfwRule]:
 
 
 def commands(present: Sequence[UfwRule], name: str, wanted: Guard | None, version: int) -> list[tuple[str, ...]]:
-    """Return the ufw commands that lead from the rules of one IP version to what is wanted; GizziError if none can.
+    """Return the ufw commands that change one IP version's rules to what is wanted; GizziError if this is impossible.
 
-    ufw keeps one rule of a kind, so that one of somebody else stands in the way of ours.
+    ufw stores equal rules only once, so an equal rule of somebody else blocks the guard's rule.
     """
     ours = [rule for rule in present if rule.is_ours(name)]
     rules = rules_of(wanted, version) if wanted else []
@@ -109,8 +109,8 @@ def commands(present: Sequence[UfwRule], name: str, wanted: Guard | None, versio
             break
         in_front.append(rule)
     steps = []
-    # Each goes to the very top, so the last of the list comes first. A rule that is in the
-    # wrong place has to be deleted before: ufw skips what it already has.
+    # "prepend" puts each rule at the top, so start with the last one. Delete a rule in a wrong
+    # place before: ufw does not add a rule that exists.
     for rule in reversed([rule for rule in rules if rule not in in_front]):
         if rule in ours:
             steps.append(rule.command("delete"))
@@ -119,6 +119,6 @@ def commands(present: Sequence[UfwRule], name: str, wanted: Guard | None, versio
 
 
 def has_ipv6(settings: str) -> bool:
-    """Tell by /etc/default/ufw whether ufw has rules for IPv6; without, it shuts IPv6 out altogether."""
+    """Return whether ufw has rules for IPv6, from /etc/default/ufw; without them it refuses all IPv6."""
     values = re.findall(r"^\s*IPV6=\W*(\w+)", settings, re.MULTILINE)
     return bool(values) and values[-1].lower() == "yes"

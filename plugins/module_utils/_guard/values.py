@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What a guard may be: its name, its port and who is let in, with every problem of a value at once."""
+"""The valid values of a guard: its name, its port and its sources. All problems are reported together."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ Network = Union[ipaddress.IPv4Network, ipaddress.IPv6Network]
 
 NAME_PATTERN = re.compile(r"[a-z0-9]([a-z0-9-]{0,14}[a-z0-9])?")
 UNIT_PATTERN = re.compile(r"[A-Za-z0-9:_.\\@-]+\.(service|socket|target)")
-# 10.0.0.0/8 and fc00::/7 are the widest private networks; anything wider is the internet.
+# 10.0.0.0/8 and fc00::/7 are the largest private networks; a larger network includes public addresses.
 WIDEST_PREFIX = {4: 8, 6: 7}
 
 
 @dataclass(frozen=True)
 class Guard:
-    """What is wanted: this port, these sources and nobody else; these systemd units do not run without it."""
+    """A guard: only these sources have access to this port; these systemd units do not run without it."""
 
     name: str
     port: int
@@ -36,24 +36,24 @@ class Guard:
     units: tuple[str, ...] = ()
 
     def of_version(self, version: int) -> list[Network]:
-        """Return the sources of one IP version (4 or 6), in their order."""
+        """Return the sources of one IP version (4 or 6) in their order."""
         return [source for source in self.sources if source.version == version]
 
     @property
     def written(self) -> str:
-        """The guard as JSON, as its file on the host holds it."""
+        """Return the guard as JSON, the content of its file on the host."""
         values = {"name": self.name, "port": self.port, "sources": list(map(plain, self.sources))}
         return json.dumps({**values, "units": list(self.units)}, indent=2) + "\n"
 
 
 def plain(network: Network) -> str:
-    """Return a network as people write it: a single host has no prefix length."""
+    """Return a network as text; a single host without a prefix length."""
     host = network.prefixlen == network.max_prefixlen
     return str(network.network_address) if host else str(network)
 
 
 def parse_source(value: str) -> Network:
-    """Turn one source into a network, IPv4-mapped IPv6 into plain IPv4; GizziError for one that cannot be."""
+    """Return a source as a network, IPv4-mapped IPv6 as IPv4; GizziError for an invalid source."""
     try:
         interface = ipaddress.ip_interface(value)
     except ValueError:
@@ -82,7 +82,7 @@ def parse_source(value: str) -> Network:
 
 
 def name_problems(name: str) -> list[str]:
-    """Return what is wrong with a guard's name."""
+    """Return the problems of a guard's name."""
     if NAME_PATTERN.fullmatch(name):
         return []
     return [
@@ -91,7 +91,7 @@ def name_problems(name: str) -> list[str]:
 
 
 def source_problems(sources: Iterable[str]) -> list[str]:
-    """Return what is wrong with the sources, each problem with its value and the remedy."""
+    """Return the problems of the sources, each with the value and the solution."""
     return [problem for source in sources for problem in _source_problem(source)]
 
 
@@ -116,7 +116,7 @@ def problems(name: str, port: int, sources: Iterable[str], units: Iterable[str] 
 
 
 def parse_guard(name: str, port: int, sources: Sequence[str], units: Sequence[str] = ()) -> Guard:
-    """Return the guard of these values; GizziError with all that is wrong with them."""
+    """Return the guard with these values; GizziError with all their problems."""
     found = problems(name, port, sources, units)
     if found:
         raise GizziError("; ".join(found))
@@ -126,7 +126,7 @@ def parse_guard(name: str, port: int, sources: Sequence[str], units: Sequence[st
 
 
 def read_guard(text: str) -> Guard:
-    """Return the guard that ``Guard.written`` has made; GizziError for another text."""
+    """Parse a text of ``Guard.written``; GizziError for any other text."""
     try:
         values: Any = json.loads(text)
         return parse_guard(str(values["name"]), int(values["port"]), values["sources"], values["units"])

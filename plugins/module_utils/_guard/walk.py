@@ -2,10 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Follow the first packet of a TCP connection through chains of rules: is it surely accepted?
+"""Follow the first packet of a TCP connection through chains of rules: is it accepted in every case?
 
-A rule says of a packet that it matches, that it does not, or that this cannot be told (None). What cannot be told may
-refuse, and never counts as accepted.
+A rule matches a packet, does not match it, or this is unknown (None). An unknown rule may refuse the packet, and
+never counts as accepted.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ Match = Optional[bool]
 ACCEPT = "accept"
 REFUSE = "refuse"
 RETURN = "return"
-# Nothing is decided: the next rule is asked. At the end of a base chain its policy decides.
+# No decision: continue with the next rule. At the end of a base chain its policy decides.
 GO_ON = "go on"
 JUMP = "jump"
 GOTO = "goto"
@@ -32,7 +32,7 @@ UNSURE = "unsure"
 
 @dataclass(frozen=True)
 class Packet:
-    """From ``source`` to a port of this host; None is one of the host's own addresses, by interface lo."""
+    """A packet from ``source`` to a port of this host; None: from one of the host's own addresses on interface lo."""
 
     version: int
     port: int
@@ -48,7 +48,7 @@ Check = Callable[[Packet], Match]
 
 @dataclass(frozen=True)
 class Rule:
-    """Where all checks match: the verdict; ``chain`` is where JUMP and GOTO lead."""
+    """The verdict applies where all checks match; ``chain`` is the target of JUMP and GOTO."""
 
     checks: tuple[Check, ...]
     verdict: str
@@ -62,7 +62,7 @@ class Rule:
 
 
 def walk(chains: Mapping[str, Sequence[Rule]], start: str, packet: Packet) -> str:
-    """Return what becomes of a packet in a chain: ACCEPT, REFUSE, UNSURE or GO_ON."""
+    """Return a chain's result for a packet: ACCEPT, REFUSE, UNSURE or GO_ON."""
     for rule in chains.get(start, ()):
         match = rule.matches(packet)
         outcome = GO_ON if match is False else _outcome(chains, rule, packet)
@@ -70,7 +70,7 @@ def walk(chains: Mapping[str, Sequence[Rule]], start: str, packet: Packet) -> st
             continue
         if match:
             return GO_ON if outcome == RETURN else outcome
-        # It may be let in here, and is asked about below all the same.
+        # The rule may or may not match. If it would accept the packet, the next rules must accept it too.
         if outcome != ACCEPT:
             return UNSURE
     return GO_ON
@@ -89,7 +89,7 @@ def worst(outcomes: Iterable[str]) -> str:
     return next((outcome for outcome in (REFUSE, UNSURE) if outcome in found), ACCEPT)
 
 
-# --- checks that both kinds of rules have
+# --- checks for both kinds of rules
 
 
 def always(result: Match) -> Check:
@@ -108,7 +108,7 @@ def negated(check: Check) -> Check:
 
 
 def from_networks(networks: Sequence[Network]) -> Check:
-    """Return a check of the source: in one of the networks, in none of them, or only a part of it."""
+    """Return a check of the source: in one of the networks, in none, or unknown where only a part is."""
 
     def check(packet: Packet) -> Match:
         same = [network for network in networks if network.version == packet.version]
@@ -122,7 +122,7 @@ def from_networks(networks: Sequence[Network]) -> Check:
 
 
 def by_interface(name: str) -> Check:
-    """Return a check of the interface's name; of those that are not lo nothing is known."""
+    """Return a check of the interface's name; all interfaces except lo are unknown."""
     if name == "lo":
         return lambda packet: packet.is_local
     return lambda packet: False if packet.is_local and not name.endswith(("+", "*")) else None

@@ -2,20 +2,19 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Variables of a role as values of the types that its argument specification names.
+"""A role's variables, converted to the types in its argument specification.
 
-Beside this lies a module for each role that has rules between its values. It may have
+This folder has a module for each role with rules between its values. The module may have
 
-- ``problems(values) -> list[str]``: what is wrong with typed values, each with value and remedy;
-- ``derived(values) -> dict[str, Any]``: what follows from values without a problem;
-- ``look(values) -> dict[str, Any]``: the options by which ``host_state`` is to look at the host; empty where nothing of
-  it matters;
-- ``host_problems(values, host) -> list[str]``: what a host, as ``host_state`` saw it, lacks for these values;
-- ``host_derived(values, host) -> dict[str, Any]``: what follows from both, where there is no problem;
+- ``problems(values) -> list[str]``: problems of typed values, each with the value and the solution;
+- ``derived(values) -> dict[str, Any]``: further values, computed from values without a problem;
+- ``look(values) -> dict[str, Any]``: the options of ``host_state`` for the host; empty where the host is not needed;
+- ``host_problems(values, host) -> list[str]``: what the host, as seen by ``host_state``, lacks for these values;
+- ``host_derived(values, host) -> dict[str, Any]``: further values, computed from both, where there is no problem;
 - ``SAME_AS``: options that another role specifies, by name, each with that role and its option;
-- ``OPTIONS``: variables of Ansible's own that the rules need, specified as options.
+- ``OPTIONS``: Ansible's own variables that the rules need, specified as options.
 
-``values`` has the names without the role's prefix. The functions are pure: they read nothing else.
+``values`` has the names without the role's prefix. The functions are pure: they use only their arguments.
 """
 
 from __future__ import annotations
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from typing import Any
 
-# What the types are called in a message.
+# The names of the types in messages.
 _NAMES = {
     "bool": "true or false",
     "dict": "a mapping",
@@ -46,10 +45,10 @@ _SHOWN = 120
 
 @dataclass(frozen=True)
 class Typed:
-    """Values by the names of the specification, and what is wrong with those that were given.
+    """Values by the names of the specification, and the problems of the given values.
 
-    In place of a value with a problem stands the default, so that the rules between values can look at all the others.
-    ``wrong`` has their names, and ``complete`` is false where a required value is missing.
+    A value with a problem is replaced by its default, so that the rules can check the other values. ``wrong`` has the
+    names of these values; ``complete`` is false where a required value is missing.
     """
 
     values: dict[str, Any] = field(default_factory=dict)
@@ -59,7 +58,7 @@ class Typed:
 
 
 class _Wrong(Exception):  # noqa: N818  # Says where a value ends, and is no error of the program.
-    """A value that cannot be used; its problem has been noted."""
+    """A value that cannot be used; its problem is noted already."""
 
 
 def typed(options: Mapping[str, Any], given: Mapping[str, Any]) -> Typed:
@@ -99,7 +98,7 @@ def without_prefix(prefix: str, values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def plain(value: Any) -> Any:
-    """Return the value made of Python's own types, without what Ansible notes about where it came from."""
+    """Return the value in Python's own types, without Ansible's tags about its source."""
     if isinstance(value, (bool, type(None))):
         return value
     if isinstance(value, str):
@@ -116,7 +115,7 @@ def plain(value: Any) -> Any:
 
 
 def shown(value: Any) -> str:
-    """Return a value as a message shows it: on one line, and not too long."""
+    """Return a value for a message: on one line, and with a limited length."""
     text = f"'{value}'" if isinstance(value, str) else json.dumps(plain(value), ensure_ascii=False)
     text = "".join(one if one.isprintable() else f"\\x{ord(one):02x}" for one in text)
     return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
@@ -124,7 +123,7 @@ def shown(value: Any) -> str:
 
 @dataclass(frozen=True)
 class _Place:
-    """Where a value stands, what it must be, and the list that takes its problems."""
+    """The path of a value, its option, and the list for its problems."""
 
     path: str
     option: Mapping[str, Any]
@@ -139,7 +138,7 @@ class _Place:
         return _Place(path, option, self.hidden or bool(option.get("no_log")), self.problems)
 
     def wrong(self, value: Any, remedy: str) -> _Wrong:
-        """Note that the value cannot be used."""
+        """Note that the value is wrong."""
         secret = self.hidden or is_secret(self.option)
         problem = f"{self.path} has a wrong value, which is secret" if secret else f"{self.path} is {shown(value)}"
         return self.says(f"{problem}. {remedy}")
@@ -153,7 +152,7 @@ class _Place:
 
 
 def is_secret(option: Mapping[str, Any]) -> bool:
-    """Whether an option, or something in it, is secret."""
+    """Whether an option or a part of it is secret."""
     return bool(option.get("no_log")) or any(is_secret(one) for one in (option.get("options") or {}).values())
 
 
@@ -162,7 +161,7 @@ def _default(option: Mapping[str, Any]) -> Any:
 
 
 def _convert(place: _Place, value: Any) -> Any:
-    """Return the value in its type; note its problems, and raise _Wrong where nothing is left of it."""
+    """Return the converted value; note its problems, and raise _Wrong where it cannot be used."""
     if value is None:
         raise place.empty()
     value = _turn(place, _read_text(place, value))
@@ -174,7 +173,7 @@ def _convert(place: _Place, value: Any) -> Any:
 
 
 def _read_text(place: _Place, value: Any) -> Any:
-    """Read a list or a mapping that the command line gave as text: JSON, or items between commas."""
+    """Parse a list or a mapping from the command line: JSON, or items separated by commas."""
     if not isinstance(value, str) or place.kind not in ("list", "dict"):
         return value
     text = value.strip()
@@ -194,7 +193,7 @@ def _either(choices: Iterable[Any]) -> str:
 
 
 def _fits(kind: str, value: Any) -> bool:
-    """Whether ansible-core may turn the value: it takes true for 1, a mapping for its text and one thing for a list."""
+    """Whether ansible-core may convert the value: it also makes 1 of true, text of a mapping, a list of an item."""
     if kind == "dict":
         return isinstance(value, (dict, str))
     if kind == "list":
@@ -203,13 +202,13 @@ def _fits(kind: str, value: Any) -> bool:
 
 
 def _turn(place: _Place, value: Any) -> Any:
-    """Let ansible-core turn the value, seen as one, into its type."""
+    """Convert the value with ansible-core."""
     kind = place.kind
     choices = place.option.get("choices")
     remedy = f"It must be {_either(choices) if choices else _NAMES.get(kind, kind)}."
     if not _fits(kind, value):
         raise place.wrong(value, remedy)
-    # A path is one of the host's: ansible-core would put the home of the control host's user into it.
+    # A path is on the host: as type path, ansible-core would insert the home folder of the control host's user.
     spec: dict[str, Any] = {"type": "str" if kind == "path" else kind}
     if choices:
         spec["choices"] = choices
@@ -220,7 +219,7 @@ def _turn(place: _Place, value: Any) -> Any:
 
 
 def _elements(place: _Place, values: list[Any]) -> list[Any]:
-    """Return those items that can be used."""
+    """Return the items that can be used."""
     option = {key: place.option[key] for key in ("options", "no_log") if key in place.option}
     option["type"] = place.option.get("elements", "raw")
     sound = []
@@ -244,7 +243,7 @@ def _mapping(place: _Place, value: dict[str, Any]) -> dict[str, Any]:
         if given is None and option.get("required"):
             raise inner.says(f"{inner.path} is not set. Set it.")
         if given is None:
-            # A null where there is no default means the same as nothing.
+            # Without a default, null is the same as a missing value.
             if name in value and option.get("default") is not None:
                 inner.empty()
             result[name] = _default(option)
@@ -259,7 +258,7 @@ def _mapping(place: _Place, value: dict[str, Any]) -> dict[str, Any]:
 
 
 def _refuse_nulls(place: _Place, value: Any) -> None:
-    """A null in a mapping of free names would end as the text None."""
+    """Note nulls in a mapping with free names: they would become the text None."""
     if value is None:
         place.empty()
     elif isinstance(value, dict):

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The inventory on the control host, as entries of module files: what is vaulted stays so, what is executable too."""
+"""The control host's inventory as entries of module files: vaulted files stay vaulted, programs stay executable."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# Beside an inventory that is a file these count.
+# The folders next to an inventory file that belong to the inventory.
 BESIDE = ("group_vars", "host_vars")
 _LEFT_OUT = ("__pycache__", ".git")
 
 
 def inventory_entries(inventory: Path | None, place: str, owner: str) -> list[dict[str, Any]]:
-    """Return the entries that bring an inventory, a file or a folder, to a host; without one, the folder alone.
+    """Return the entries that copy an inventory, a file or a folder, to a host; without one, only the folder.
 
-    :param place: the folder for it on the host, which is the first entry.
-    :param owner: who alone may read it there; a program stays one.
+    :param place: the inventory's folder on the host, which is the first entry.
+    :param owner: the only user that may read it there.
     """
     head = {"path": place, "kind": "folder", "tree": True, "stale": ["*"]}
     found = [head]
@@ -36,12 +36,12 @@ def inventory_entries(inventory: Path | None, place: str, owner: str) -> list[di
 
 
 def unreadable_files(inventory: Path) -> list[str]:
-    """Return the files of an inventory that are no text or cannot be read."""
+    """Return the files of an inventory that are not text or cannot be read."""
     return [str(source) for source, _name in _parts(inventory) if not source.is_dir() and not _is_text(source)]
 
 
 def _parts(inventory: Path) -> Iterator[tuple[Path, str]]:
-    """Yield files and folders of an inventory, each with its name there; links are followed, a folder once."""
+    """Yield an inventory's files and folders with their names on the host; follows links, each folder only once."""
     if inventory.is_dir():
         yield from _inside(inventory, "", set())
         return

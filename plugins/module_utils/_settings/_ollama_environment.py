@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""ollama_environment and ollama_systemd_overrides: what is wrong with them, and their lines in the files."""
+"""ollama_environment and ollama_systemd_overrides: their problems, and their lines in the files."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-# NO_CLOUD: Ollama refuses to generate with models that run elsewhere, and nothing else. One model, one request at a
-# time: the memory that preflight has checked is the memory of one.
+# NO_CLOUD: Ollama refuses to generate with models that run on other computers; it has no other effect. One model and
+# one request at a time: host_capacity checks the memory for one.
 DEFAULTS = {"OLLAMA_NO_CLOUD": "1", "OLLAMA_MAX_LOADED_MODELS": "1", "OLLAMA_NUM_PARALLEL": "1"}
-# Names that the role sets from its own variables, and these variables.
+# Names that the role sets, and the variables from which it sets them.
 RESERVED = {
     "OLLAMA_HOST": "ollama_listen",
     "OLLAMA_MODELS": "ollama_models_dir",
@@ -29,23 +29,23 @@ CPU_LIMITS = ("CPUQuota", "AllowedCPUs", "CPUAffinity")
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _SETTING = re.compile(r"[A-Z][A-Za-z0-9]*")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# What systemd reads as its own within double quotes (systemd.exec(5), EnvironmentFile=).
+# Characters with a special meaning for systemd in double quotes (systemd.exec(5), EnvironmentFile=).
 _ESCAPED = re.compile(r'(["$`\\])')
 
 
 def server_environment(environment: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the variables of the environment file: the role's own, and over them the user's."""
+    """Return the variables of the environment file: the role's defaults, replaced by the user's values."""
     return {**DEFAULTS, **environment}
 
 
 def environment_lines(environment: Mapping[str, Any]) -> list[str]:
-    """Return the lines of a file for EnvironmentFile=; the server gets each value as it is here."""
+    """Return the lines of a file for EnvironmentFile=; the server gets each value unchanged."""
     quoted = {name: _ESCAPED.sub(r"\\\1", str(value)) for name, value in environment.items()}
     return [f'{name}="{value}"' for name, value in quoted.items()]
 
 
 def environment_problems(environment: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with ollama_environment: names alone are said, since the values may be secret."""
+    """Return the problems of ollama_environment, with names only, because the values may be secret."""
     found = []
     names = [str(name) for name in environment if not _NAME.fullmatch(str(name))]
     if names:
@@ -74,7 +74,7 @@ def environment_problems(environment: Mapping[str, Any]) -> list[str]:
 
 
 def override_lines(overrides: Mapping[str, Any]) -> dict[str, list[str]]:
-    """Return the lines of each section of the drop-in; a list as the value repeats the setting."""
+    """Return the lines of each section of the drop-in; a setting is repeated for each item of a list."""
     return {
         section: [f"{setting}={value}" for setting, value in _settings(settings)]
         for section, settings in overrides.items()
@@ -82,7 +82,7 @@ def override_lines(overrides: Mapping[str, Any]) -> dict[str, list[str]]:
 
 
 def override_problems(overrides: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the form of ollama_systemd_overrides."""
+    """Return the problems in the form of ollama_systemd_overrides."""
     wrong = [str(section) for section in overrides if section not in SECTIONS]
     for section, settings in overrides.items():
         if not hasattr(settings, "items"):
@@ -102,7 +102,7 @@ def override_problems(overrides: Mapping[str, Any]) -> list[str]:
 
 
 def limits_cpus(overrides: Mapping[str, Any]) -> list[str]:
-    """Return the settings in ollama_systemd_overrides that limit the CPUs."""
+    """Return the settings of ollama_systemd_overrides that limit the CPUs."""
     sections = [settings for settings in overrides.values() if hasattr(settings, "items")]
     return [name for name in CPU_LIMITS if any(name in settings for settings in sections)]
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""ollama_models: which of them go, are pulled, or are derived, and what is wrong with them."""
+"""ollama_models: the models to remove, to pull and to derive, and their problems."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ if TYPE_CHECKING:
 
     Model = Mapping[str, Any]
 
-# Since then Ollama makes no models with adapters.
+# Since this version Ollama cannot make models with adapters.
 NO_ADAPTERS = (0, 34, 1)
-# What only a derived model can have.
+# Options that only a derived model can have.
 OVERLAYS = ("system", "template", "parameters", "adapter")
 
 _DIGEST = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
 def sorted_models(models: Iterable[Model]) -> dict[str, Any]:
-    """Return sound models by what is done with them, and the names of those that are wanted; names are whole."""
+    """Return models without problems, sorted by their action, and the names of the wanted ones; names are complete."""
     whole = [_whole(model) for model in models]
     pulled, derived = pulled_models(whole), derived_models(whole)
     return {
@@ -53,9 +53,9 @@ def derived_models(models: Iterable[Model]) -> list[Model]:
 
 
 def models_problems(models: list[Model], version: tuple[int, int, int] | None, context_length: int) -> list[str]:
-    """Return what is wrong with the list; version is the release that will run, None where it is not known.
+    """Return the problems of the list; version is the release that will run, None where it is unknown.
 
-    context_length is the server's context in tokens. A wrong name is said first: what else is wrong may follow from it.
+    context_length is the server's context in tokens. Wrong names are reported first: they may cause other problems.
     """
     return [
         *(
@@ -78,7 +78,7 @@ def _wanted(models: Iterable[Model]) -> list[Model]:
 
 
 def _model_problems(model: Model, version: tuple[int, int, int] | None, context_length: int) -> list[str]:
-    # What goes may have any name that Ollama has.
+    # A model to remove may have any name.
     if model.get("state") == "absent":
         return _name_problems("name", model["name"], servable=False)
     problems = _name_problems("name", model["name"])
@@ -110,7 +110,7 @@ def _list_problems(models: list[Model]) -> list[str]:
 
 
 def _origin_problems(models: list[Model], version: tuple[int, int, int] | None) -> list[str]:
-    """Return what is wrong between derived models and their bases, and options of the one kind at the other."""
+    """Return problems between derived models and their bases, and options that the kind of model does not allow."""
     pulled, derived = pulled_models(models), derived_models(models)
     bases = {_identity(model["name"]) for model in pulled}
     found = []
@@ -147,7 +147,7 @@ def _origin_problems(models: list[Model], version: tuple[int, int, int] | None) 
 
 
 def _identity(text: str) -> str:
-    """Return what two names of one model have in common; a wrong name stands for itself."""
+    """Return a text that is equal for all names of one model; for a wrong name, the name itself."""
     try:
         return parse_model_name(text).full.lower()
     except GizziError:

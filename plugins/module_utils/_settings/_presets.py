@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the alerts ask Prometheus: the expressions of the API's own presets, or those that its settings replace."""
+"""Expressions of the alerts for Prometheus: from the API's own presets, or from settings that replace them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 PRESETS = Path(__file__).parents[3] / "roles/gizzi_api/files/gizzi-api/src/gizzi_api/presets"
-# A fact of the API, and what the recording rule of the alerts calls it.
+# The API's facts, and the names of the recording rules for them.
 RECORDED = {
     "up": "up",
     "best": "best_height",
@@ -25,18 +25,18 @@ RECORDED = {
 
 
 def presets() -> list[str]:
-    """Return the names of the presets."""
+    """Return the presets' names."""
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
 def recorded_facts(preset: str, replaced: Mapping[str, str], job: str, stall_seconds: int) -> list[dict[str, Any]]:
-    """Return the facts that the alerts judge by, each with the ``fact``, its ``record`` and its ``expression``.
+    """Return the facts that the alerts use, each with the ``fact``, its ``record`` and its ``expression``.
 
     :param preset: one of presets().
-    :param replaced: expressions by fact; an empty one is not asked.
-    :param job: Prometheus' job of the nodes.
+    :param replaced: expressions by fact; a fact with an empty one is left out.
+    :param job: the nodes' job in Prometheus.
     """
-    # On the control host alone, whose Python has it; the managed hosts' may be older.
+    # Imported here: only the control host runs this. The Python of a managed host may be too old for tomllib.
     import tomllib
 
     own = tomllib.loads((PRESETS / f"{preset}.toml").read_text(encoding="utf-8"))

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the roles that install a Python program have in common: its Python, its wheels, and its TOML file."""
+"""Shared by the roles that install a Python program: its Python, its wheels and its TOML file."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ OLDEST_PYTHON = (3, 11)
 
 
 def python_problems(prefix: str, python: str, host: Mapping[str, Any]) -> list[str]:
-    """Return why a host's Python cannot run the program.
+    """Return the reasons why a host's Python cannot run the program.
 
-    :param prefix: of the role's variables.
+    :param prefix: the prefix of the role's variables.
     :param python: the value of its variable ``<prefix>_python``.
-    :param host: what host_state saw, with section pythons.
+    :param host: the result of host_state with section pythons.
     """
     name = f"{prefix}_python"
     seen = host["pythons"][python]
@@ -47,7 +47,7 @@ def python_problems(prefix: str, python: str, host: Mapping[str, Any]) -> list[s
 
 
 def wheelhouse_problems(prefix: str, wheelhouse: str) -> list[str]:
-    """Return why the control host's folder of wheels cannot be used; the one look at it that rules need."""
+    """Return the reasons why the control host's folder of wheels cannot be used. It reads this folder."""
     folder = Path(wheelhouse)
     if not wheelhouse or (folder.is_absolute() and any(folder.glob("*.whl"))):
         return []
@@ -58,7 +58,7 @@ def wheelhouse_problems(prefix: str, wheelhouse: str) -> list[str]:
 
 
 def merged(own: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]:
-    """Return settings with further ones over them, setting by setting in each table."""
+    """Return the settings, where further settings replace single settings of each table."""
     result = dict(own)
     for name, value in further.items():
         before = result.get(name)
@@ -67,7 +67,7 @@ def merged(own: Mapping[str, Any], further: Mapping[str, Any]) -> dict[str, Any]
 
 
 def toml_of(settings: Mapping[str, Any]) -> str:
-    """Return settings as a TOML document: single values, tables, and lists of tables; empty tables are left out."""
+    """Return settings as a TOML document: values, tables and lists of tables, without empty tables."""
     values, tables, lists = [], [], []
     for name, value in settings.items():
         if isinstance(value, dict):
@@ -84,16 +84,16 @@ def _lines(table: Mapping[str, Any]) -> list[str]:
 
 
 def _value(value: Any) -> str:
-    """Return a value as TOML has it: as JSON does, but that DEL is no character of a TOML text."""
+    """Return a value in TOML: the same as in JSON, but DEL must be escaped."""
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
 def further_problems(variable: str, further: Mapping[str, Any], reserved: Mapping[str, str], example: str) -> list[str]:
-    """Return what is wrong with the further settings of a program.
+    """Return the problems of a program's further settings.
 
-    :param reserved: what the role sets from a variable of its own, as C(table.setting), C(setting) or a whole table,
-        and that variable.
-    :param example: settings that are right, for the message.
+    :param reserved: what the role sets from its own variables, as C(table.setting), C(setting) or a whole table,
+        and these variables.
+    :param example: correct settings for the message.
     """
     found = []
     if not all(_is_sound(name, value) for name, value in further.items()):

@@ -2,33 +2,33 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the inventory and the topology make of each host: ``etrid.gizzi.settings: {role: fleet}``.
+"""The settings of each host, from inventory and topology: ``etrid.gizzi.settings: {role: fleet}``.
 
 ``values`` are the typed options of ``playbooks/meta/argument_specs.yml``, and
 
 - ``groups``: names of hosts by group, in the inventory's order (``all`` and GROUPS);
 - ``inventory``: by host, ``validator_id``, ``addresses``, ``ssh_host``, ``ssh_port``, the typed values of ``ollama``
-  and ``ollama_client`` without their secrets, ``given`` (the names of the variables that the inventory sets), and
-  ``wrong`` (of those of which a problem has been said already).
+    and ``ollama_client`` without their secrets, ``given`` (the names of the variables that the inventory sets), and
+    ``wrong`` (the names of variables whose problem is reported already).
 
-Beside the options, the result has
+In addition to the options, the result has
 
-- ``validators``, ``gizzi`` (one name), ``servers`` (all that serve), ``shared_servers`` (those that others ask),
+- ``validators``, ``gizzi`` (one name), ``servers`` (all servers), ``shared_servers`` (those that other hosts ask),
   ``fleet`` (all hosts), each in the inventory's order; ``missing`` (ids without a host); ``port``, ``network_port``;
-- ``hosts``, by name, what each host is to be:
+- ``hosts``, by name, the settings of each host:
 
-  - ``host``, ``validator`` (is it one), ``validator_id``, ``gizzi`` (is it the Gizzi host), ``addresses``,
-    ``ssh_name`` (as known_hosts has it);
-  - ``roles`` (those that bring it to what it is to be);
-  - ``serves``, ``shared``, ``sources`` (addresses that may ask its server), ``port``, ``version``, ``models`` (that it
-    is to have), ``model`` (the first of them, or "");
-  - ``endpoints`` (``name`` and ``url`` of its servers, in the order in which it asks them), ``urls``, ``url`` (of the
-    first), ``network_url`` (the Gizzi API), ``neighbour`` (the next host whose server is for itself alone, or ""),
-    ``neighbour_addresses``;
-  - ``client`` (has it one), ``client_model``, ``context_length``;
-  - ``ollama``, ``ollama_client``, ``gizzi_api``: values of these roles, by names without the prefix. Of the first all
-    that are no secrets, of the others those that follow from the fleet;
-  - ``wanted``: what verify and diagnose compare the host with.
+    - ``host``, ``validator`` (whether it is one), ``validator_id``, ``gizzi`` (whether it is the Gizzi host),
+      ``addresses``, ``ssh_name`` (its name in known_hosts);
+    - ``roles`` (the roles that configure it);
+    - ``serves``, ``shared``, ``sources`` (addresses that may ask its server), ``port``, ``version``, ``models`` (the
+      wanted ones), ``model`` (the first of them, or "");
+    - ``endpoints`` (``name`` and ``url`` of the servers that it asks, in this order), ``urls``, ``url`` (of the first),
+      ``network_url`` (the Gizzi API), ``neighbour`` (the next host whose server is only for itself, or ""),
+      ``neighbour_addresses``;
+    - ``client`` (whether it has one), ``client_model``, ``context_length``;
+    - ``ollama``, ``ollama_client``, ``gizzi_api``: values of these roles, by names without the prefix: for ollama all
+      values except secrets, for the others those that depend on the fleet;
+    - ``wanted``: the values that verify and diagnose compare the host with.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ PORT = 11434
 NETWORK_PORT = 8080
 
 GROUPS = ("validators", "gizzi", "ollama_servers")
-# The options that each host has its own value of, and the roles whose values it needs.
+# The options with a value for each host, and the roles whose values are needed.
 PER_HOST = ("validator_id", "gizzi_addresses")
 ROLES = ("ollama", "ollama_client")
 
@@ -62,12 +62,12 @@ def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -
     """Return an item of ``inventory``.
 
     :param read: a host's typed values of PER_HOST, of the ROLES, and of ansible_host and ansible_port.
-    :param options: their specifications, which say what is secret.
+    :param options: their specifications, which mark secrets.
     :param given: the names that the inventory sets.
     """
     values = read.values
     public = {name: value for name, value in values.items() if not is_secret(options[name])}
-    # The longer prefix is the other's.
+    # Both prefixes begin with ollama_; the longer one belongs to role ollama_client.
     client = {name: value for name, value in public.items() if name.startswith("ollama_client_")}
     server = {name: value for name, value in public.items() if name.startswith("ollama_") and name not in client}
     return {
@@ -83,7 +83,7 @@ def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
-    """Return what is wrong with the inventory, each with the value and the remedy."""
+    """Return the problems of the inventory, each with the value and the solution."""
     groups = values["groups"]
     if not groups["all"]:
         return ["The inventory has no host. Name the fleet's with -i, for instance -i inventories/production."]
@@ -97,7 +97,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what follows from an inventory without a problem: see above."""
+    """Return the result for an inventory without a problem: see above."""
     fleet = _Fleet(values)
     listed = {values["inventory"][name]["validator_id"] for name in fleet.validators}
     missing = [number for number in range(1, values["expected_validators"] + 1) if number not in listed]
@@ -124,7 +124,7 @@ def _missing_text(values: Mapping[str, Any], validators: list[str], missing: lis
 
 
 def server_names(groups: Mapping[str, list[str]]) -> list[str]:
-    """Return the hosts that serve the fleet when somebody has to: without a group of their own, the Gizzi host."""
+    """Return the hosts that can serve the whole fleet: group ollama_servers, or else the Gizzi host."""
     return groups["ollama_servers"] or groups["gizzi"]
 
 
@@ -208,7 +208,7 @@ def _operator_problems(sources: Iterable[str]) -> list[str]:
 
 
 def _address(text: str) -> str | None:
-    """Return an address of a host as it is written in short; None where the text is none."""
+    """Return the short form of an address, None where the text is no address."""
     try:
         address = ipaddress.ip_address(text)
     except ValueError:
@@ -237,7 +237,7 @@ def _url(address: str, port: int) -> str:
 
 
 class _Fleet:
-    """The topology, and what it makes of a host."""
+    """Computes the settings of each host from the topology."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         groups = values["groups"]
@@ -247,7 +247,7 @@ class _Fleet:
         self.validators: list[str] = list(groups["validators"])
         self.gizzi: str = groups["gizzi"][0]
         distributed = self.topology == "distributed"
-        # Under distributed they are what a validator falls back to.
+        # With topology distributed, these are the validators' fallback.
         self.shared_servers: list[str] = (
             [] if distributed and not values["fallback_server"] else list(server_names(groups))
         )
@@ -270,7 +270,7 @@ class _Fleet:
             "gizzi": name == self.gizzi,
             "addresses": known["addresses"],
             "ssh_name": _ssh_name(known["ssh_host"], known["ssh_port"]),
-            # Each of them is brought to present or absent.
+            # Each of these roles has state present or absent.
             "roles": self._role_names(name),
             "serves": name in self.servers,
             "shared": name in self.shared_servers,
@@ -293,11 +293,11 @@ class _Fleet:
         return {**about, **roles, "wanted": self._wanted(about, roles)}
 
     def _reached(self, own: str, name: str) -> str:
-        """Return where a host reaches the Gizzi host. Not every cloud lets a host reach its own public address."""
+        """Return the Gizzi host's address for a host. In some clouds a host cannot reach its own public address."""
         return own if name == self.gizzi else self._inventory[self.gizzi]["addresses"][0]
 
     def _endpoints(self, name: str) -> list[dict[str, str]]:
-        """Return a host's servers in the order in which it asks them. A server asks itself, and over loopback."""
+        """Return the servers that a host asks, in this order. A server asks itself first, on loopback."""
         own = [{"name": "own", "url": _url("127.0.0.1", PORT)}] if name in self.servers else []
         others = [server for server in self._turned(name) if server != name]
         return own + [{"name": server, "url": _url(self._inventory[server]["addresses"][0], PORT)} for server in others]
@@ -306,7 +306,7 @@ class _Fleet:
         return self.validators.index(name) if name in self.validators else 0
 
     def _turned(self, name: str) -> list[str]:
-        """Return the shared servers from another one on for each validator, so that they share the work."""
+        """Return the shared servers; the first one differs for each validator, so that the servers share the work."""
         first = self._place(name) % max(1, len(self.shared_servers))
         return [*self.shared_servers[first:], *self.shared_servers[:first]]
 
@@ -316,14 +316,14 @@ class _Fleet:
         return next((other for other in others if other != name and other not in self.shared_servers), "")
 
     def _roles(self, known: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
-        """Return what the roles are told."""
+        """Return the values for the roles."""
         listen = f"{'[::]' if about['shared'] else '127.0.0.1'}:{PORT}"
         client = known["ollama_client"]
         validators = [
             {
                 "number": self._inventory[name]["validator_id"],
                 "name": name,
-                # Prometheus runs beside the API.
+                # Prometheus runs on the Gizzi host too.
                 "address": "127.0.0.1" if name == self.gizzi else self._inventory[name]["addresses"][0],
             }
             for name in self.validators
@@ -369,14 +369,14 @@ class _Fleet:
 
 
 def _client_model(known: Mapping[str, Any], models: list[dict[str, Any]]) -> str:
-    """Return the model that the client asks: a derived model goes before one that is pulled."""
+    """Return the model that the client asks: a derived model is preferred to a pulled one."""
     if "ollama_client_model" in known["given"] or not models:
         return str(known["ollama_client"]["model"])
     return str(next((model for model in models if "from" in model), models[0])["name"])
 
 
 def _client_context(known: Mapping[str, Any]) -> int:
-    """Return the context that the client asks for: another than the server's own would load the model anew."""
+    """Return the client's context length: by default the server's, because another one makes Ollama load again."""
     given = "ollama_client_context_length" in known["given"]
     return int(known["ollama_client" if given else "ollama"]["context_length"])
 
@@ -386,5 +386,5 @@ def _ssh_name(host: str, port: int) -> str:
 
 
 def _compact(model: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a model without what is not said of it."""
+    """Return a model without the options that are not set."""
     return {key: value for key, value in model.items() if value is not None}

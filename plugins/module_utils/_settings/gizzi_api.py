@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The values of role gizzi_api: what is wrong between them, what follows from them, and what the host must have.
+"""The values of role gizzi_api: their problems, values computed from them, and requirements for the host.
 
 The values are those of the role's argument specification, with their types and without the prefix ``gizzi_api_``.
 """
@@ -31,13 +31,13 @@ if TYPE_CHECKING:
 CONFIG_DIR = "/etc/gizzi"
 UNIT = "gizzi-api.service"
 GUARD = "gizzi-api"
-# Where the API's own documentation is; the unit names it.
+# The path of the API's own documentation; the unit names it.
 DOCUMENTATION = "/docs"
 TOKEN_FILE = f"{CONFIG_DIR}/api.token"
 # The sandbox needs at least this version of systemd.
 SYSTEMD = 247
 
-# Names that the role sets from its own variables, and these variables.
+# Names that the role sets, and the variables from which it sets them.
 _RESERVED = {
     "host": "gizzi_api_listen",
     "port": "gizzi_api_listen",
@@ -50,13 +50,13 @@ _TOKEN = re.compile(r"([\x21-\x7e]{16,})?")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
 _ADDRESS = re.compile(r"[0-9A-Za-z.:-]+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+[.]service")
-# At least two levels, no blanks, no part that begins with a dot.
+# At least two levels, no blanks, and no part that starts with a dot.
 _FOLDER = re.compile(r"((/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*){2,})?")
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
-    """Return everything that is wrong with the values, each with the value and the remedy."""
-    # The list of files is made from these; removal reads that list too.
+    """Return all problems of the values, each with the value and the solution."""
+    # The list of files is made from these values; the removal uses this list too.
     found = [
         *_listen_problems(values["listen"]),
         *further_problems("gizzi_api_settings", values["settings"], _RESERVED, '{query: {mode: "off"}}'),
@@ -77,14 +77,14 @@ def problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what follows from sound values; the role's files and templates read it."""
+    """Return the values that the role's files and templates use; the given values have no problem."""
     listen = parse_listen(values["listen"])
     settings = merged(_own_settings(values), values["settings"])
     return {
         "url": listen.url,
         "port": listen.port,
         "on_loopback": listen.on_loopback,
-        # As the program's file has it.
+        # The content of the program's file.
         "config": toml_of(settings),
         "config_dir": CONFIG_DIR,
         "token_file": TOKEN_FILE,
@@ -104,14 +104,14 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def look(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what module host_state is to look at for sound values."""
+    """Return the options of module host_state; the given values have no problem."""
     if values["state"] == "absent":
         return {}
     return {"commands": ["promtool"], "guards": True, "pythons": [values["python"]], "units": [UNIT]}
 
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what the host lacks for these values, as look() has seen it."""
+    """Return what the host lacks for these values; ``host`` is the result for look()."""
     system = host["system"]
     found = python_problems("gizzi_api", values["python"], host)
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
@@ -123,13 +123,13 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 
 def host_derived(_values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether the API runs, where promtool is, and the note to go back by: its address and guard before this."""
+    """Return whether the API runs, promtool's path, and the note for a restore: the previous address and guard."""
     unit = host["units"][UNIT]
     page = unit.get("documentation", "")
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
     return {
         "running": unit.get("active") == "active",
-        # What cannot be seen may be there.
+        # A guard that cannot be seen may exist.
         "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
         "promtool": host["commands"]["promtool"] or "",
         "note": {
@@ -140,7 +140,7 @@ def host_derived(_values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[st
 
 
 def _guard_before(guards: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the guard by which it was before this; where none can be seen, none is touched."""
+    """Return the previous guard; where guards cannot be seen, a restore changes none."""
     guard = guards.get(GUARD, {})
     if guard.get("port"):
         return {"state": "present", "port": guard["port"], "sources": guard["sources"], "units": [UNIT]}
@@ -148,7 +148,7 @@ def _guard_before(guards: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the role itself sets, and what the alerts must know also where it is the program's default."""
+    """Return the role's own settings, and those that the alerts need even if they have the program's default."""
     listen = parse_listen(values["listen"])
     return {
         "host": listen.host.strip("[]"),
@@ -210,7 +210,7 @@ def _validator_problems(validators: list[dict[str, Any]]) -> list[str]:
 
 
 def _preset_problems(settings: Mapping[str, Any]) -> list[str]:
-    """Say what would keep the alerts from being made: they are by the same settings as the API."""
+    """Return problems of settings that the alerts share with the API."""
     prometheus, expressions = settings.get("prometheus", {}), settings.get("expressions", {})
     found = []
     if isinstance(prometheus, dict):

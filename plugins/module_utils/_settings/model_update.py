@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The settings of the update of models, without the prefix ``model_update_``: what is wrong with them."""
+"""The settings of the update of models, without the prefix ``model_update_``, and their problems."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BATCH = re.compile(r"[1-9][0-9]*|[1-9][0-9]?%|100%")
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
-    """Return everything that is wrong with the values, each with the value and the remedy."""
+    """Return all problems of the values, each with the value and the solution."""
     found = []
     serial = values["serial"]
     if not serial or not all(_BATCH.fullmatch(batch) for batch in serial):
@@ -50,13 +50,13 @@ def problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the folder of the reports as a whole path, and the mail without what is not set."""
+    """Return the absolute path of the reports' folder, and the mail options that are set."""
     mail = {name: value for name, value in values["mail"].items() if value is not None}
     return {"report_dir": str(Path(values["report_dir"]).expanduser().resolve()), "mail": mail}
 
 
 def host_problems(values: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[str]:
-    """Return what does not fit the fleet: ``servers``, all of them, and ``hosts``, those of this run."""
+    """Return the values that do not fit the fleet, which has all ``servers`` and the ``hosts`` of this run."""
     servers, hosts = fleet["servers"], fleet["hosts"]
     found = []
     if not set(servers) & set(hosts):
@@ -72,7 +72,7 @@ def host_problems(values: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[s
 
 
 def _read_problems(values: Mapping[str, Any]) -> list[str]:
-    """Return what the readers of prompts, addresses and names say."""
+    """Return the problems that the parsers of prompts, addresses and names report."""
     return [
         *_problem(read_prompts, values["prompts"], "model_update_"),
         *_address_problem("model_update_webhook", values["webhook"].partition("?")[0]),

@@ -2,11 +2,11 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The values of role model_update_timer: what is wrong between them, what follows from them, and what the host lacks.
+"""The values of role model_update_timer: their problems, values computed from them, and requirements for the host.
 
 The values are those of the role's argument specification, with their types and without the prefix
-``model_update_timer_``. Paths are those of the control host, at whose files the rules look; but for ``metrics_dir`` and
-``python``.
+``model_update_timer_``. Paths are on the control host, where the rules read the files; only ``metrics_dir`` and
+``python`` are on the managed host.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program imp
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Variables of Ansible's own that the rules need.
+# Ansible's own variables that the rules need.
 OPTIONS = {
     "ansible_inventory_sources": {"type": "list", "elements": "str", "default": []},
     "ansible_user": {"type": "str"},
@@ -47,7 +47,7 @@ TIMER = "gizzi-model-update.timer"
 # The sandbox needs at least this version of systemd.
 SYSTEMD = 247
 COLLECTION = Path(__file__).parents[3]
-# What a collection needs to run.
+# The folders that a collection needs to run.
 PARTS = ["meta", "playbooks", "plugins", "roles"]
 
 _SPAN = re.compile(r"([0-9]+ ?(s|min|h|d|w)? ?)+")
@@ -57,8 +57,8 @@ _KNOWN_HOST = re.compile(r"[^\s#]+( [^\s]+){2}[^\n]*")
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
-    """Return everything that is wrong with the values, each with the value and the remedy."""
-    # The list of files is made from it; removal reads that list too.
+    """Return all problems of the values, each with the value and the solution."""
+    # The list of files is made from this value; the removal uses this list too.
     found = _metrics_problems(values["metrics_dir"])
     if values["state"] == "absent":
         return found
@@ -75,7 +75,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what follows from sound values; the role's files and templates read it."""
+    """Return the values that the role's files and templates use; the given values have no problem."""
     absent = values["state"] == "absent"
     source = "" if absent else _inventory(values)
     is_file = source != "" and not Path(source).is_dir()
@@ -102,14 +102,14 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def look(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what module host_state is to look at for sound values."""
+    """Return the options of module host_state; the given values have no problem."""
     if values["state"] == "absent":
         return {}
     return {"calendars": [values["schedule"]], "pythons": [values["python"]], "units": [UNIT, TIMER]}
 
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what keeps the host, as look() has seen it, from updating the fleet, or from being changed now."""
+    """Return the reasons why the host cannot update the fleet or cannot be changed now, from the result for look()."""
     found = python_problems("model_update_timer", values["python"], host)
     system, schedule = host["system"], values["schedule"]
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
@@ -131,7 +131,7 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether the timer waits, and where the collections lie in a release: where Python has its packages."""
+    """Return whether the timer is active, and the collections' path in a release, which is Python's package folder."""
     version = host["pythons"][values["python"]]["minor_version"]
     place = f"lib/python{version}/site-packages/ansible_collections"
     return {
@@ -144,7 +144,7 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
 
 
 def _version() -> str:
-    """Return the collection's version, out of a checkout or an installed copy."""
+    """Return the collection's version, from a checkout or an installed copy."""
     checkout = COLLECTION / "galaxy.yml"
     if checkout.is_file():
         return str(yaml_load(checkout.read_text(encoding="utf-8"))["version"])
@@ -153,12 +153,12 @@ def _version() -> str:
 
 
 def _expanded(path: str) -> str:
-    """Return a path of the control host with the home of its user."""
+    """Return a path of the control host, with its user's home folder for ~."""
     return str(Path(path).expanduser()) if path else ""
 
 
 def _inventory(values: Mapping[str, Any]) -> str:
-    """Return the inventory's path on the control host, "" where there is none or more than one."""
+    """Return the inventory's path on the control host, "" where there is no inventory or more than one."""
     sources = values["ansible_inventory_sources"]
     return _expanded(values["inventory"] or (sources[0] if len(sources) == 1 else ""))
 
@@ -168,7 +168,7 @@ def _folders(values: Mapping[str, Any]) -> list[str]:
 
 
 def _metrics_entries(folder: str) -> list[dict[str, Any]]:
-    """Return the service's folder of metrics, and the links to them; a link to nothing is an error to node_exporter."""
+    """Return the metrics folder, its files and their links; a link without a target is an error in node_exporter."""
     own = {"owner": USER, "group": USER}
     found: list[dict[str, Any]] = [{"path": METRICS, "kind": "folder", "tree": True, **own}]
     for name, link in (("run.prom", "gizzi-model-update.prom"), ("timer.prom", "gizzi-model-update-timer.prom")):
@@ -179,10 +179,10 @@ def _metrics_entries(folder: str) -> list[dict[str, Any]]:
 
 
 def _own_variables() -> dict[str, str]:
-    """Return what the service tells Ansible as extra variables, which go over those of the inventory.
+    """Return the service's extra variables for Ansible, which replace those of the inventory.
 
-    The inventory has the key's path on another machine, and may have laxer options. Of an option given twice, ssh takes
-    the first, which is this.
+    The inventory has the key's path on another machine, and may have less strict options. If an option is given twice,
+    ssh uses the first one, which is the service's.
     """
     return {
         "ansible_ssh_private_key_file": f"{CONFIG}/ssh_key",
@@ -194,7 +194,7 @@ def _own_variables() -> dict[str, str]:
 
 
 def _schedule_problems(values: Mapping[str, Any]) -> list[str]:
-    """Judge times and units; the schedule itself is judged by the host's systemd."""
+    """Return the problems of times and units; the host's systemd checks the schedule itself."""
     found = []
     delay, units = values["random_delay"], values["on_failure"]
     if "\n" in values["schedule"] or not values["schedule"]:

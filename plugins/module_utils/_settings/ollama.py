@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The values of role ollama: what is wrong between them, what follows from them, and what the host must have.
+"""The values of role ollama: their problems, values computed from them, and requirements for the host.
 
 The values are those of the role's argument specification, with their types and without the prefix ``ollama_``.
 """
@@ -37,31 +37,31 @@ UNIT = "ollama.service"
 METRICS_TIMER = "ollama-metrics.timer"
 _UNITS = (UNIT, METRICS_TIMER)
 _LOGS = ("/run/log/journal", "/var/log/journal")
-# Options of module host_capacity, by the values of the role that they are.
+# Options of module host_capacity, and the role's values for them.
 CAPACITY = {
     **{name: name for name in ("models_dir", "registry", "version", "memory_max", "context_length", "prompt_cache")},
     "reserved_memory": "reserved_memory",
     "reserved_disk": "reserved_disk",
     "min_cpus": "minimum_cpus",
 }
-# Of pulls and of evaluations: they are about models that are there.
+# Notes about pulls and evaluations. They belong to the models in the store.
 NOTES = ("/var/lib/gizzi-ollama-pulls", "/var/lib/gizzi-update")
-# The first that an installation brings, and the last that a removal takes away.
+# The first paths that an installation makes, and the last that a removal deletes.
 TRACES = (ROOT, COMMAND, "/etc/systemd/system/ollama.service", "/etc/sysusers.d/ollama.conf")
-# Its settings are those on which the sandbox and the limits rest.
+# The sandbox and the limits need at least this version of systemd.
 OLDEST_SYSTEMD = 247
 
 VERSION = re.compile(r"\d+\.\d+\.\d+(-rc\d+)?", re.ASCII)
 _SHA256 = re.compile(r"([0-9a-f]{64})?")
 _MEMORY = re.compile(r"([0-9]+[KMGT]?|[0-9]{1,2}%)?")
-# At least two levels, no blanks, no part that begins with a dot.
+# At least two levels, no blanks, and no part that starts with a dot.
 _PATH = re.compile(r"(/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*){2,}")
-# Where the system, the users and the releases have their files; the sandbox hides some of it.
+# Paths of the system, of users and of the releases; the sandbox hides some of them.
 _NO_STORE = re.compile(
     r"/(bin|boot|dev|etc|home|lib[^/]*|proc|root|run|sbin|sys|tmp|usr)/.*|/var/(lock|run|tmp)/.*|/var/[^/]+"
     r"|/opt/ollama(/.*)?|/var/lib/ollama"
 )
-# Each number, and the least that it may be.
+# The minimum of each number.
 _LEAST = {
     "reserved_memory": 0,
     "reserved_disk": 0,
@@ -75,7 +75,7 @@ _LEAST = {
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
-    """Return everything that is wrong with the values, each with the value and the remedy."""
+    """Return all problems of the values, each with the value and the solution."""
     version = known_version(values)
     return [
         *_version_problems(values),
@@ -92,7 +92,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what follows from sound values; the role's files and templates read it."""
+    """Return the values that the role's files and templates use; the given values have no problem."""
     listen = parse_listen(values["listen"])
     variables = _variables(values)
     environment = server_environment(values["environment"])
@@ -106,13 +106,13 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "variables": variables,
         "environment_lines": environment_lines(environment),
         "override_lines": override_lines(values["systemd_overrides"]),
-        # All that the metrics' program may reach.
+        # The only address that the metrics program may reach.
         "metrics_address": "localhost" if _is_local(listen.url) else listen.host.strip("[]"),
     }
 
 
 def look(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what module host_state is to look at for sound values."""
+    """Return the options of module host_state; the given values have no problem."""
     store = _way_to_store(values["models_dir"])
     if values["state"] == "absent":
         return {"paths": [*store, *_traces(values)]}
@@ -124,7 +124,7 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
         "guards": True,
         "ollama_environment": {"names": own, "overrides": values["systemd_overrides"].get("Service", {})},
         "capacity": {
-            # A derived model shares the weights of its base: it needs no disk, and as much memory as the base.
+            # A derived model uses its base's weights: it needs no disk, and the same memory as the base.
             "models": [model["name"] for model in sorted_models(values["models"])["models_pulled"]],
             "port": parse_listen(values["listen"]).port,
             **{option: values[name] for option, name in CAPACITY.items()},
@@ -133,17 +133,17 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what a host lacks for sound values, as look() has seen it. Without a server only the store matters."""
+    """Return what the host lacks, from the result for look(). Without a server only the store matters."""
     found = _store_problems(values["models_dir"], host["paths"])
     if values["state"] == "absent":
         return found
     lacks = _system_problems(values, host)
-    # Without systemd there is no unit to look at.
+    # Without systemd there is no unit to check.
     return [*found, *lacks, *([] if lacks else _unit_problems(host)), *_capacity_problems(host)]
 
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what is on the host before the first change, and what the unit has to take from the host."""
+    """Return the state before the first change, and the host's values that the unit needs."""
     machine = host["system"]["machine_id"]
     journals = [f"{folder}.ollama" for folder in ("/run/systemd/journal", *(f"{log}/{machine}" for log in _LOGS))]
     if values["state"] == "absent":
@@ -158,7 +158,7 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
         "measured": units[METRICS_TIMER]["active"] == "active",
         "before": environment["server"],
         "unset": environment["unset"],
-        # What cannot be seen may be there.
+        # A guard that cannot be seen may exist.
         "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
         "memory_limit": values["memory_max"] or host["capacity"]["facts"]["memory_total"] - values["reserved_memory"],
     }
@@ -189,7 +189,7 @@ def _system_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list
 
 
 def _unit_problems(host: Mapping[str, Any]) -> list[str]:
-    """Return where a drop-in of others changes what the role sets, and what could not be seen of the unit."""
+    """Return foreign drop-ins that change the role's settings, and parts of the unit that could not be read."""
     for seen in (host["ollama_environment"], host["releases"][ROOT], *(host["units"][name] for name in _UNITS)):
         if "unseen" in seen:
             return [f"What Ollama's unit is on the host cannot be seen: {seen['unseen']}. Run the role as root."]
@@ -202,17 +202,17 @@ def _capacity_problems(host: Mapping[str, Any]) -> list[str]:
 
 
 def _kind(seen: Mapping[str, Any] | None) -> str | None:
-    """Return what host_state saw at a path: its kind, None for nothing, "unseen" where it could not look."""
+    """Return the kind of a path from host_state: None where it does not exist, "unseen" where it cannot be read."""
     return None if seen is None else seen.get("kind", "unseen")
 
 
 def _traces(values: Mapping[str, Any]) -> list[str]:
-    """Return the paths by which a host without a server shows that something is left of one, kept models aside."""
+    """Return the paths that show remains of a server on a host without one; kept models do not count."""
     return [*TRACES, *([] if values["keep_models"] else [HOME, *NOTES, values["models_dir"]])]
 
 
 def _way_to_store(models_dir: str) -> list[str]:
-    """Return the store's path, after the folders on the way to it that the user ollama can replace."""
+    """Return the parents of the store that the user ollama can replace, then the store's path."""
     inner = models_dir[len(HOME) + 1 :].split("/") if models_dir.startswith(f"{HOME}/") else []
     return [f"{HOME}/{'/'.join(inner[: number + 1])}" for number in range(len(inner))] or [models_dir]
 
@@ -235,12 +235,12 @@ def _store_problems(models_dir: str, paths: Mapping[str, Any]) -> list[str]:
 
 
 def known_version(values: Mapping[str, Any]) -> tuple[int, int, int] | None:
-    """Return the version as numbers, None where it is none."""
+    """Return the version as numbers, None where the text is no version."""
     return parse_version(values["version"]) if VERSION.fullmatch(values["version"]) else None
 
 
 def _variables(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the drop-in sets in the server's environment by variables of the role."""
+    """Return the environment variables that the drop-in sets from the role's variables."""
     variables: dict[str, Any] = {
         "OLLAMA_HOST": values["listen"],
         "OLLAMA_MODELS": values["models_dir"],
@@ -248,7 +248,7 @@ def _variables(values: Mapping[str, Any]) -> dict[str, Any]:
     }
     if _reads_llama_args(values):
         variables["LLAMA_ARG_CACHE_RAM"] = values["prompt_cache"] // (1024 * 1024)
-    # Without a CPU limit, Ollama chooses the number of threads.
+    # Without a CPU limit, Ollama decides the number of threads.
     if values["cpu_threads"] > 0:
         variables["LLAMA_ARG_THREADS"] = values["cpu_threads"]
     return variables
@@ -276,7 +276,7 @@ def _version_problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def _rank(version: str) -> tuple[tuple[int, int, int], float]:
-    """Return a version in a form that compares: a candidate goes before its release."""
+    """Return a version that can be compared: a release candidate is lower than its release."""
     candidate = version.partition("-rc")[2]
     return parse_version(version), float(candidate) if candidate else float("inf")
 
@@ -304,7 +304,7 @@ def _is_url(text: str, scheme: str) -> bool:
 
 
 def _without_login(url: str) -> str:
-    """Return a URL without the name and the password that may stand in it."""
+    """Return a URL without the user name and the password in it."""
     start, separator, rest = url.rpartition("@")
     return f"{start.partition('://')[0]}://***@{rest}" if separator and "://" in start else url
 

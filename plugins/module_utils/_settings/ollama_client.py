@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The values of role ollama_client: what is wrong between them, what follows from them, and what the host must have.
+"""The values of role ollama_client: their problems, values computed from them, and requirements for the host.
 
 The values are those of the role's argument specification, with their types and without the prefix ``ollama_client_``.
 """
@@ -30,13 +30,13 @@ CONFIG_DIR = "/etc/gizzi"
 API_TOKEN_FILE = f"{CONFIG_DIR}/client-api.token"
 ANTHROPIC_FILE = f"{CONFIG_DIR}/client-anthropic.key"
 ROOT = "/opt/validator/ollama-client"
-# Links of the role's own into its releases.
+# The role's own links into its releases.
 LINKS = ("/usr/local/bin/gizzi", f"{CONFIG_DIR}/client.toml")
 GROUP = "gizzi"
-# Tokens in which a prompt and its answer have room at all.
+# The smallest number of tokens for a prompt and its answer.
 SMALLEST_CONTEXT = 256
 
-# Names that the role sets from its own variables, and these variables.
+# Names that the role sets, and the variables from which it sets them.
 _RESERVED = {
     "model": "ollama_client_model",
     "thresholds": "ollama_client_thresholds",
@@ -49,12 +49,12 @@ _MODEL = re.compile(r"\S+")
 _ENDPOINT = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
 _URL = re.compile(r"https?://[^/\s]\S*")
 _SECRET = re.compile(r"[\x21-\x7e]+")
-# As sysusers.d(5) takes it.
+# A valid user name for sysusers.d(5).
 _USER = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 
 
 def problems(values: Mapping[str, Any]) -> list[str]:
-    """Return everything that is wrong with the values, each with the value and the remedy."""
+    """Return all problems of the values, each with the value and the solution."""
     if values["state"] == "absent":
         return []
     return [
@@ -71,7 +71,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what follows from sound values: the program's TOML file, and the files of the secrets."""
+    """Return the program's TOML file and the files of the secrets; the given values have no problem."""
     if values["state"] == "absent":
         return {"config": "", "secret_files": []}
     entry = {"owner": "root", "group": GROUP, "mode": "0640", "secret": True}
@@ -82,14 +82,14 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def look(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what module host_state is to look at for sound values."""
+    """Return the options of module host_state; the given values have no problem."""
     if values["state"] == "absent":
         return {}
     return {"paths": list(LINKS), "pythons": [values["python"]], "users": values["users"]}
 
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what the host lacks for these values, as look() has seen it."""
+    """Return what the host lacks for these values; ``host`` is the result for look()."""
     found = python_problems("ollama_client", values["python"], host)
     unseen = [f"{path} ({host['paths'][path]['unseen']})" for path in LINKS if "unseen" in (host["paths"][path] or {})]
     if unseen:
@@ -139,7 +139,7 @@ def _token_file(endpoint: Mapping[str, Any]) -> str:
 
 
 def _secrets(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
-    """Yield the file of each secret, and the secret."""
+    """Yield the path of each secret's file, and the secret."""
     for one in values["endpoints"]:
         if one.get("token"):
             yield _token_file(one), one.get("token")

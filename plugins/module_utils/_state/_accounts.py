@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who is there: users, groups, and the keys by which others know the host."""
+"""Users, groups, and the host keys of the SSH server."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ MAX_KEYS = 16
 
 
 def users(names: list[str]) -> dict[str, Any]:
-    """Return uid, gid, home and shell of each user, None where there is none."""
+    """Return uid, gid, home and shell of each user, None for a user that does not exist."""
     return {name: _user(name) for name in names}
 
 
 def groups(names: list[str]) -> dict[str, Any]:
-    """Return gid and members of each group, None where there is none."""
+    """Return gid and members of each group, None for a group that does not exist."""
     return {name: _group(name) for name in names}
 
 
 def ssh_host_keys(folder: Path = SSH) -> Any:
-    """Return the public keys of the host's SSH server, sorted; unseen where there is none."""
+    """Return the sorted public keys of the host's SSH server; unseen where it has none."""
     try:
         files = sorted(folder.glob("ssh_host_*_key.pub"))[:MAX_KEYS]
         lines = [_seen.read_text(file).strip() for file in files]

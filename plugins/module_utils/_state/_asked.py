@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What answers in JSON, programs of the host and pages, and ports of others. Nothing is asked through a proxy."""
+"""JSON answers of pages and of the host's programs, and connections to ports. No request uses a proxy."""
 
 from __future__ import annotations
 
@@ -16,29 +16,29 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-# Seconds for a page, and for a connection.
+# Timeout of a page and of a connection, in seconds.
 PAGE_TIMEOUT = 10
 CONNECT_TIMEOUT = 2
 MAX_PAGE = 1_000_000
 
 
 def urls(addresses: list[str]) -> dict[str, Any]:
-    """Return what each URL answers to GET, a document of JSON; unseen where it answers an error or none."""
+    """Return the JSON document of each URL; unseen where the answer is an error or missing."""
     return {url: _seen.seen_or_why(_page, url) for url in addresses}
 
 
 def documents(wanted: list[Mapping[str, Any]]) -> dict[str, Any]:
-    """Return the document that each program prints, by name, also where it fails; None where there is none."""
+    """Return each program's JSON output by name, also where it fails; None where the program does not exist."""
     return {str(one["name"]): _seen.seen_or_why(_document, one["argv"]) for one in wanted}
 
 
 def connections(wanted: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return of each address and port whether somebody takes a connection there, and why not."""
+    """Return for each address and port whether a connection opens, and the reason if not."""
     return [_connection(str(one["address"]), int(one["port"])) for one in wanted]
 
 
 def _page(url: str) -> dict[str, Any]:
-    # Large, and most looks ask no page: see _look.
+    # Imported here because it is large and most calls ask no page: see _look.
     from ansible_collections.etrid.gizzi.plugins.module_utils import _http
 
     answer = _http.request("GET", url, PAGE_TIMEOUT)

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Whether the host suffices for its models, as module host_capacity tells it."""
+"""Whether the host is large enough for its models, from module host_capacity."""
 
 from __future__ import annotations
 
@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 
 def capacity(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what host_capacity returns, why the host is refused ("" where it is not), and the warnings.
+    """Return the result of host_capacity, the reason why the host is refused ("" where it is not), and the warnings.
 
-    options: those of module host_capacity. GizziError for a wrong one.
+    options: those of module host_capacity. GizziError for a wrong value.
     """
     read = ArgumentSpecValidator(ARGUMENTS).validate(dict(options))
     if read.error_messages:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the environment of Ollama's unit and of its process holds: names and files, and never a value."""
+"""The environment of Ollama's unit and of its process: names and files, but never values."""
 
 from __future__ import annotations
 
@@ -31,9 +31,9 @@ ROOT = Path("/")
 
 
 def environment(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return section ollama_environment as module host_state describes it.
+    """Return the section ollama_environment of module host_state.
 
-    options: names that role ollama is about to set (None: those that its files set), and its overrides.
+    options: names that role ollama will set (None: those that its files set), and its overrides.
     """
     host = Host(ROOT)
     in_files = host.own_names()
@@ -54,7 +54,7 @@ def environment(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _process(number: str, own: set[str]) -> dict[str, list[str]]:
-    """Return what a process has that is not among the names that the role's files set, and proxies with a password."""
+    """Return a process' variables that the role's files do not set, and proxies with a password."""
     environ = _environ(number)
     secrets = [name for name, value in environ.items() if name.upper().endswith("_PROXY") and holds_password(value)]
     unexpected = [name for name in environ if changes_answers(name) and name not in own]
@@ -62,7 +62,7 @@ def _process(number: str, own: set[str]) -> dict[str, list[str]]:
 
 
 def _environ(number: str) -> dict[str, str]:
-    """Return the environment of a process by its number ("0" when none runs)."""
+    """Return the environment of a process; its number is "0" when none runs."""
     if number in ("", "0"):
         raise GizziError("The server does not run.")
     try:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The guards of the host's ports, and whether they hold."""
+"""The guards of the host's ports, and whether they work."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 
 def guards() -> dict[str, Any]:
-    """Return each guard by its name; unseen where the rules cannot be told."""
+    """Return each guard by its name; unseen where the rules cannot be read."""
     found: dict[str, Any] = _seen.seen_or_why(_guards)
     return found
 

@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One look at a host: each section that was asked for.
+"""Read a host's state: each requested section.
 
-On a host, Python compiles what a module imports at each call. So what is large is imported where it is needed.
+On a host, Python compiles a module's imports at each call. So large files are imported only where they are needed.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _units a
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-# Each section with a list of what to look at; its name is that of the option.
+# The sections whose option is a list of names; section and option have the same name.
 LISTED: dict[str, Callable[[list[Any]], Any]] = {
     "calendars": manager.calendars,
     "commands": basics.commands,
@@ -46,7 +46,7 @@ LISTED: dict[str, Callable[[list[Any]], Any]] = {
 
 
 def look(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return section system and each section that the options of module host_state name."""
+    """Return section system and each section that the options of module host_state request."""
     host = Host()
     state: dict[str, Any] = {"system": basics.system()}
     if options.get("memory"):
@@ -59,7 +59,7 @@ def look(options: Mapping[str, Any]) -> dict[str, Any]:
         state["units"] = manager.units(options["units"], bool(options.get("exposure")))
     if options.get("ssh_host_keys"):
         state["ssh_host_keys"] = accounts.ssh_host_keys()
-    # An empty mapping asks for the section by its defaults.
+    # An empty mapping requests the section with its defaults.
     if options.get("capacity") is not None:
         state["capacity"] = _seen.seen_or_why(_capacity, options["capacity"])
     if options.get("ollama_environment") is not None:

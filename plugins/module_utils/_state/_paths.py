@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What lies at paths of the host, without following a link, and which releases of a program there are."""
+"""Files at paths of the host, without following links, and the installed releases of a program."""
 
 from __future__ import annotations
 
@@ -18,19 +18,20 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._release_parts import 
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 CURRENT = "current"
-# Written last into a release of a Python program. Those of Ollama are whole when they have their programs.
+# The last file that is written into a release of a Python program. A release of Ollama is complete when it has
+# its programs.
 FINISHED = ".finished"
 MAX_RELEASES = 100
 _KINDS = {stat.S_IFREG: "file", stat.S_IFDIR: "folder", stat.S_IFLNK: "link"}
 
 
 def paths(names: list[str]) -> dict[str, Any]:
-    """Return what lies at each path, None where there is nothing."""
+    """Return the properties of each path, None where it does not exist."""
     return {name: _seen.seen_or_why(_path, name) for name in names}
 
 
 def releases(roots: list[str]) -> dict[str, Any]:
-    """Return the releases below each root; where there is no such folder there are none."""
+    """Return the releases below each root; none where the folder does not exist."""
     return {root: _seen.seen_or_why(_releases, root) for root in roots}
 
 
@@ -53,7 +54,7 @@ def _path(name: str) -> dict[str, Any] | None:
 
 
 def _name(look_up: Any, number: int) -> str:
-    """Return the name of a user or group, its number where it has none."""
+    """Return the name of a user or group, or its number where it has none."""
     try:
         return str(look_up(number)[0])
     except KeyError:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Who listens on TCP ports: by the kernel's own tables, and the process that holds the socket."""
+"""Listeners on TCP ports, from the kernel's tables, and the process that has the socket."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 PROC = Path("/proc")
 TABLES = ("net/tcp", "net/tcp6")
 _LISTEN = "0A"
-# More than that on one port is not shown.
+# Maximum number of listeners per port in the result.
 MAX_LISTENERS = 64
 
 
 def ports(numbers: list[int], proc: Path = PROC) -> dict[str, Any]:
-    """Return the listeners of each port, [] where nobody listens; the keys are texts, as JSON has no others."""
+    """Return the listeners of each port, [] for none; the keys are texts, because JSON has no other keys."""
     sockets = _seen.seen_or_why(_sockets, set(numbers), proc)
     if isinstance(sockets, dict):
         return {str(number): sockets for number in numbers}
@@ -36,15 +36,15 @@ def ports(numbers: list[int], proc: Path = PROC) -> dict[str, Any]:
 
 
 def parse_address(text: str) -> str:
-    """Return the address that the kernel writes in hex, in words of 32 bits in the host's own byte order."""
+    """Return an address that the kernel writes in hex, as 32-bit words in the host's byte order."""
     words = [int(text[start : start + 8], 16) for start in range(0, len(text), 8)]
     return str(ipaddress.ip_address(struct.pack(f"={len(words)}I", *words)))
 
 
 def _sockets(numbers: set[int], proc: Path) -> list[tuple[str, int, str]]:
-    """Return address, port and inode of those who listen; a kernel without IPv6 has no second table.
+    """Return address, port and inode of each listener; a kernel without IPv6 has no second table.
 
-    A busy host has many connections: the table is read line by line, however long it is.
+    The table is read line by line, because a busy host has many connections.
     """
     found = []
     for table in TABLES:
@@ -63,7 +63,7 @@ def _sockets(numbers: set[int], proc: Path) -> list[tuple[str, int, str]]:
 
 
 def _holders(inodes: set[str], proc: Path) -> dict[str, dict[str, Any]]:
-    """Return process and unit of each socket; those of others are seen by root alone."""
+    """Return process and unit of each socket; only root can see those of other users."""
     found: dict[str, dict[str, Any]] = {}
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     if not wanted:
@@ -77,7 +77,7 @@ def _holders(inodes: set[str], proc: Path) -> dict[str, dict[str, Any]]:
 
 
 def unit_of(process: Path) -> str:
-    """Return the unit in whose group a process is, "" where it is in none; process is its folder of /proc."""
+    """Return the unit whose cgroup has this process, "" for none; process is its folder in /proc."""
     for line in _line(process / "cgroup").splitlines():
         units = [part for part in line.split("/") if part.endswith((".service", ".scope", ".socket"))]
         if units:
@@ -100,7 +100,7 @@ def _entries(folder: Path) -> list[Path]:
 
 
 def _target(link: Path) -> str:
-    """Return where a link leads; processes and their descriptors may be gone by the time one looks."""
+    """Return a link's target, "" where it no longer exists: a process may end and close descriptors at any time."""
     try:
         return str(link.readlink())
     except OSError:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The Pythons of the host: which version each is, and whether it makes virtual environments."""
+"""The host's Python interpreters: their versions, and whether they can make virtual environments."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from typing import Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
-# The distribution's own lies below /usr; one below /usr/local or in a virtual environment has another prefix.
+# The prefix of the distribution's Python; Python in /usr/local or in a virtual environment has another one.
 PREFIX = "/usr"
 _QUESTION = """
 import importlib.util, json, sys
@@ -22,7 +22,7 @@ print(json.dumps([list(sys.version_info[:3]), found("venv"), found("ensurepip"),
 
 
 def pythons(paths: list[str]) -> dict[str, Any]:
-    """Return what the Python at each path is; None where there is nothing, unseen where no Python answers."""
+    """Return the properties of the Python at each path; None where no file exists, unseen where no Python answers."""
     return {path: _seen.seen_or_why(_python, path) for path in paths}
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the host has: memory, processors and disks."""
+"""The host's memory, processors and disks."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 
 def memory(host: Host) -> dict[str, Any]:
-    """Return bytes of memory, as module host_capacity counts them."""
+    """Return bytes of memory, counted as in module host_capacity."""
     total, available = host.memory_total(), host.memory_available()
     if total is None or available is None:
         return _seen.unseen("the kernel's meminfo does not say it")
@@ -23,12 +23,12 @@ def memory(host: Host) -> dict[str, Any]:
 
 
 def processors(host: Host) -> dict[str, Any]:
-    """Return how many processors there are, and how many of them may be used."""
+    """Return the number of processors, and the number that may be used."""
     return {"count": os.cpu_count(), "usable": host.cpus()}
 
 
 def disks(paths: list[str]) -> dict[str, Any]:
-    """Return bytes, path and mount point of the filesystem that holds each path, or would hold it."""
+    """Return bytes, path and mount point of each path's filesystem; the path need not exist."""
     return {path: _seen.seen_or_why(_disk, path) for path in paths}
 
 

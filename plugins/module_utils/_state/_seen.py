@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What the files of module host_state share: an answer that could not be had, bounds, and programs that are asked."""
+"""Shared parts of module host_state: the value for an unseen answer, limits, and running programs."""
 
 from __future__ import annotations
 
@@ -16,26 +16,26 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-# Characters of a text, and bytes of a file or of what a program prints: what a host says has an end.
+# Limits for data from a host: characters of a text, and bytes of a file or of a program's output.
 MAX_TEXT = 1000
 MAX_OUTPUT = 1_000_000
-# Seconds for a program that only looks.
+# Timeout of a program, in seconds.
 PATIENCE = 30
-# The path of an ordinary user does not have sbin.
+# PATH of a normal user has no sbin.
 SEARCH = ("/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin")
 
 
 class UnseenError(GizziError):
-    """What was to be looked at could not be seen; the text says why."""
+    """Something could not be read; the message has the reason."""
 
 
 def unseen(reason: object) -> dict[str, str]:
-    """Return what stands in the place of something that could not be seen."""
+    """Return the value for something that could not be read."""
     return {"unseen": short(str(reason)) or "no reason given"}
 
 
 def seen_or_why(look: Callable[..., Any], *arguments: Any) -> Any:
-    """Return what a look returns, or, where it fails, that it is unseen and why it could not be seen."""
+    """Return the result of ``look``, or unseen with the reason where it fails."""
     try:
         return look(*arguments)
     except (GizziError, OSError) as error:
@@ -43,12 +43,12 @@ def seen_or_why(look: Callable[..., Any], *arguments: Any) -> Any:
 
 
 def short(text: str) -> str:
-    """Return a text of a host with an end: without blanks around it, and at most MAX_TEXT characters."""
+    """Return a text from a host without blanks at both ends, and with at most MAX_TEXT characters."""
     return text.strip()[:MAX_TEXT]
 
 
 def read_text(path: Path) -> str:
-    """Return the text of a small file of the system's own; raise UnseenError where it cannot be read or is large."""
+    """Return the text of a small system file; raise UnseenError where it cannot be read or is too large."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_OUTPUT + 1)
@@ -60,9 +60,9 @@ def read_text(path: Path) -> str:
 
 
 def ask(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
-    """Run a program in the language C and return its code, output and errors; raise UnseenError where it cannot run.
+    """Run a program in locale C; return its exit code, output and errors. Raise UnseenError where it cannot run.
 
-    argv: the program, found in SEARCH, and its arguments. No shell reads them.
+    argv: the program, which is searched in SEARCH, and its arguments. No shell is used.
     """
     variables = {"PATH": ":".join(SEARCH), "LC_ALL": "C", "SYSTEMD_COLORS": "0", **(environment or {})}
     try:
@@ -78,7 +78,7 @@ def ask(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> tu
 
 
 def answer_of(argv: Sequence[str]) -> str:
-    """Return what a program prints; raise UnseenError with its last words where it fails."""
+    """Return a program's output; raise UnseenError with its error message where it fails."""
     code, output, errors = ask(argv)
     if code != 0:
         lines = (errors.strip() or output.strip() or f"it ended with {code}").splitlines()

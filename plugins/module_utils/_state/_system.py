@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What runs on the host at all: its service manager, kernel, distribution, names and clock."""
+"""The host's service manager, kernel, distribution, names and clock."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _BOOT_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 def system(root: Path = ROOT) -> dict[str, Any]:
-    """Return the section system; a value that cannot be seen is "" or None."""
+    """Return the section system; a value that cannot be read is "" or None."""
     manager = _service_manager(root)
     release = _os_release(root)
     return {
@@ -42,13 +42,13 @@ def system(root: Path = ROOT) -> dict[str, Any]:
 
 
 def commands(names: list[str]) -> dict[str, Any]:
-    """Return the path of each program, None where there is none."""
+    """Return the path of each program, None where it is not installed."""
     search = ":".join(_seen.SEARCH)
     return {name: shutil.which(name, path=search) for name in names}
 
 
 def _service_manager(root: Path) -> str:
-    """Return what process 1 is; systemd has a folder of this name where it is the manager (sd_booted(3))."""
+    """Return the name of process 1, or "systemd" where its folder exists: see sd_booted(3)."""
     if (root / "run/systemd/system").is_dir():
         return "systemd"
     try:
@@ -58,7 +58,7 @@ def _service_manager(root: Path) -> str:
 
 
 def _systemd_version() -> int | None:
-    """Return the manager's version, 252 of "252.39-1~deb12u1"; None where it cannot be asked."""
+    """Return systemd's version, 252 of "252.39-1~deb12u1"; None where it is unknown."""
     try:
         answer = _seen.answer_of(["systemctl", "show", "--property=Version", "--value"])
     except _seen.UnseenError:
@@ -68,7 +68,7 @@ def _systemd_version() -> int | None:
 
 
 def _os_release(root: Path) -> dict[str, str]:
-    """Return the fields of os-release(5): lines of a shell's assignments."""
+    """Return the fields of os-release(5), which has lines with shell assignments."""
     for path in (root / "etc/os-release", root / "usr/lib/os-release"):
         try:
             lines = _seen.read_text(path).splitlines()
@@ -90,7 +90,7 @@ def _unquoted(value: str) -> str:
 
 
 def _matching(path: Path, form: re.Pattern[str]) -> str:
-    """Return a file's only line where it has the form, "" where not."""
+    """Return a file's only line where it matches the form, else ""."""
     try:
         text = _seen.read_text(path).strip()
     except _seen.UnseenError:

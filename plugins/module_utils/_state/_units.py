@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What systemd says of units and of calendar expressions, in the form that it prints for programs."""
+"""The state of units and calendar expressions, from systemd's output for programs."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
-# As systemctl names them, and as module host_state does.
+# The names in systemctl and in module host_state.
 TEXTS = {
     "LoadState": "load",
     "ActiveState": "active",
@@ -30,13 +30,13 @@ NUMBERS = {
     "MemoryMax": "memory_max",
 }
 LISTS = {"DropInPaths": "drop_ins", "UnsetEnvironment": "unset_environment"}
-# "No limit" and "not known" as numbers.
+# The number for "no limit" and "unknown".
 _UNLIMITED = 2**64 - 1
 JSON_SINCE = 250
 
 
 def units(names: list[str], exposure: bool = False) -> dict[str, Any]:
-    """Return the state of each unit; one that is not there has load "not-found"."""
+    """Return the state of each unit; a unit that does not exist has load "not-found"."""
     if not names:
         return {}
     properties = ",".join(["Id", "ExecStart", *TEXTS, *NUMBERS, *LISTS])
@@ -56,7 +56,7 @@ def units(names: list[str], exposure: bool = False) -> dict[str, Any]:
 
 
 def parse_unit(block: str) -> dict[str, Any]:
-    """Return what one block of ``systemctl show`` says, in the words of module host_state."""
+    """Return one block of ``systemctl show`` with the names of module host_state."""
     told = {name: value for name, equals, value in (line.partition("=") for line in block.splitlines()) if equals}
     unit: dict[str, Any] = {ours: _seen.short(told.get(name, "")) for name, ours in TEXTS.items()}
     unit.update({ours: _number(told.get(name, "")) for name, ours in NUMBERS.items()})
@@ -66,7 +66,7 @@ def parse_unit(block: str) -> dict[str, Any]:
 
 
 def exposures() -> dict[str, float]:
-    """Return the exposure level of each unit that is loaded, 0 (closed) to 10; raise UnseenError."""
+    """Return the exposure level of each loaded unit, from 0 (safe) to 10; raise UnseenError where it is unknown."""
     answer = _seen.answer_of(["systemd-analyze", "security", "--json=short", "--no-pager"])
     try:
         return {str(row["unit"]): float(row["exposure"]) for row in json.loads(answer)}
@@ -75,7 +75,7 @@ def exposures() -> dict[str, float]:
 
 
 def calendars(expressions: list[str]) -> dict[str, Any]:
-    """Return whether systemd takes each expression of a timer, and what it says where it does not."""
+    """Return whether systemd accepts each timer expression, and its error message if not."""
     return {text: _seen.seen_or_why(_calendar, text) for text in expressions}
 
 

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One update at a time on a server: a run whose control host is gone goes on, and the next one waits for its end."""
+"""One update at a time on a server: a run continues if its control host stops, and the next run waits for its end."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ PAUSE = 0.5
 
 @contextmanager
 def alone(timeout: float) -> Iterator[None]:
-    """Have the server for this run; raise GizziError where another one has it for longer than timeout seconds.
+    """Lock the server for this run; raise GizziError if another run keeps the lock longer than timeout seconds.
 
-    What is locked is a file in the folder of the figures, which nobody but root can open.
+    The lock is a file in the folder of the evaluation figures, which only root can open.
     """
     try:
         with suppress(FileExistsError):

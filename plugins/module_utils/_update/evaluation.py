@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Prompt evaluation: questions with known answers put to a model. It measures, and does not judge."""
+"""Prompt evaluation: ask a model questions with known answers. It measures; ``worse`` compares two measurements."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
     from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 
-# Characters of an answer that are shown.
+# Maximum length of an answer in the result, in characters.
 SHOWN = 200
 SEED = 1
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """A question; its answer must match the pattern, or fit the schema. tokens is the longest answer."""
+    """A question; its answer must match the pattern or the schema. tokens is the maximum length of the answer."""
 
     name: str
     prompt: str
@@ -37,7 +37,7 @@ class Prompt:
     tokens: int
 
     def payload(self, model: ModelName) -> dict[str, Any]:
-        """Return the question as /api/generate wants it, the same every time."""
+        """Return the request for /api/generate; it is the same each time."""
         payload: dict[str, Any] = {
             "model": str(model),
             "prompt": self.prompt,
@@ -50,9 +50,9 @@ class Prompt:
         return payload
 
     def problem(self, answer: Mapping[str, Any]) -> str:
-        """Say what is wrong with an answer; empty when nothing is. What was thought is no answer."""
+        """Return the problem of an answer, "" for none. The model's thinking is not part of the answer."""
         text = str(answer.get("response") or "")
-        # Without a stream that is how one ends that Ollama stops.
+        # Without streaming, Ollama marks an answer that it has stopped with done = false.
         if answer.get("done") is False:
             return REPEATED
         if not without_thoughts(text).strip():
@@ -65,7 +65,7 @@ class Prompt:
 
 @dataclass(frozen=True)
 class Failure:
-    """A prompt without a good answer: the beginning of what was said, and what is wrong with it."""
+    """A prompt without a good answer: the beginning of the answer, and its problem."""
 
     name: str
     answer: str
@@ -74,7 +74,7 @@ class Failure:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What came of all prompts; tokens and nanoseconds by the server's clock, 0 where it gave none."""
+    """The results of all prompts; tokens and nanoseconds from the server, 0 where it reported none."""
 
     asked: int
     failures: tuple[Failure, ...] = ()
@@ -83,7 +83,7 @@ class Evaluation:
 
     @property
     def passed(self) -> int:
-        """How many prompts had a good answer."""
+        """The number of prompts with a good answer."""
         return self.asked - len(self.failures)
 
     @property
@@ -93,12 +93,12 @@ class Evaluation:
 
     @property
     def speed(self) -> float | None:
-        """Tokens per second, None when the server gave no durations."""
+        """Tokens per second, None when the server reported no durations."""
         return round(self.tokens / (self.nanoseconds / 1e9), 3) if self.nanoseconds else None
 
 
 def read_prompts(given: Sequence[Mapping[str, Any]]) -> tuple[Prompt, ...]:
-    """Check what is to be asked; raise GizziError with each prompt that could not be judged."""
+    """Check the given prompts; raise GizziError with each invalid one."""
     if not given:
         raise GizziError("prompts: there is none, and so nothing to measure.")
     problems = []
@@ -133,7 +133,7 @@ def _name_of(prompt: Mapping[str, Any]) -> str:
 
 
 def evaluate(server: Ollama, model: ModelName, prompts: Sequence[Prompt], timeout: float) -> Evaluation:
-    """Ask a model every prompt, each for timeout seconds. One that fails to answer has failed the prompt."""
+    """Ask a model every prompt, at most timeout seconds for each. A prompt without an answer has failed."""
     failures, tokens, nanoseconds = [], 0, 0
     for prompt in prompts:
         try:
@@ -154,9 +154,9 @@ def evaluate(server: Ollama, model: ModelName, prompts: Sequence[Prompt], timeou
 def evaluate_fairly(
     server: Ollama, model: ModelName, prompts: Sequence[Prompt], timeout: float, least: float
 ) -> Evaluation:
-    """Evaluate, and once more where the speed is below ``least`` tokens per second: the faster time counts.
+    """Evaluate, and again if the speed is below ``least`` tokens per second: the faster evaluation counts.
 
-    The host may have been busy with something else: only what is slow twice is slow.
+    The first one may be slow because the host was busy.
     """
     first = evaluate(server, model, prompts, timeout)
     if first.speed is None or first.speed >= least:
@@ -164,14 +164,14 @@ def evaluate_fairly(
     return max(first, evaluate(server, model, prompts, timeout), key=lambda found: found.speed or 0)
 
 
-# Characters of a prompt's name and answer in a reason.
+# Maximum length of a prompt's name and answer in a reason, in characters.
 BRIEF = 80
 
 
 def worse(after: Evaluation, before: Evaluation, minimum_speed: float) -> list[str]:
-    """Say in words what is worse about a model than about the one before; what could not be measured is worse.
+    """Return in words where a model is worse than the previous one; a value that could not be measured is worse.
 
-    minimum_speed is the share of the speed before that must be reached.
+    minimum_speed is the necessary share of the previous speed.
     """
     found = []
     if after.passed == before.passed == 0:

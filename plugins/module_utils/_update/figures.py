@@ -2,9 +2,9 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What evaluations have measured, kept on the server's host: a model is evaluated once, and not at every update.
+"""Results of evaluations, kept on the server's host, so that a model is evaluated once and not at every update.
 
-A figure holds for one manifest, under one release of Ollama, with one list of prompts.
+A result is valid for one manifest, one version of Ollama and one list of prompts.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ if TYPE_CHECKING:
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._update.evaluation import Prompt
 
-# Only root can write here: else the user ollama could change how good a model was.
+# Only root can write here: else the user ollama could change results.
 FOLDER = Path("/var/lib/gizzi-update")
 NAME = "evaluations.json"
 MAX_FILE = 1024 * 1024
 
 
 def key_of(digest: str, version: str, prompts: Sequence[Prompt]) -> str:
-    """Return under what an evaluation is kept; digest is a manifest's, version the server's."""
+    """Return the key of an evaluation; digest is the manifest's, version is the server's."""
     asked = json.dumps([asdict(prompt) for prompt in prompts], sort_keys=True)
     return f"{digest} {version} {hashlib.sha256(asked.encode()).hexdigest()[:16]}"
 
 
 def known(key: str) -> Evaluation | None:
-    """Return what was measured, None where nothing was, or what is there is no file of ours."""
+    """Return the kept result, None where there is none or its file is invalid."""
     try:
         entry = _read()[key]
         return Evaluation(
@@ -54,7 +54,7 @@ def known(key: str) -> Evaluation | None:
 
 
 def keep(key: str, found: Evaluation, digests: Collection[str]) -> None:
-    """Keep what was measured, and forget what was of models that are gone: digests are those that are there.
+    """Keep a result, and remove the results of models that no longer exist: digests are the existing models.
 
     Raises GizziError where it cannot be written.
     """

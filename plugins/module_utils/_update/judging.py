@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Judging a model on its server: it loads, answers and is no worse, and the validator beside the server goes on."""
+"""Judge a model on its server: it loads, answers and is not worse, and the validator on the same host still works."""
 
 from __future__ import annotations
 
@@ -36,16 +36,16 @@ TOKENS = 16
 
 @dataclass(frozen=True)
 class Judge:
-    """Judges models of one server. Every method raises GizziError with what is wrong."""
+    """Judges models of one server. Every method raises GizziError with the problem."""
 
     wanted: Wanted
     server: Ollama
     result: Result
-    # Tokens per second of the derived models, by name, as they were judged.
+    # Measured tokens per second of the derived models, by name.
     speeds: dict[str, float | None] = field(default_factory=dict)
 
     def answers(self, name: ModelName, digest: str | None) -> float | None:
-        """See that a model with this digest (None for any) loads and answers; return its tokens per second."""
+        """Check that a model with this digest (None for any) loads and answers; return its tokens per second."""
         timeout = self.wanted.answer_timeout
         wanted = WantedHealth(name, digest, None, QUESTION, timeout, timeout, 0, TOKENS)
         report = Probe(self.server, wanted).run()
@@ -54,16 +54,16 @@ class Judge:
         return report.tokens_per_second
 
     def load(self, name: ModelName, others: Sequence[ModelName], anew: bool = False) -> None:
-        """Have a model in memory, and nothing older that goes by the other names."""
+        """Load a model, and unload older models under the other names."""
         loader = Loader(self.server, name, others, self.wanted.answer_timeout)
         if anew or not loader.holds():
             self.result.changed = True
             loader.exchange(anew)
 
     def evaluated(self, name: ModelName, digest: str, whole: bool) -> Evaluation | None:
-        """Return what is known of the model in use, or else measure it; None for one that generates no text.
+        """Return the kept evaluation of the model in use, or evaluate it; None for a model that generates no text.
 
-        What is not whole is not measured: it would count for the same model when that is whole again.
+        A damaged model is not evaluated: the result would also count for the repaired model.
         """
         if not can_complete(self.server.abilities(name)):
             return None
@@ -75,7 +75,7 @@ class Judge:
         return found
 
     def judge(self, name: ModelName, digest: str, others: Sequence[ModelName], before: Evaluation | None) -> None:
-        """Load a model in place of others, and judge it beside the one before, whose evaluation this is."""
+        """Load a model instead of others, and compare it with the previous one, whose evaluation is ``before``."""
         node = self._node()
         with said("the new model does not load"):
             self.load(name, others, anew=self.wanted.verify_blobs)
@@ -84,7 +84,7 @@ class Judge:
             self.answers(name, digest)
         if before is not None:
             self._compare(name, digest, before)
-        # The block above may be one that was made before it stalled.
+        # Read it again: the first new block may have been made before the validator stalled.
         after = self._node(meanwhile)
         if node and after and after.peers * 2 < node.peers:
             raise GizziError(
@@ -93,7 +93,7 @@ class Judge:
             )
 
     def judge_derived(self) -> None:
-        """Make each model derived from the new one, under a tag of ours, and see that it answers."""
+        """Make each model derived from the new one, under the tag for unjudged models, and check that it answers."""
         for derived in self.wanted.derived:
             name = next_name(derived.name)
             with said(f"{derived.name}, derived from the new model"):
@@ -101,7 +101,7 @@ class Judge:
                 self.speeds[str(derived.name)] = self.answers(name, None)
 
     def node_is_readable(self) -> None:
-        """See that the validator beside the server can be watched."""
+        """Check that the metrics of the validator on the same host can be read."""
         self._node()
 
     def _compare(self, name: ModelName, digest: str, before: Evaluation) -> None:
@@ -120,7 +120,7 @@ class Judge:
             self.result.warnings.append(str(error))
 
     def _node(self, before: Node | None = None) -> Node | None:
-        """Read the validator beside the server, above its height before; None where none is watched."""
+        """Read the validator on the same host until its height is above ``before``; None where none is configured."""
         url = self.wanted.validator_metrics
         if not url:
             return None
@@ -133,7 +133,7 @@ class Judge:
 
 @contextmanager
 def said(what: str) -> Iterator[None]:
-    """Say before an error what it is about."""
+    """Put ``what`` in front of an error's message."""
     try:
         yield
     except GizziError as error:

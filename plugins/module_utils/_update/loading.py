@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""A model in memory as it is in the store."""
+"""Load a model in the version that is in the store."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ PATIENCE = 30.0
 
 
 class Loader:
-    """Has a model in memory as it is in the store, and nothing older of it.
+    """Loads a model in the version that is in the store, and unloads older versions.
 
-    A pull does not exchange the weights that are in memory. Whoever asks one of the other names meanwhile may bring old
-    weights back, so that it is done again where it must be, for timeout seconds. Methods raise GizziError.
+    A pull does not change the weights in memory. A client that asks one of the other names at this time may load old
+    weights again. So the loader retries for timeout seconds. Methods raise GizziError.
     """
 
     def __init__(self, server: Ollama, name: ModelName, others: Sequence[ModelName], timeout: float) -> None:
@@ -49,25 +49,25 @@ class Loader:
         return model
 
     def listed(self) -> list[str]:
-        """The digests that are listed under this name or with its weights: two for a moment, while one goes."""
+        """The digests that are listed under this name or with its weights: for a moment two, while one is unloaded."""
         entries = [*self._memory.holders(self.model), *named(self._memory.entries, self._name)]
         return sorted({entry.digest for entry in entries})
 
     def holds(self) -> bool:
-        """Whether the weights are in memory, by the server's list alone where nothing else can be seen.
+        """Whether the weights are in memory. If the processes cannot be read, only the server's list counts.
 
-        The list must name something that stays: whose manifest is gone from the store has unknown weights.
+        The list must have a name and a manifest that stay: without the manifest in the store, the weights are unknown.
         """
         return self._memory.is_loaded(self.model) is not False and not self._passing()
 
     def _passing(self) -> bool:
-        """Whether the weights are listed under a name or a manifest that does not stay."""
+        """Whether the weights are listed under a temporary name or an older manifest."""
         holders = self._memory.holders(self.model)
         earlier = [entry for entry in named(holders, self._name) if entry.digest != self.model.digest]
         return bool(earlier) or any(named(holders, other) for other in self._others)
 
     def exchange(self, anew: bool) -> None:
-        """Unload what can be named, load what is in the store, and do both again until it is in memory."""
+        """Unload all old names, load the model from the store, and repeat both until it is in memory."""
         found = [(name, find_model(self._memory.models, name)) for name in [*self._others, self._name]]
         names = [name for name, model in found if model]
         wanted = self._memory.weights(self.model.digest)
@@ -82,7 +82,7 @@ class Loader:
             # The server may list the weights under another name.
             for name in [*names, *(parse_model_name(entry.name) for entry in self._memory.holders(self.model))]:
                 self._server.unload(name)
-            # What is loaded at once after this would still find the old weights on their way out.
+            # Wait until the old weights are unloaded: else the server uses them again.
             self._wait(lambda: not old & {entry.digest for entry in self._memory.entries} and not self._leftover(anew))
             self._load()
             if self._wait(self.holds):
@@ -91,7 +91,7 @@ class Loader:
                 raise GizziError(self._stays_out())
 
     def _leftover(self, anew: bool) -> bool:
-        """Whether what has to be loaded anew is still listed: damaged, its process dead, or under a passing name."""
+        """Whether weights to load again are still listed: damaged, without a process, or under a temporary name."""
         return bool(self._memory.holders(self.model)) and (anew or not self.holds())
 
     def _stays_out(self) -> str:
@@ -118,7 +118,7 @@ class Loader:
             raise GizziError(f"{self._name} does not load: {error}.") from None
 
     def _wait(self, condition: Callable[[], bool]) -> bool:
-        """Wait until it holds. Not for ever: who asks a model all the while has it back in memory at once."""
+        """Wait until the condition is true, with a limit: a client that asks all the time loads the old model again."""
         until = min(time.monotonic() + PATIENCE, self._deadline)
         while True:
             self._memory.look()

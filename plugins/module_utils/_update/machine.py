@@ -2,14 +2,14 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""One server's whole update of one model: look, keep, evaluate, pull, load, judge, then settle or go back.
+"""One server's whole update of one model: look, keep, evaluate, pull, load, judge, then clean up or restore.
 
-What is new lies under a tag of ours until it is judged, so that the public tag always names a judged model. All that
-is known about an unfinished update is in the tags, so that a run that was cut off anywhere is finished by the next:
+A new model has its own tag ``next`` until it is judged, so the public tag always names a judged model. The tags are
+the whole state of an unfinished update, so the next run can finish a run that was interrupted anywhere:
 
-* ``next`` beside another model in use: pulled, and not judged;
-* ``next`` beside the same model in use: judged and in use; the derived models, or the clearing away, are missing;
-* ``failed``: what a way back has replaced.
+* ``next`` differs from the model in use: it is pulled, but not judged;
+* ``next`` is the model in use: it is judged and in use; the derived models or the cleanup are missing;
+* ``failed``: the model that a rollback has replaced.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ if TYPE_CHECKING:
 
 
 class UnfitError(GizziError):
-    """The server is not touched: why it is not fit for an update."""
+    """The server is not fit for an update, and is not changed; the message has the reason."""
 
 
 class Update:
-    """One update, of which run() returns what came of it; GizziError where the server could not be asked at all."""
+    """One update; run() returns its result, or raises GizziError where the server does not answer."""
 
     def __init__(self, wanted: Wanted, server: Ollama) -> None:
         self._wanted = wanted
@@ -65,11 +65,11 @@ class Update:
         self._next = next_name(wanted.name)
         self.result = Result(str(wanted.name))
         self._judge = Judge(wanted, server, self.result)
-        # Whether what is to be judged came into use already, in this run or in one that was cut off.
+        # Whether the new model is in use already, since this run or an interrupted one.
         self._moved = False
 
     def run(self) -> Result:
-        """Do what is asked for; what goes wrong is in the verdict."""
+        """Run the update; problems are in the verdict."""
         started = time.monotonic()
         try:
             if self._wanted.state == PREVIOUS:
@@ -117,7 +117,7 @@ class Update:
             self._update(reason, action, sight, look, manifest)
 
     def _update(self, reason: str, action: str, sight: Sight, look: Look, manifest: Manifest | None) -> None:
-        """Pull, judge and settle, as far as is asked for; go back where it goes wrong."""
+        """Pull, judge and clean up, up to the wanted step; restore the previous model after a failure."""
         self._moved = action == "finish"
         try:
             before = None
@@ -142,7 +142,7 @@ class Update:
         self._end("updated", reason)
 
     def _go_to_previous(self) -> None:
-        """Bring back the newest previous model that differs from the one in use."""
+        """Restore the newest previous model that differs from the model in use."""
         kept = self._look()
         self._note_before(kept)
         half = self._is_half_back(kept)
@@ -174,18 +174,18 @@ class Update:
 
     @staticmethod
     def _is_half_back(kept: Kept) -> bool:
-        """Tell whether a way back was cut off after its model came into use: an update keeps another previous model."""
+        """Return whether a rollback was interrupted when its model was in use: an update has another previous model."""
         if kept.next is None or kept.model is None or kept.next.digest != kept.model.digest:
             return False
         return kept.previous is None or (kept.failed is not None and kept.failed.digest != kept.model.digest)
 
-    # What is looked at.
+    # Reading the state.
 
     def _look(self) -> Kept:
         return kept_of(self._name, self._server.models(), self._wanted.registry.host)
 
     def _note_before(self, kept: Kept) -> None:
-        """Say what was in use before the update, which may have begun in an earlier run."""
+        """Note the model that was in use before the update, which an earlier run may have started."""
         model = kept.model
         if model and kept.next and kept.next.digest == model.digest and kept.previous:
             model = kept.previous
@@ -193,7 +193,7 @@ class Update:
         self.result.digest_after = kept.model.digest if kept.model else None
 
     def _offered(self, kept: Kept, look: Look) -> Manifest | None:
-        """Ask the registry; a pinned model that is there and whole needs nobody."""
+        """Ask the registry for the manifest; not for a pinned model that is complete in the store."""
         pinned = self._wanted.digest
         self.result.digest_wanted = pinned
         if pinned and kept.model and kept.model.digest == pinned and not look.broken:
@@ -221,19 +221,19 @@ class Update:
         return manifest.content if manifest and manifest.digest == model.digest else None
 
     def _predict(self, action: str, reason: str, sight: Sight, look: Look, manifest: Manifest | None) -> None:
-        """Say what would be done, and whether it can be; in check mode nothing is loaded for that."""
+        """Report the next action and whether it is possible; check mode loads no model for this."""
         if action == "update" and manifest and (look.broken or not sight.is_wanted(sight.kept.next)):
             self._require_fit(look, manifest)
         self._end("planned", reason)
         self.result.changed = self._wanted.check_mode
 
     def _require_fit(self, look: Look, manifest: Manifest) -> None:
-        """See that the server is well before it is changed; raise UnfitError."""
+        """Check the server before it is changed; raise UnfitError for a problem."""
         store = self._wanted.store
         if store:
             self.result.bytes_missing = store.missing_bytes(manifest, look.damaged)
         try:
-            # What is damaged need not be well.
+            # A damaged model need not answer.
             if not look.broken and not self._wanted.check_mode:
                 with said("the model in use does not answer"):
                     self._judge.answers(self._name, None)
@@ -249,10 +249,10 @@ class Update:
             self.result.note_before(found)
         return found
 
-    # What is done.
+    # Changing the state.
 
     def _pull(self, kept: Kept, look: Look, manifest: Manifest) -> None:
-        """Pull beside what is in use, under the tag of what is not judged."""
+        """Pull the new model under the tag ``next``; the model in use stays."""
         pulled = pulled_name(self._name, self._wanted.registry.host)
         before = kept.model.digest if kept.model else None
         self.result.changed = True
@@ -267,7 +267,7 @@ class Update:
         self._delete(pulled)
 
     def _judge_next(self, before: Evaluation | None) -> None:
-        """Judge what lies under the tag of ours; what is in use already was judged before it came there."""
+        """Judge the model under the tag ``next``; if it is in use, it is judged already: judge its derived models."""
         unjudged = self._server.find(self._next)
         if unjudged is None:
             raise GizziError(f"{self._next}, which was to be judged, is gone")
@@ -277,7 +277,7 @@ class Update:
         self._judge.judge_derived()
 
     def _promote(self, aside: ModelName) -> None:
-        """Put what was judged into use, and what it replaces aside."""
+        """Copy the replaced model to the tag ``aside``, and put the judged model into use."""
         kept = self._look()
         if kept.next is None or (kept.model and kept.model.digest == kept.next.digest):
             return
@@ -287,7 +287,7 @@ class Update:
         self._copy(self._next, self._name)
 
     def _finish(self) -> None:
-        """Load what is in use under its own name, make what is derived from it anew, and clear away."""
+        """Load the model in use under its own name, make its derived models again, and clean up."""
         ours = [self._next, *(next_name(derived.name) for derived in self._wanted.derived)]
         with said("the new model, in use, does not load"):
             self._judge.load(self._name, ours, anew=self._wanted.verify_blobs)
@@ -295,7 +295,7 @@ class Update:
         self._settle()
 
     def _make(self) -> None:
-        """Make the models derived from the one in use anew."""
+        """Make the derived models of the model in use again."""
         self.result.derived = []
         for derived in self._wanted.derived:
             with said(str(derived.name)):
@@ -316,7 +316,7 @@ class Update:
             )
 
     def _reload(self, reason: str) -> None:
-        """Have the weights of the store in memory; there is nothing to go back to."""
+        """Load the weights of the store; there is no previous model to restore."""
         try:
             self._judge.node_is_readable()
             self._judge.load(self._name, [derived.name for derived in self._wanted.derived], anew=True)
@@ -327,7 +327,7 @@ class Update:
         self._end("reloaded", reason)
 
     def _go_back(self, reason: str) -> None:
-        """Have the model before in use again, and clear away the new one."""
+        """Put the previous model into use again, and remove the new one."""
         try:
             kept = self._look()
             source = (kept.failed if self._wanted.state == PREVIOUS else kept.previous) if self._moved else None
@@ -345,14 +345,14 @@ class Update:
         self._end("restored", reason)
 
     def _settle(self) -> None:
-        """Clear away what nobody needs. The unjudged tag goes last: until then another run would finish this one."""
+        """Remove what is not needed. Delete the tag ``next`` last: until then the next run can finish this one."""
         there = {model.name for model in self._server.models()}
         kept = self._look()
         for model in kept.superfluous(self._wanted.keep):
             self._delete(parse_model_name(model.name))
         for name in [*(next_name(derived.name) for derived in self._wanted.derived), self._next]:
             if str(name) in there:
-                # Without a name nothing can be unloaded. Who asks the model in use may have it in memory beside this.
+                # Unload it while it has a name. The model in use may be in memory too, if a client asks it.
                 if named(self._server.loaded(), name):
                     self._server.unload(name)
                 self._delete(name)
@@ -361,7 +361,7 @@ class Update:
                 self.result.changed = True
                 self.result.freed = self._wanted.store.drop_orphans()
         except GizziError as error:
-            # The model is well all the same.
+            # The model works, so this is only a warning.
             self.result.warnings.append(str(error))
 
     def _copy(self, source: ModelName, destination: ModelName) -> None:
@@ -382,7 +382,7 @@ def _now() -> str:
 
 
 def _damage(look: Look) -> str:
-    """Name each blob that is not whole."""
+    """Return each damaged or missing blob with the reason."""
     reasons = [
         (digest, look.blobs[digest].reason if digest in look.blobs else "it is missing") for digest in look.broken
     ]

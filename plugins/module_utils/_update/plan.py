@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What is to be done about one model of one server: by what it has, what is wanted, and what it has in memory."""
+"""The next action for one model of one server, from its store, its memory and the wanted manifest."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Sight:
-    """One pulled model on one server, beside what is wanted.
+    """One pulled model on one server, and the wanted manifest.
 
     Attributes:
-        kept: what the server has of it.
-        digests: the manifests that are wanted, one model in several ways to write it.
-        layers: what the wanted model consists of, None where the registry was not asked.
-        contents: what each of the server's models consists of, by name; None where its store could not be read.
+        kept: the model and its other tags in the store.
+        digests: the wanted manifests: the same model in several forms of JSON.
+        layers: the content of the wanted model, None where the registry was not asked.
+        contents: the content of each of the server's models, by name; None where its store could not be read.
         listed: the manifests that are listed as loaded under its name.
-        in_memory: whether its weights are in memory, None where that could not be seen.
+        in_memory: whether its weights are in memory, None where this is unknown.
     """
 
     kept: Kept
@@ -37,7 +37,7 @@ class Sight:
     in_memory: bool | None
 
     def is_wanted(self, model: Model | None) -> bool:
-        """Whether it is the wanted one: by content where both are known, for a manifest can be written in many ways."""
+        """Whether it is the wanted one: compared by content where both are known, because a manifest has many forms."""
         if model is None:
             return False
         there = self.contents.get(model.name)
@@ -46,11 +46,11 @@ class Sight:
         return model.digest in self.digests
 
     def action(self, keep: int) -> tuple[str, str]:
-        """Return what is to be done, and why; ``keep`` is how many previous models stay.
+        """Return the next action and its reason; ``keep`` is the number of previous models to keep.
 
-        That is "none", "update" (pull where it is not done yet, and judge), "finish" (what is judged is in use already,
-        and the rest of the update is missing), "load" (older weights are in memory), "sweep" (something superfluous is
-        there) or "blocked" (nothing can be done).
+        The action is "none", "update" (pull where necessary, and judge), "finish" (the judged model is in use, and the
+        rest of the update is missing), "load" (older weights are in memory), "sweep" (remove what is not needed) or
+        "blocked" (no update is possible).
         """
         model, unjudged = self.kept.model, self.kept.next
         if model is None:

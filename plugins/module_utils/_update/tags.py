@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The tags that an update keeps beside a model. They are all its state: a run that is cut off leaves nothing else."""
+"""The tags that an update adds to a model. They are its whole state: an interrupted run leaves nothing else."""
 
 from __future__ import annotations
 
@@ -19,44 +19,44 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
     from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Model
 
-# Holds a replaced model for a moment, so that deleting it frees the layers that nothing else uses.
+# Names a replaced model for a moment: when this tag is deleted, Ollama removes the layers that nothing else uses.
 REPLACED_TAG = "gizzi-replaced"
 
 _NEXT = "gizzi-next"
 _FAILED = "gizzi-failed"
 _TIME = re.compile(r"gizzi-\d{8}T\d{6}Z")
 
-# A tag has 80 characters at most (types/model/name.go of Ollama), and the longest of ours is added to it.
+# A tag has at most 80 characters (Ollama's types/model/name.go), including the longest suffix of an update.
 _MAX_TAG = 80
 _MAX_STEM = _MAX_TAG - len(".gizzi-20261124T021500Z")
 _HASH = 12
 
-# Ollama asks these hosts in their own way (server/images.go), and only under these very names.
+# Ollama uses another protocol for these hosts (server/images.go), and only under exactly these names.
 _HUGGING_FACE = {"hf.co": "huggingface.co", "huggingface.co": "hf.co"}
 
 
 @dataclass(frozen=True)
 class Kept:
-    """What a store holds of one model; each is None, or empty, where there is none."""
+    """One model and its other tags in the store; each is None or empty where there is none."""
 
     model: Model | None
-    # What was pulled, or is to come back, and is not judged yet.
+    # A pulled model, or the model of a rollback, that is not judged yet.
     next: Model | None
-    # What was taken back.
+    # The model that a rollback has replaced.
     failed: Model | None
-    # The models before updates that went well, newest first.
+    # The previous models of successful updates, newest first.
     previous_models: tuple[Model, ...]
-    # What a pull that was cut off has left: the same model under other names.
+    # What an interrupted pull has left: the same model under other names.
     strays: tuple[Model, ...]
 
     @property
     def previous(self) -> Model | None:
-        """The newest previous model that differs from the one in use."""
+        """The newest previous model that differs from the model in use."""
         digest = self.model.digest if self.model else None
         return next((one for one in self.previous_models if one.digest != digest), None)
 
     def superfluous(self, keep: int) -> list[Model]:
-        """What may go once nothing is unjudged: all but the newest ``keep`` previous models that are a way back."""
+        """Models to remove after the update: all except the newest ``keep`` previous models that a rollback can use."""
         seen = {self.model.digest} if self.model else set()
         useful: list[Model] = []
         for one in self.previous_models:
@@ -68,25 +68,25 @@ class Kept:
 
 
 def next_name(name: ModelName) -> ModelName:
-    """Return under which name the model lies that is not judged yet."""
+    """Return the name of the model that is not judged yet."""
     return name.with_tag(f"{_stem(name.tag)}.{_NEXT}")
 
 
 def failed_name(name: ModelName) -> ModelName:
-    """Return under which name the model lies that is taken back."""
+    """Return the name of the model that a rollback has replaced."""
     return name.with_tag(f"{_stem(name.tag)}.{_FAILED}")
 
 
 def previous_name(name: ModelName, time: str) -> ModelName:
-    """Return under which name a previous model lies; time is as 20261124T021500Z."""
+    """Return the name of a previous model; time has the form 20261124T021500Z."""
     return name.with_tag(f"{_stem(name.tag)}.gizzi-{time}")
 
 
 def pulled_name(name: ModelName, registry_host: str) -> ModelName:
-    """Return under which name a model is pulled: another than its own, and the same model at the same registry.
+    """Return the name for a pull: it differs from the model's own name, but means the same model at the same registry.
 
-    Ollama knows no other way to pull a model and leave alone what is there. A port that is meant anyway makes the name
-    of the host another one.
+    This is the only way to pull a model with Ollama and not replace the present one. The default port, when added,
+    makes another host name.
     """
     if registry_host.lower() != name.host.lower():
         return name.at_host(registry_host)
@@ -97,7 +97,7 @@ def pulled_name(name: ModelName, registry_host: str) -> ModelName:
 
 
 def kept_of(name: ModelName, models: Iterable[Model], registry_host: str) -> Kept:
-    """Sort out what belongs to a model; registry_host is where it is pulled from."""
+    """Return all tags of a model; registry_host is the registry that it is pulled from."""
     pulled = pulled_name(name, registry_host)
     own: dict[str, Model] = {}
     strays = []
@@ -126,7 +126,7 @@ def kept_of(name: ModelName, models: Iterable[Model], registry_host: str) -> Kep
 
 
 def _stem(tag: str) -> str:
-    """Return what our tags begin with: the model's own tag, or a shorter one that stands for it alone."""
+    """Return the beginning of an update's tags: the model's own tag, or a shorter one that is unique."""
     if len(tag) <= _MAX_STEM:
         return tag
     mark = hashlib.sha256(tag.lower().encode()).hexdigest()[:_HASH]
@@ -134,6 +134,6 @@ def _stem(tag: str) -> str:
 
 
 def _suffix(tag: str, prefix: str) -> str:
-    """What follows the model's own tag, in the case in which it was written."""
+    """Return what follows the model's own tag, with the time in upper case as written."""
     kind, _dash, time = tag[len(prefix) :].partition("-")
     return f"{kind}-{time.upper()}"

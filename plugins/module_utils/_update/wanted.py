@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""What an update of one model on one server is told, and what comes of it."""
+"""Options and result of an update of one model on one server."""
 
 from __future__ import annotations
 
@@ -29,26 +29,26 @@ if TYPE_CHECKING:
 
 LATEST, PREVIOUS = "latest", "previous"
 CHECKED, PULLED, SETTLED = "checked", "pulled", "settled"
-# The verdicts after which an operator has something to do.
+# The verdicts that need an operator.
 BAD = frozenset(("unhealthy", "restored", "failed", "refused"))
 
 
 @dataclass(frozen=True)
 class Derived:
-    """A model derived from the one that is updated."""
+    """A model derived from the updated model."""
 
     name: ModelName
     definition: Definition
     adapter: Adapter | None
 
     def desired(self, name: ModelName, base: ModelName, timeout: float) -> DesiredDerived:
-        """Return it under a name and from a base; timeout is the longest silence in seconds."""
+        """Return the derived model with this name and base; timeout is the longest silence in seconds."""
         return DesiredDerived(name, base, self.definition, self.adapter, timeout)
 
 
 @dataclass(frozen=True)
 class Wanted:
-    """What is asked for. Each is the option of that name of module ollama_model_update; times in seconds."""
+    """Options of an update. Each is the option of that name of module ollama_model_update; times in seconds."""
 
     name: ModelName
     state: str
@@ -72,7 +72,7 @@ class Wanted:
     check_mode: bool
 
     def pull(self) -> Desired:
-        """Return the pull, as ollama_model would be told."""
+        """Return the options of the pull in the form of module ollama_model."""
         return Desired(
             name=self.name,
             state=LATEST,
@@ -89,7 +89,7 @@ class Wanted:
 
 @dataclass
 class DerivedResult:
-    """What came of a model derived from the one that is updated."""
+    """The result of a model derived from the updated model."""
 
     model: str
     verdict: str
@@ -101,7 +101,7 @@ class DerivedResult:
 
 @dataclass
 class Result:
-    """What came of it. Each is the module's result of that name."""
+    """The result of an update. Each is the module's result of that name."""
 
     model: str
     verdict: str = "current"
@@ -124,16 +124,16 @@ class Result:
     warnings: list[str] = field(default_factory=list)
 
     def note_before(self, found: Evaluation) -> None:
-        """Take what was measured of the model in use."""
+        """Note the evaluation of the model in use."""
         self.speed_before, self.pass_rate_before = found.speed, found.pass_rate
 
     def note_after(self, found: Evaluation) -> None:
-        """Take what was measured of the new model."""
+        """Note the evaluation of the new model."""
         self.speed_after, self.pass_rate_after = found.speed, found.pass_rate
 
 
 def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
-    """Read the module's options; raise GizziError with the value that is wrong, and what to write instead."""
+    """Read the module's options; raise GizziError with the wrong value and the right form."""
     if params["keep"] < 0:
         raise GizziError(f"keep: {params['keep']} previous models cannot be kept; 0 or more can.")
     if not 0 <= params["minimum_speed"] <= 1:
