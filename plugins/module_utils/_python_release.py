@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Callable
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 
 if TYPE_CHECKING:
     from typing import Any
@@ -65,7 +66,7 @@ def look_at_python(wanted: Wanted, run: Run) -> Python:
     name = f"{wanted.prefix}_python"
     try:
         code, output, _errors = run([wanted.python, "-c", _ASK])
-        major, minor, venv = json.loads(output) if code == 0 else (0, 0, False)
+        major, minor, venv = from_json(output) if code == 0 else (0, 0, False)
     except (OSError, ValueError):
         major, minor, venv = 0, 0, False
     if not major:

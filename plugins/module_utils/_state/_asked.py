@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import socket
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 if TYPE_CHECKING:
@@ -45,7 +45,7 @@ def _page(url: str) -> dict[str, Any]:
     if len(answer.body) > MAX_PAGE:
         raise _seen.UnseenError(f"GET {url} answered with more than {MAX_PAGE} bytes")
     try:
-        return {"status": answer.status, "json": json.loads(answer.body)}
+        return {"status": answer.status, "json": from_json(answer.body)}
     except ValueError as error:
         raise _seen.UnseenError(f"GET {url} answered with what is no JSON") from error
 
@@ -57,7 +57,7 @@ def _document(argv: list[str]) -> dict[str, Any] | None:
         return None
     code, output, errors = _seen.ask(argv)
     try:
-        return {"code": code, "json": json.loads(output)}
+        return {"code": code, "json": from_json(output)}
     except ValueError as error:
         last = (errors.strip() or f"it ended with {code}").splitlines()[-1]
         raise _seen.UnseenError(f"{argv[0]} prints no JSON: {_seen.short(last)}") from error

@@ -6,11 +6,11 @@
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from typing import Any, NamedTuple
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._masking import mask
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
@@ -64,7 +64,7 @@ def last_death(lines: list[Line]) -> dict[str, Any] | None:
 
 def parse_line(entry: str, unit: str) -> Line:
     """Return one line of ``journalctl --output=json``; raise ValueError where it is none."""
-    fields = json.loads(entry)
+    fields = from_json(entry)
     # One of more than 4 kB comes as null.
     message = fields.get("MESSAGE") or ""
     if isinstance(message, list):

@@ -6,10 +6,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 # The prefix of the distribution's Python; Python in /usr/local or in a virtual environment has another one.
@@ -33,7 +33,7 @@ def _python(path: str) -> dict[str, Any] | None:
         return None
     answer = _seen.answer_of([path, "-I", "-c", _QUESTION])
     try:
-        version, venv, ensurepip, prefix = json.loads(answer)
+        version, venv, ensurepip, prefix = from_json(answer)
         major, minor, patch = (int(number) for number in version)
     except (ValueError, TypeError) as error:
         raise _seen.UnseenError(f"{path} does not answer as a Python does") from error

@@ -6,9 +6,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 
 # The names in systemctl and in module host_state.
@@ -69,7 +69,7 @@ def exposures() -> dict[str, float]:
     """Return the exposure level of each loaded unit, from 0 (safe) to 10; raise UnseenError where it is unknown."""
     answer = _seen.answer_of(["systemd-analyze", "security", "--json=short", "--no-pager"])
     try:
-        return {str(row["unit"]): float(row["exposure"]) for row in json.loads(answer)}
+        return {str(row["unit"]): float(row["exposure"]) for row in from_json(answer)}
     except (ValueError, TypeError, KeyError) as error:
         raise _seen.UnseenError("systemd-analyze does not answer in JSON, which it does since 250") from error
 

@@ -131,7 +131,7 @@ def test_a_page_made_to_be_slow_ends_in_time(read: Read, line: str) -> None:
     try:
         read(text, timeout=1.0)
     except NodeError as error:
-        assert "too slow" in str(error)
+        assert any(reason in str(error) for reason in ("too slow", "it has no samples"))
     assert time.monotonic() - start < 2.0
 
 

@@ -490,7 +490,12 @@ def test_pages_are_asked_without_a_proxy(
 
 
 @pytest.mark.parametrize(
-    ("body", "reason"), [(b"<html>", "no JSON"), (b'"' + b"x" * _asked.MAX_PAGE + b'"', "more than 1000000 bytes")]
+    ("body", "reason"),
+    [
+        (b"<html>", "no JSON"),
+        (b"[" * 200_000, "no JSON"),
+        (b'"' + b"x" * _asked.MAX_PAGE + b'"', "more than 1000000 bytes"),
+    ],
 )
 def test_a_page_has_an_end_and_is_json(monkeypatch: pytest.MonkeyPatch, body: bytes, reason: str) -> None:
     monkeypatch.setattr(_http, "request", lambda *_arguments: Response(200, {}, body))
