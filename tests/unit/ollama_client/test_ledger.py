@@ -87,7 +87,7 @@ def test_a_ledger_that_cannot_be_used_stops_spending_and_nothing_else(
 def test_a_line_that_no_program_of_ours_has_written_is_an_error(settings: MakeSettings) -> None:
     made = settings()
     Ledger(made).record("rules")
-    with closing(sqlite3.connect(made.ledger.path)) as database, database:
+    with closing(sqlite3.connect(made.ledger.path, isolation_level=None)) as database:
         database.execute("UPDATE usage SET tier = x'00ff'")
     with pytest.raises(errors.LedgerError, match="no line of a ledger"):
         Ledger(made).usage()
