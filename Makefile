@@ -80,7 +80,7 @@ benchmark: setup ## The figures of benchmarks/README.md, measured in one run
 
 .PHONY: benchmark-client
 benchmark-client: setup ## The figures of benchmarks/ollama_client.md, measured in one run
-	PYTHONPATH=$(OLLAMA_CLIENT)/src python benchmarks/ollama_client_figures.py
+	PYTHONPATH=$(OLLAMA_CLIENT)/src:tests/unit/ollama_client python benchmarks/ollama_client_figures.py
 
 .PHONY: benchmark-update
 benchmark-update: setup ## The figures of benchmarks/model_update.md, measured in one run

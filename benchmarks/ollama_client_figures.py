@@ -19,7 +19,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import fake_ollama
+import httpx
 from ollama_client import OllamaClient, Settings
+from ollama_client.cache import DiskCache
 
 PROJECT = Path(__file__).resolve().parent.parent
 PACKAGE = PROJECT / "roles" / "ollama_client" / "files" / "ollama-client"
@@ -28,6 +31,8 @@ ADDRESS = "127.0.0.1:11599"
 MODEL = "smollm2:135m"
 ROUNDS = 3
 QUERIES = 3
+# Where an answer takes no time, what the client adds can be told from what differs by chance.
+AT_ONCE = 200
 COMMANDS = 20
 PROMPT = "The capital of France is"
 OPTIONS = {"num_ctx": 512, "num_predict": 16, "temperature": 0.0}
@@ -138,12 +143,34 @@ def row(figure: str, ratios: list[float]) -> None:
     print(f"| {figure} | {statistics.median(ratios):.3g} | {', '.join(f'{one:.3g}' for one in ratios)} |", flush=True)
 
 
+def at_once(scratch: Path) -> None:
+    """Measure what the client adds, in milliseconds, against a server that answers at once."""
+    with fake_ollama.running(fake_ollama.say("Paris.")) as server:
+        ends = [{"name": "own", "url": server.url}]
+        settings = Settings.model_validate({"model": MODEL, "endpoints": ends})
+        client = OllamaClient(settings=settings)
+        kept = OllamaClient(settings=settings, cache=DiskCache(scratch / "at-once", 3600))
+        body = {"model": MODEL, "prompt": PROMPT, "stream": True}
+        added, cached = [], []
+        # A connection for each question, as the client has it.
+        with httpx.Client(headers={"Connection": "close"}) as plain:
+            for _unused in range(ROUNDS):
+                post = seconds(lambda: plain.post(f"{server.url}/api/generate", json=body).raise_for_status(), AT_ONCE)
+                added.append(1000 * (seconds(lambda: client.query(PROMPT, fresh=True), AT_ONCE) - post))
+                kept.query(PROMPT)
+                cached.append(1000 * seconds(lambda: kept.query(PROMPT), AT_ONCE))
+    row("milliseconds that `query` adds to a bare httpx, the server answers at once", added)
+    row("milliseconds of an answer from the cache on disk", cached)
+
+
 def main() -> None:
     """Measure and print."""
     os.environ.pop("PYTHONPATH", None)
     commands = installed()
     python, gizzi = str(commands / "python"), str(commands / "gizzi")
     print(f"| ratio | median | rounds |\n|{'---|' * 3}")
+    with tempfile.TemporaryDirectory() as scratch:
+        at_once(Path(scratch))
     with tempfile.TemporaryDirectory() as scratch, ollama(Path(scratch)) as server:
         settings = Settings.model_validate(
             {
