@@ -4,6 +4,7 @@ The loop logs in to one server after the other and runs `ollama pull` for each m
 them has updated is taken back before the other one begins. Bytes are those of the stand-in registry's answers.
 
     make benchmark-update
+    benchmarks/model_update.py "one of three"       one row
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 
 from lab import registry
@@ -91,6 +93,10 @@ def compare(lab: Lab, meter: Meter, title: str, undo: Step) -> None:
     print("| " + " | ".join(row) + " |", flush=True)
 
 
+def _nothing() -> None:
+    """There is nothing to take back."""
+
+
 def sum_of(traffic: Traffic) -> int:
     """Return all bytes of the registry's answers."""
     return traffic.manifest_bytes + traffic.blob_bytes
@@ -108,12 +114,14 @@ def main() -> None:
         meter = Meter(internet)
         print("| stale | bytes, update | bytes, loop | ratio | manifests | wall time | ratio |")
         print("|---|---|---|---|---|---|---|", flush=True)
-        compare(lab, meter, "nothing", lambda: None)
-        for title, models in (("one of three", MODELS[:1]), ("all three", MODELS)):
+        rows: dict[str, tuple[str, ...]] = {"nothing": (), "one of three": MODELS[:1], "all three": MODELS}
+        for title in sys.argv[1:] or rows:
+            models = rows[title]
             with ExitStack() as tags:
                 for model in models:
                     tags.enter_context(registry.moved(internet, "newer", model))
-                compare(lab, meter, title, lambda: playbook(lab, "etrid.gizzi.model_rollback"))
+                undo = partial(playbook, lab, "etrid.gizzi.model_rollback") if models else _nothing
+                compare(lab, meter, title, undo)
             # The loop keeps nothing to go back to.
             loop(lab)
     finally:
