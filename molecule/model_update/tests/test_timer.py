@@ -256,7 +256,7 @@ def test_a_run_by_schedule_brings_the_new_model(
             "Bring the files, and switch to the wanted release",
             "timer | Let a changed schedule count from now",
             "timer | Have the timer wait for the next run",
-            "Forget what was there before, and keep one previous release",
+            "finish | Forget what was there before, and keep one previous release",
         ]
         wait_until(lambda: len(reports(gizzi)) > before, 400, "a run by schedule has written its report")
         gizzi.check_output("systemctl stop %s", TIMER)

@@ -116,7 +116,9 @@ def test_the_worker_of_the_monitoring_has_a_verdict(lab: Lab, validator: Host) -
     # Whatever a small model thinks: what it said was a verdict, and nothing but its agreement is healthy and needs no
     # other opinion.
     assert "not what was asked for" not in told
-    assert "because Claude: " in told or found.groups() == ("healthy", "ollama")
+    # Claude has no key here, which is no reason to name it.
+    assert "Claude" not in told
+    assert "because Ollama: " in told or found.groups() == ("healthy", "ollama")
 
 
 @pytest.fixture
