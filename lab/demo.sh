@@ -71,23 +71,27 @@ on_validator_folded() {
     docker exec --user ops "$prefix-$last" bash -c "$1" | fold --spaces --width=80
 }
 
-# Waits until the Gizzi API reports the given status of validator 2.
+# Waits until a page of the Gizzi API has the given text.
 wait_for() {
     for _ in $(seq 120); do
-        docker exec "$prefix-$last" curl --silent --fail http://gizzi:8080/api/validator/2 | grep -q "\"status\": *\"$1\"" && return
+        docker exec "$prefix-$last" curl --silent --fail "http://gizzi:8080/api/$1" | grep -qE "$2" && return
         sleep 1
     done
     return 1
 }
 
+all_healthy() {
+    wait_for network/status "\"healthy\": *$((10#$VALIDATORS))[,}]"
+}
+
 stall() {
     docker exec "$prefix-validator02" sh -c 'echo "{\"stall\": true}" >/run/flare-node/control.json'
-    wait_for lagging
+    wait_for validator/2 '"status": *"lagging"'
 }
 
 recover() {
     docker exec "$prefix-validator02" rm /run/flare-node/control.json
-    wait_for healthy
+    all_healthy
 }
 
 # Shows the page's title and its first row, the worst validator.
@@ -111,7 +115,7 @@ last=$(printf 'validator%02d' "$((10#$VALIDATORS))")
 prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml")
 on_validator 'gizzi ask "What is the capital of France?"'
 echo
-step 'Waiting until all are seen healthy' wait_for healthy
+step 'Waiting until all are seen healthy' all_healthy
 on_validator 'gizzi status | tail -n 1'
 
 echo
