@@ -86,7 +86,7 @@ def site(tmp_path: Path) -> Site:
     for role in TOLD:
         stub(collection / "roles" / role, role)
 
-    def run(topology: str, *arguments: str, **hosts: dict[str, Any]) -> tuple[int, list[str]]:
+    def run(topology: str, *arguments: str, dry: bool = True, **hosts: dict[str, Any]) -> tuple[int, list[str]]:
         known = {
             f"v{number}": {
                 "validator_id": number,
@@ -105,7 +105,7 @@ def site(tmp_path: Path) -> Site:
             "-i",
             inventory,
             "etrid.gizzi.site",
-            "--check",
+            *(["--check"] if dry else []),
             "-e",
             f"gizzi_topology={topology}",
         ]
@@ -199,6 +199,14 @@ def test_with_a_limit_only_those_hosts_are_touched(site: Site) -> None:
         *server("v2", state="absent"),
         "api answers v2",
     ]
+
+
+def test_without_an_api_nobody_waits_for_its_answer(site: Site) -> None:
+    """No server either: none has a model, so that the run asks for nothing that is not there."""
+    none: dict[str, Any] = {"ollama_models": []}
+    status, found = site("distributed", dry=False, v1=none | {"gizzi_api_state": "absent"}, v2=none, v3=none)
+    assert status == 0, found
+    assert found[-3:] == [f"api answers {host}" for host in ALL]
 
 
 def test_an_inventory_that_is_none_contacts_nobody(site: Site) -> None:
