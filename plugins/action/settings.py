@@ -40,7 +40,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
                         "failed": True,
                         "msg": f"The host cannot be looked at: {host.get('msg', 'no reason given')}",
                     }
-                found = [one.on(host) if arguments["given"] or one.look() else one for one in found]
+                found = [one.on(host) if arguments["given"] or one.look else one for one in found]
         except GizziError as error:
             raise AnsibleActionFail(str(error)) from None
         problems = list(dict.fromkeys(problem for one in found for problem in one.problems))
@@ -55,7 +55,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
 
     def _host(self, found: list[_settings.Judged], task_vars: dict[str, t.Any]) -> dict[str, t.Any]:
         """Read the host's state for all roles in one call; without a call where no role needs it."""
-        options = _settings.one_look(one.look() for one in found)
+        options = _settings.one_look(one.look for one in found)
         if not options:
             return {}
         host: dict[str, t.Any] = self._execute_module("etrid.gizzi.host_state", options, task_vars=task_vars)

@@ -8,9 +8,13 @@ from __future__ import annotations
 
 import json
 import math
-from typing import Any, NoReturn
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 # Lists and objects within one another; what Ollama and registries answer has less than ten.
 MAX_DEPTH = 64
@@ -28,30 +32,31 @@ def from_json(text: str | bytes) -> Any:
     Also refused is what Python reads and nobody can use: NaN and numbers without end, whole numbers of more than 64
     bits, a name twice in one object, and more than MAX_DEPTH lists and objects within one another.
     """
-    try:
+    with _refused():
         value = json.loads(text, **_RULES)
-    except RecursionError:
-        raise BadJsonError(_TOO_DEEP) from None
-    except BadJsonError:
-        raise
-    except ValueError as error:
-        raise BadJsonError(f"it is not JSON ({str(error)[:200]})") from None
     _check_depth(value)
     return value
 
 
 def json_at(text: str, place: int) -> tuple[Any, int]:
     """Return the document that begins at a place in a text, and the place behind it; raise BadJsonError as above."""
-    try:
+    with _refused():
         value, end = _DECODER.raw_decode(text, place)
+    _check_depth(value)
+    return value, end
+
+
+@contextmanager
+def _refused() -> Iterator[None]:
+    """Turn each error of the parser into BadJsonError."""
+    try:
+        yield
     except RecursionError:
         raise BadJsonError(_TOO_DEEP) from None
     except BadJsonError:
         raise
     except ValueError as error:
         raise BadJsonError(f"it is not JSON ({str(error)[:200]})") from None
-    _check_depth(value)
-    return value, end
 
 
 _TOO_DEEP = f"it is not JSON that can be used: more than {MAX_DEPTH} lists and objects within one another"

@@ -10,6 +10,7 @@ import importlib
 import typing as t
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 from ansible import constants, context
@@ -174,8 +175,9 @@ class Judged:
     values: dict[str, t.Any]
     problems: list[str]
 
+    @cached_property
     def look(self) -> dict[str, t.Any]:
-        """Return the options of host_state for the host; empty where the host is not needed."""
+        """The options of host_state for the host; empty where the host is not needed."""
         return {} if self.problems else rules_of(self.role).look(self.values)
 
     def on(self, host: Mapping[str, t.Any]) -> Judged:

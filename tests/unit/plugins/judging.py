@@ -19,6 +19,6 @@ def judge(
     options: the role's specification, where it was read before.
     """
     found = judged(role, options or options_of(role), given, {}, {})
-    if host is not None and found.look():
+    if host is not None and found.look:
         found = found.on(host)
     return found.values, found.problems
