@@ -16,7 +16,7 @@ import threading
 import time
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
@@ -28,6 +28,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._json import BadJsonEr
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import BinaryIO
+
+Answer = TypeVar("Answer")
 
 # Nothing that is read whole comes near it; a wrong address may answer with a disk image.
 MAX_BODY = 16 * 1024 * 1024
@@ -118,30 +120,60 @@ def request(
 ) -> Response:
     """Return the whole answer, which may take timeout seconds in all, from the name's look-up to its last byte."""
     data, all_headers = _json_body(payload, headers)
-    answers: queue.SimpleQueue[Response | BaseException] = queue.SimpleQueue()
+    until = time.monotonic() + timeout
+    return _in_time(
+        lambda: _answer(method, url, timeout, data, all_headers, use_proxy),
+        lambda: until,
+        f"{method} {url}: no whole answer for {timeout:g} s",
+    )
 
-    def ask() -> None:
+
+def _in_time(ask: Callable[[], Answer], until: Callable[[], float], late: str) -> Answer:
+    """Return what a function returns; raise TimedOutError when it has not by a time of time.monotonic().
+
+    Neither the look-up of a name nor a head that comes byte by byte has a limit of its own.
+    """
+    answers: queue.SimpleQueue[Answer | BaseException] = queue.SimpleQueue()
+
+    def run() -> None:
         try:
-            answers.put(_answer(method, url, timeout, data, all_headers, use_proxy))
+            answers.put(ask())
         except BaseException as error:  # It is raised where the answer is waited for.
             answers.put(error)
 
-    # Neither the look-up of a name nor a head that comes byte by byte has a limit of its own.
-    threading.Thread(target=ask, daemon=True).start()
-    try:
-        # The connection's own limit comes first, and closes it.
-        answer = answers.get(timeout=timeout + MARGIN)
-    except queue.Empty:
-        raise TimedOutError(f"{method} {url}: no whole answer for {timeout:g} s") from None
-    if isinstance(answer, BaseException):
-        raise answer
-    return answer
+    threading.Thread(target=run, daemon=True).start()
+    # The connection's own limit comes first, and closes it.
+    while (left := until() + MARGIN - time.monotonic()) > 0:
+        with suppress(queue.Empty):
+            answer = answers.get(timeout=left)
+            if isinstance(answer, BaseException):
+                raise answer
+            return answer
+    raise TimedOutError(late)
 
 
 def upload(method: str, url: str, timeout: float, content: BinaryIO, size: int) -> Response:
-    """Send a file; timeout is the longest silence, while it is sent and after."""
+    """Send a file; timeout is the longest silence while it is sent, and what the answer may take after, in seconds."""
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
-    return _answer(method, url, timeout, content, headers, False)
+    sent = _Sent(content)
+    return _in_time(
+        lambda: _answer(method, url, timeout, cast("BinaryIO", sent), headers, False),
+        lambda: sent.last + timeout,
+        f"{method} {url}: no whole answer for {timeout:g} s",
+    )
+
+
+class _Sent:
+    """A file that is sent, and when its last piece was taken, in seconds of time.monotonic()."""
+
+    def __init__(self, content: BinaryIO) -> None:
+        self._content = content
+        self.last = time.monotonic()
+
+    def read(self, size: int = -1) -> bytes:
+        piece = self._content.read(size)
+        self.last = time.monotonic()
+        return piece
 
 
 def _answer(
@@ -248,9 +280,15 @@ def download(
 ) -> Iterator[tuple[int | None, Generator[bytes, None, None]]]:
     """Yield a body's size in bytes (None when the server does not say it) and its pieces.
 
-    timeout is the longest silence in seconds. Nothing of the body is read before its pieces are asked for.
+    timeout is the longest silence in seconds, and what the head may take. Nothing of the body is read before its pieces
+    are asked for.
     """
-    with _opened("GET", url, timeout, None, {}, use_proxy) as answer:
+    until = time.monotonic() + timeout
+    with _in_time(
+        lambda: _opened("GET", url, timeout, None, {}, use_proxy),
+        lambda: until,
+        f"GET {url}: no answer for {timeout:g} s",
+    ) as answer:
         yield answer.length, _pieces(answer, f"GET {url}", timeout)
 
 
@@ -289,14 +327,14 @@ def _json_body(
     return json.dumps(payload), {**(headers or {}), "Content-Type": "application/json"}
 
 
-@contextmanager
 def _opened(
     method: str, url: str, timeout: float, data: str | BinaryIO | None, headers: Mapping[str, str], use_proxy: bool
-) -> Iterator[Any]:
+) -> Any:
+    """Return an answer of http.client, whose body is still to be read, for a with statement."""
     what = f"{method} {url}"
     with _named(what, timeout):
         try:
-            answer = Request().open(
+            return Request().open(
                 method,
                 url,
                 data=data,
@@ -312,8 +350,6 @@ def _opened(
         except HTTPError as error:
             with error:
                 raise BadStatusError(what, Response(error.code, _headers(error), error.read(MAX_ERROR))) from error
-    with answer:
-        yield answer
 
 
 @contextmanager

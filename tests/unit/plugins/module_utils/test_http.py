@@ -7,6 +7,7 @@ from __future__ import annotations
 import time
 import tracemalloc
 from contextlib import closing
+from io import BytesIO
 from typing import Any
 
 import pytest
@@ -113,6 +114,40 @@ def test_an_answer_that_trickles_has_an_end(before: bytes, part: bytes) -> None:
             with pytest.raises(_http.TimedOutError):
                 ask()
             assert time.monotonic() - started < 2
+
+
+@pytest.mark.parametrize("part", [b"a", b"HTTP/1.1 100 Continue\r\n\r\n"])
+def test_the_head_of_an_answer_to_a_file_has_an_end(part: bytes) -> None:
+    """And that of a file: a byte now and then was never silence."""
+    with closing(Trickle(HEAD if part == b"a" else b"", part)) as trickle:
+        for ask in (
+            lambda: _http.upload("POST", trickle.url, 0.4, BytesIO(b"abc"), 3),
+            lambda: _http.download(trickle.url, 0.4).__enter__(),
+        ):
+            started = time.monotonic()
+            with pytest.raises(_http.TimedOutError, match=r"for 0\.4 s"):
+                ask()
+            assert time.monotonic() - started < 2
+
+
+def test_the_head_of_an_answer_to_a_file_is_of_some_length() -> None:
+    endless = Trickle(HEAD + b"Server: " + b"a" * 70_000, b"a")
+    with closing(endless), pytest.raises(_http.HttpError, match="not HTTP"):
+        _http.upload("POST", endless.url, 5, BytesIO(b"abc"), 3)
+
+
+def test_a_file_may_take_longer_than_its_longest_silence() -> None:
+    class Content(BytesIO):
+        """Comes in pieces, as from a slow disk."""
+
+        def read(self, size: int | None = -1) -> bytes:
+            slow.stopped.wait(0.15)
+            return super().read(4)
+
+    with closing(OtherService()) as slow:
+        started = time.monotonic()
+        assert _http.upload("POST", slow.url, 0.4, Content(b"x" * 16), 16).status == 200
+        assert time.monotonic() - started > 0.6
 
 
 def test_a_stream_that_nobody_reads_any_more_is_closed() -> None:
