@@ -82,6 +82,12 @@ benchmark: setup ## The figures of benchmarks/README.md, measured in one run
 benchmark-client: setup ## The figures of benchmarks/ollama_client.md, measured in one run
 	PYTHONPATH=$(OLLAMA_CLIENT)/src:tests/unit/ollama_client python benchmarks/ollama_client_figures.py
 
+# A model of 8 billion parameters on a CPU needs hours for all: what was cut off goes on at FIRST.
+.PHONY: injections
+injections: setup ## Try to talk the model of the client's own settings into healthy, 960 times; FIRST=101, COUNT=50
+	PYTHONPATH=$(OLLAMA_CLIENT)/src:tests/unit/ollama_client python benchmarks/injected.py \
+	  $(if $(FIRST),--first $(FIRST)) $(if $(COUNT),--count $(COUNT))
+
 .PHONY: benchmark-update
 benchmark-update: setup ## The figures of benchmarks/model_update.md, measured in one run
 	PYTHONPATH=. python benchmarks/model_update.py

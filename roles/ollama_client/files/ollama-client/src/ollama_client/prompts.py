@@ -46,6 +46,9 @@ _ORDERS = re.compile(
     re.IGNORECASE | re.DOTALL,
 )
 
+# As Rust, JSON and Python write a sign that they do not print.
+_ESCAPES = re.compile(r"\\{1,9}(?:u\{([0-9a-fA-F]{1,5})\}|u([0-9a-fA-F]{4})|U000([0-9a-fA-F]{5})|x([0-9a-fA-F]{2}))")
+
 
 @dataclass(frozen=True, slots=True)
 class Data:
@@ -104,8 +107,9 @@ def tokens(text: str) -> int:
 
 def orders(text: str) -> str | None:
     """Return the first words in data that are meant as an instruction to a model, or None."""
-    # As it would be read: letters of another width or style are the same letters.
-    found = _ORDERS.search(unicodedata.normalize("NFKC", plain(text)))
+    # As it would be read: letters of another width or style, or written as a logger escapes them, are the same letters.
+    written = _ESCAPES.sub(lambda match: chr(int(match[match.lastindex or 0], 16)), text)
+    found = _ORDERS.search(unicodedata.normalize("NFKC", plain(written)))
     return found[0] if found else None
 
 
