@@ -11,3 +11,4 @@ MYPYPATH=. mypy --package lab
 MYPYPATH=roles/gizzi_api/files/gizzi-api/src mypy --package gizzi_api
 MYPYPATH=roles/ollama_client/files/ollama-client/src mypy --package ollama_client
 mypy roles/ollama/files/ollama_metrics.py
+mypy roles/gateway/files/gateway_metrics.py
