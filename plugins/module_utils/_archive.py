@@ -16,11 +16,15 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._programs import ended_after
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+# Seconds that a release may take to unpack, on a disk that does only some MB a second.
+PATIENCE = 1800.0
+REMEDY = "See on the host whether its disk still answers ('dmesg', 'iostat'), mend that, and run this again."
 # Upstream's folders of libraries for one kind of GPU each (its Dockerfile). The unit has no devices.
 _FOR_GPUS = re.compile(r"lib/ollama/(?:cuda|rocm|mlx|vulkan)[^/]*(?:/|$)")
 
@@ -78,7 +82,9 @@ def _opened(archive: Path, zstd: str) -> Iterator[tarfile.TarFile]:
                 yield tar
             return
         command = [zstd, "--decompress", "--stdout", "--quiet", str(archive)]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        pipe = subprocess.PIPE
+        process = subprocess.Popen(command, stdout=pipe, stderr=pipe, start_new_session=True)
+        with process, ended_after(process, command, PATIENCE, REMEDY):
             try:
                 with tarfile.open(fileobj=process.stdout, mode="r|") as tar:
                     yield tar

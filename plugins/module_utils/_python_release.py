@@ -18,20 +18,24 @@ from typing import TYPE_CHECKING, Callable
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
+from ansible_collections.etrid.gizzi.plugins.module_utils._programs import NotRunError
 
 if TYPE_CHECKING:
     from typing import Any
 
-# Runs a command; returns its exit code, its output and its errors.
-Run = Callable[[list[str]], "tuple[int, str, str]"]
+# Runs a command for so many seconds at most; returns its exit code, its output and its errors, or raises GizziError.
+Run = Callable[[list[str], float], "tuple[int, str, str]"]
+# Seconds: for a question to a Python, and for a step of a build, which may fetch wheels over a slow line.
+ASK_PATIENCE = 60.0
+BUILD_PATIENCE = 1800.0
 
 OLDEST = (3, 11)
 _FINISHED = ".finished"
 _BUILD = ".build"
-_ASK = """
-import importlib.util, json, sys
-print(json.dumps([*sys.version_info[:2], importlib.util.find_spec("ensurepip") is not None]))
-"""
+_ASK = (
+    "import importlib.util, json, sys; "
+    'print(json.dumps([*sys.version_info[:2], importlib.util.find_spec("ensurepip") is not None]))'
+)
 
 
 @dataclass(frozen=True)
@@ -65,9 +69,9 @@ def look_at_python(wanted: Wanted, run: Run) -> Python:
     """Return what the wanted Python is; raise GizziError for one that cannot run the program."""
     name = f"{wanted.prefix}_python"
     try:
-        code, output, _errors = run([wanted.python, "-c", _ASK])
+        code, output, _errors = run([wanted.python, "-c", _ASK], ASK_PATIENCE)
         major, minor, venv = from_json(output) if code == 0 else (0, 0, False)
-    except (OSError, ValueError):
+    except (NotRunError, ValueError):
         major, minor, venv = 0, 0, False
     if not major:
         raise GizziError(
@@ -188,7 +192,10 @@ def _let_read(path: Path) -> None:
 
 
 def _must(run: Run, what: str, command: list[str]) -> None:
-    code, output, errors = run(command)
+    try:
+        code, output, errors = run(command, BUILD_PATIENCE)
+    except GizziError as error:
+        raise GizziError(f"{what}: {error}") from error
     if code != 0:
         raise GizziError(f"{what}: {(errors or output).strip() or f'exit code {code}'}.")
 

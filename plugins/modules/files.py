@@ -205,9 +205,11 @@ resumed:
 
 import grp
 import pwd
+from functools import partial
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _programs
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._files import _state
 from ansible_collections.etrid.gizzi.plugins.module_utils._files._entry import check_name, entries_of
@@ -235,6 +237,9 @@ ENTRY = {
     "initial": {"type": "bool", "default": False},
     "stale": {"type": "list", "elements": "str"},
 }
+# Seconds that a program may take: one that checks a file, or makes or removes users, or systemctl.
+PATIENCE = 120.0
+REMEDY = "See what it waits for ('ps -ef', 'systemctl list-jobs'), mend that, and run this again."
 STATES = {
     "present": _state.present,
     "absent": _state.absent,
@@ -248,7 +253,8 @@ def bring(module: AnsibleModule) -> dict[str, object]:
     asked = module.params
     check_name(asked["name"])
     entries = entries_of(asked["files"], asked["secrets"], asked["state"] == "present")
-    request = _state.Request(asked["name"], entries, module.run_command, asked["note"], module.check_mode)
+    run = partial(_programs.run, seconds=PATIENCE, remedy=REMEDY)
+    request = _state.Request(asked["name"], entries, run, asked["note"], module.check_mode)
     done = STATES[asked["state"]](request)
     result = {
         "changed": done.changed,

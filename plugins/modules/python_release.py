@@ -127,10 +127,12 @@ missing_package:
   type: str
 """
 
+from functools import partial
 from pathlib import Path
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _programs
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._python_release import (
     Wanted,
@@ -138,6 +140,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._python_release import
     look_at_python,
     result_of,
 )
+
+REMEDY = "See what it waits for on the host (its package index, the disk, the load), mend that, and run this again."
 
 
 def bring(module: AnsibleModule) -> dict[str, object]:
@@ -153,11 +157,7 @@ def bring(module: AnsibleModule) -> dict[str, object]:
         program=asked["program"],
         wheels=bool(asked["wheelhouse"]),
     )
-
-    def run(command: list[str]) -> tuple[int, str, str]:
-        code, output, errors = module.run_command(command, handle_exceptions=False)
-        return code, output, errors
-
+    run = partial(_programs.run, remedy=REMEDY)
     result = result_of(wanted, look_at_python(wanted, run))
     if result["changed"] and asked["archive"] and not module.check_mode:
         build(wanted, Path(result["path"]), Path(asked["archive"]), asked["checksum"], run)

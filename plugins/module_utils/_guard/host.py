@@ -10,12 +10,12 @@ import fcntl
 import os
 import shlex
 import shutil
-import subprocess
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from .. import _programs
 from .._errors import GizziError
 from . import iptables, nftables, ufw
 
@@ -26,6 +26,11 @@ SEARCH_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 PACKAGE = "nftables"
 # Locked while rules are compared and changed. Only root can open this file.
 LOCK = "/run/gizzi-guard.lock"
+# Seconds that a program may take: more than iptables waits for its lock, less than the units wait for this program.
+PATIENCE = 60.0
+# systemctl waits for units, whose start and stop systemd bounds by 90 s each.
+UNIT_PATIENCE = 240.0
+REMEDY = "See what it waits for ('fuser -v /run/xtables.lock', 'systemctl list-jobs'), end that, and run this again."
 
 
 class Host:
@@ -41,15 +46,13 @@ class Host:
         return shutil.which(tool, path=SEARCH_PATH) is not None
 
     def run(self, argv: Sequence[str], stdin: str = "") -> str:
-        """Return a command's output; GizziError with its message when it fails."""
+        """Return a command's output; GizziError with its message when it fails, or does not end."""
         environment = {"PATH": SEARCH_PATH, "LC_ALL": "C"}
-        try:
-            result = subprocess.run(argv, input=stdin, capture_output=True, text=True, check=False, env=environment)
-        except OSError as error:
-            raise GizziError(f"{argv[0]} does not run: {error}") from error
-        if result.returncode != 0:
-            raise GizziError(f"{shlex.join(argv)} failed: {(result.stderr or result.stdout).strip()}")
-        return result.stdout
+        seconds = UNIT_PATIENCE if argv[0] == "systemctl" else PATIENCE
+        code, output, errors = _programs.run(argv, seconds, REMEDY, stdin, environment)
+        if code != 0:
+            raise GizziError(f"{shlex.join(argv)} failed: {(errors or output).strip()}")
+        return output
 
     def read(self, path: str) -> str:
         """Return a file's text, "" when it does not exist; surrogates keep bytes that are not UTF-8."""

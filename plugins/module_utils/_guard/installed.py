@@ -10,7 +10,7 @@ import io
 import zipfile
 from typing import TYPE_CHECKING, Any
 
-from .. import _errors, _shown
+from .. import _errors, _programs, _shown
 from .._errors import GizziError
 from . import definitions, host, iptables, nftables, plan, program, state, ufw, values, walk
 from .definitions import UNITS, WATCH, definition_path, unit_of, unit_path
@@ -87,7 +87,7 @@ def archive() -> bytes:
     with zipfile.ZipFile(content, "w") as packed:
         _add(packed, "__main__", _MAIN)
         _add(packed, "gizzi/__init__", "")
-        for module in (_errors, _shown):
+        for module in (_errors, _programs, _shown):
             _add(packed, f"gizzi/{module.__name__.rpartition('.')[2]}", _source(module))
         _add(packed, "gizzi/_guard/__init__", "")
         for module in _MODULES:

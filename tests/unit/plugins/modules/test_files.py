@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _programs
 from ansible_collections.etrid.gizzi.plugins.module_utils._files import _accounts, _disk, _entry, _record, _state, _undo
 from ansible_collections.etrid.gizzi.plugins.modules import files
 
@@ -35,7 +35,7 @@ class Host:
         self.groups: dict[str, set[str]] = {}
         self.fails: dict[str, str] = {}
 
-    def run(self, command: list[str], **_: Any) -> tuple[int, str, str]:
+    def run(self, command: list[str]) -> tuple[int, str, str]:
         self.commands.append(command)
         if command[0] in self.fails:
             return 1, "", self.fails[command[0]]
@@ -61,7 +61,7 @@ class Host:
 @pytest.fixture
 def host(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host()
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **given: made.run(command, **given))
+    monkeypatch.setattr(_programs, "run", lambda command, seconds, remedy: made.run(command))
     monkeypatch.setattr(_undo, "FOLDER", tmp_path / "undo")
     monkeypatch.setattr(_record, "FOLDER", tmp_path / "record")
     as_root = _entry.Entry

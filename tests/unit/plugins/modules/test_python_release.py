@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _programs
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.modules import python_release
 from ansible_collections.etrid.gizzi.plugins.plugin_utils._program import program
@@ -35,10 +35,10 @@ class Host:
         self.fails = ""
         self.seen: dict[str, bytes] = {}
 
-    def run(self, command: list[str], **_: Any) -> tuple[int, str, str]:
+    def run(self, command: list[str]) -> tuple[int, str, str]:
         if command[1] == "-c":
             if self.python is None:
-                raise OSError("no such file")
+                raise _programs.NotRunError("no such file")
             return 0, json.dumps(self.python), ""
         self.commands.append(command)
         if command[1:3] == ["-m", "venv"]:
@@ -58,7 +58,7 @@ class Host:
 @pytest.fixture
 def host(monkeypatch: pytest.MonkeyPatch) -> Host:
     made = Host()
-    monkeypatch.setattr(AnsibleModule, "run_command", lambda self, command, **given: made.run(command, **given))
+    monkeypatch.setattr(_programs, "run", lambda command, seconds, remedy: made.run(command))
     return made
 
 
