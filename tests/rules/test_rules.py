@@ -116,6 +116,15 @@ UPDATE = ollama("gizzi_model_update_unit_success")
 UPDATED = ollama("gizzi_model_update_last_success_timestamp_seconds")
 MTIME = ollama("node_textfile_mtime_seconds", labels=',file="/var/lib/prometheus/node-exporter/ollama.prom"')
 API = 'up{job="gizzi-api",instance="127.0.0.1:8080"}'
+LISTENER = {"listener": "ollama", "address": "127.0.0.1:11443"}
+GATEWAY = ollama("gizzi_gateway_up", labels=',listener="ollama",address="127.0.0.1:11443"')
+LOG_READ = ollama("gizzi_gateway_log_read_timestamp_seconds")
+CERTIFICATE = ollama("gizzi_gateway_certificate_expiry_timestamp_seconds", labels=',certificate="ollama"')
+
+
+def asked(status: str, client: str = "validator02") -> str:
+    """Return the count of a client's requests with this status."""
+    return ollama("gizzi_gateway_requests_total", labels=f',listener="ollama",client="{client}",status="{status}"')
 
 
 def always(value: float) -> str:
@@ -158,6 +167,13 @@ def sound() -> Series:
         model("ollama_probe_tokens_per_second"): always(1),
         ollama("ollama_store_free_bytes"): always(10_000_000_000),
         ollama("ollama_store_size_bytes"): always(100_000_000_000),
+        GATEWAY: always(1),
+        LOG_READ: rising(0, 30),
+        CERTIFICATE: always(29 * 60 + 14 * 86400),
+        asked("2xx"): rising(100, 4),
+        # A fifth is told to wait; one was refused once.
+        asked("429"): rising(100, 1),
+        asked("401", "validator03"): always(1),
     }
 
 
@@ -356,6 +372,55 @@ FIRING: list[tuple[Series, list[Alert]]] = [
         ],
     ),
     (
+        {GATEWAY: turns(1, 0, 48)},
+        [
+            (
+                "GatewayDown",
+                at(1, "node") | LISTENER,
+                "The gateway's listener ollama on validator01 does not answer at 127.0.0.1:11443",
+            )
+        ],
+    ),
+    (
+        {LOG_READ: f"0+30x37 1110x{STEPS - 38}"},
+        [("GatewayMetricsStale", at(1, "node"), "The metrics of the gateway on validator01 are 10m 30s old")],
+    ),
+    (
+        # The tests begin at the epoch.
+        {CERTIFICATE: always(13 * 60 + 14 * 86400)},
+        [
+            (
+                "GatewayCertificateExpiring",
+                at(1, "node") | {"certificate": "ollama"},
+                "The certificate of ollama at the gateway on validator01 has 13d 23h 44m 0s left",
+            )
+        ],
+    ),
+    *(
+        (
+            # Once every five minutes.
+            {asked("401", client): " ".join(f"{n}x9" for n in range(1, 7))},
+            [
+                (
+                    "GatewayRefusesClient",
+                    at(1, "node") | {"listener": "ollama", "client": client, "status": "401"},
+                    f"The gateway on validator01 refuses {client} again and again, requests in 15 min 3",
+                )
+            ],
+        )
+        for client in ("validator02", "unknown")
+    ),
+    (
+        {asked("429"): rising(100, 1), asked("2xx"): rising(100, 3)},
+        [
+            (
+                "GatewayFull",
+                at(1, "node") | {"listener": "ollama"},
+                "The gateway on validator01 tells 25% of the requests for ollama to wait",
+            )
+        ],
+    ),
+    (
         {UPDATE: turns(1, 0, 56)},
         [("ModelUpdateFailed", at(1, "node"), "The update of the models from validator01 has failed")],
     ),
@@ -404,6 +469,16 @@ SILENT: list[tuple[str, Series]] = [
     ("OllamaModelSlow", without(model("ollama_probe_success"), model("ollama_probe_tokens_per_second"))),
     ("OllamaStoreFilling", {ollama("ollama_store_free_bytes"): always(10_000_000_000)}),
     ("OllamaStoreFilling", {ollama("ollama_store_free_bytes"): turns(10_000_000_000, 0, 29)}),
+    ("GatewayDown", {GATEWAY: turns(1, 0, 49)}),
+    ("GatewayDown", without(GATEWAY)),
+    ("GatewayMetricsStale", {LOG_READ: f"0+30x38 1140x{STEPS - 39}"}),
+    ("GatewayCertificateExpiring", {CERTIFICATE: always(15 * 60 + 14 * 86400)}),
+    # Twice; and three times, but the last of them only just now.
+    ("GatewayRefusesClient", {asked("401"): f"1x29 2x1 3x{STEPS - 32}"}),
+    ("GatewayRefusesClient", {asked("401"): f"1x44 5x{STEPS - 45}"}),
+    # Many, and few of all; half of all, and few.
+    ("GatewayFull", {asked("429"): rising(100, 100), asked("2xx"): rising(100, 400)}),
+    ("GatewayFull", {asked("2xx"): always(100), asked("429"): f"1x29 10x9 20x{STEPS - 40}"}),
     ("ModelUpdateFailed", {UPDATE: turns(1, 0, 57)}),
     ("ModelUpdateFailed", without(UPDATE, UPDATED)),
     ("ModelUpdateOverdue", {UPDATED: always(29 * 60 - 40 * 86400 - 14 * 60)}),
@@ -431,7 +506,7 @@ def test_each_alert_says_how_bad_it_is_and_where_to_look(rules: str) -> None:
         "ValidatorIsolated",
         "ValidatorFinalityStalled",
     }
-    critical |= {"OllamaDown", "GizziApiDown"}
+    critical |= {"OllamaDown", "GatewayDown", "GatewayCertificateExpiring", "GizziApiDown"}
     assert {name for name, severity in severities.items() if severity == "critical"} == critical
     assert set(severities.values()) == {"warning", "critical"}
     for alert in alerts(rules).values():
