@@ -103,6 +103,7 @@ options:
       validate:
         description:
           - Command and arguments that judge a new file. C(%s) stands for its path, in a folder of root's.
+          - Of a folder they judge a copy with all that the list wants in it, when something in it changes.
           - All are judged before the first one is replaced.
         type: list
         elements: str

@@ -116,6 +116,11 @@ options:
     type: list
     elements: int
     default: []
+  processes:
+    description: Absolute paths of programs whose processes to look at.
+    type: list
+    elements: str
+    default: []
   processors:
     description: Whether to look at the processors.
     type: bool
@@ -150,7 +155,7 @@ options:
     elements: str
     default: []
 notes:
-  - The holder of a port and the paths in folders of others are seen by root alone.
+  - The holder of a port, the processes of a program and the paths in folders of others are seen by root alone.
 seealso:
   - module: etrid.gizzi.host_capacity
 """
@@ -207,6 +212,9 @@ system:
     hostname:
       description: The host's own name for itself.
       type: str
+    ipv6:
+      description: Whether it has an IPv6 address, be it on loopback alone.
+      type: bool
     time:
       description: Seconds since 1970, by the host's clock.
       type: float
@@ -292,6 +300,12 @@ ports:
         pid: 812
         process: ollama
         unit: ollama.service
+processes:
+  description: >-
+    By path, the processes that run the program, each with C(pid), C(unit) and whether the program's file was
+    C(replaced) since it began. Those of containers with files of their own do not count.
+  returned: when O(processes) names some
+  type: dict
 processors:
   description: C(count) of the host's, and how many of them are C(usable), under the limits that apply to this module.
   returned: when O(processors)
@@ -360,6 +374,7 @@ SPEC = {
     "ollama_environment": {"type": "dict", "options": ENVIRONMENT},
     "paths": TEXTS,
     "ports": {"type": "list", "elements": "int", "default": []},
+    "processes": TEXTS,
     "processors": SWITCH,
     "pythons": TEXTS,
     "releases": TEXTS,

@@ -221,24 +221,33 @@ def _links(entries: Iterable[Entry], seen: dict[str, Seen], previous: Kept | Non
     }
 
 
-def _validate(request: Request, steps: Iterable[Step]) -> None:
-    """Check each new file with its own program, in a folder for root only, before any file is replaced."""
+def _validate(request: Request, steps: Sequence[Step]) -> None:
+    """Check each new file, and each folder in which one changes, with its program before any file is replaced."""
+    files = [step.entry for step in steps if step.entry.validate and step.after.kind == "file"]
+    folders = [entry for entry in request.entries if entry.kind == "folder" and entry.validate and entry.wanted]
+    changed = [one for one in folders if any(Path(one.path) in Path(step.path).parents for step in steps)]
+    for entry in [*files, *changed]:
+        _judge(request, entry)
+
+
+def _judge(request: Request, entry: Entry) -> None:
+    """Have a program judge a file, or a folder with all that the list wants in it, in a folder for root only."""
     folder, uid, gid = _undo.FOLDER / f"{request.name}.check", os.geteuid(), os.getegid()
-    judged = [step for step in steps if step.entry.validate and step.after.kind == "file"]
+    place = folder / Path(entry.path).name
     try:
-        for step in judged:
-            for one in (_undo.FOLDER, folder):
-                _disk.put_folder(str(one), uid, gid, 0o700)
-            file = str(folder / Path(step.path).name)
-            _disk.put_file(file, step.after.content, uid, gid, 0o600)
-            code, output, errors = request.run([part.replace("%s", file) for part in step.entry.validate])
-            if code != 0:
-                told = "" if step.entry.secret else (errors or output).strip().replace(file, step.path)
-                raise GizziError(f"{step.path} is refused, and nothing was replaced. {told or f'Exit code {code}.'}")
+        for one in (_undo.FOLDER, folder):
+            _disk.put_folder(str(one), uid, gid, 0o700)
+        for inner in (one for one in request.entries if one.wanted and not one.trace):
+            if inner == entry or Path(entry.path) in Path(inner.path).parents:
+                path = str(place / Path(inner.path).relative_to(entry.path))
+                _put(path, Seen(inner.kind, inner.mode, uid, gid, inner.content, inner.target))
+        code, output, errors = request.run([part.replace("%s", str(place)) for part in entry.validate])
+        if code != 0:
+            told = "" if entry.secret else (errors or output).strip().replace(str(place), entry.path)
+            raise GizziError(f"{entry.path} is refused, and nothing was replaced. {told or f'Exit code {code}.'}")
     finally:
-        if judged:
-            _disk.remove_tree(str(folder))
-            _disk.remove(str(_undo.FOLDER))
+        _disk.remove_tree(str(folder))
+        _disk.remove(str(_undo.FOLDER))
 
 
 def _apply(request: Request, steps: Sequence[Step], declared: Declared, accounts: bool) -> None:

@@ -14,6 +14,7 @@ from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._presets import presets, recorded_facts
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import (
     further_problems,
@@ -122,29 +123,22 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
     return found
 
 
-def host_derived(_values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether the API runs, promtool's path, and the note for a restore: the previous address and guard."""
+def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return whether the API runs, promtool's path, the guard, and the previous address and guard, for a restore."""
     unit = host["units"][UNIT]
     page = unit.get("documentation", "")
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
     return {
         "running": unit.get("active") == "active",
-        # A guard that cannot be seen may exist.
-        "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
+        "guards": wanted_guard(
+            GUARD, UNIT, values["port"], values["allowed_sources"], not values["on_loopback"], host["guards"]
+        ),
         "promtool": host["commands"]["promtool"] or "",
         "note": {
             "url": f"{page[: -len(DOCUMENTATION)]}/healthz" if is_page else "",
-            "guard": _guard_before(host["guards"]),
+            "guards": guard_before(GUARD, UNIT, host["guards"]),
         },
     }
-
-
-def _guard_before(guards: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the previous guard; where guards cannot be seen, a restore changes none."""
-    guard = guards.get(GUARD, {})
-    if guard.get("port"):
-        return {"state": "present", "port": guard["port"], "sources": guard["sources"], "units": [UNIT]}
-    return {} if GUARD in guards or isinstance(guards.get("unseen"), str) else {"state": "absent"}
 
 
 def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:

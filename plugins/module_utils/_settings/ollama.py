@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._release import ARCHITECTURES
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_environment import (
     environment_lines,
     environment_problems,
@@ -149,6 +150,7 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
     if values["state"] == "absent":
         return {"journals": journals, "left": any(host["paths"][path] for path in _traces(values))}
     releases, units, environment = host["releases"][ROOT], host["units"], host["ollama_environment"]
+    listen = parse_listen(values["listen"])
     return {
         "journals": journals,
         "left": True,
@@ -158,8 +160,10 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
         "measured": units[METRICS_TIMER]["active"] == "active",
         "before": environment["server"],
         "unset": environment["unset"],
-        # A guard that cannot be seen may exist.
-        "guarded": GUARD in host["guards"] or isinstance(host["guards"].get("unseen"), str),
+        "guards": wanted_guard(
+            GUARD, UNIT, listen.port, values["allowed_sources"], not listen.on_loopback, host["guards"]
+        ),
+        "guards_before": guard_before(GUARD, UNIT, host["guards"]),
         "memory_limit": values["memory_max"] or host["capacity"]["facts"]["memory_total"] - values["reserved_memory"],
     }
 

@@ -18,6 +18,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _environ
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _journal as journal
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _paths as files
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _ports as network
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _processes as running
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _pythons as programs
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _resources as resources
 from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
@@ -38,6 +39,7 @@ LISTED: dict[str, Callable[[list[Any]], Any]] = {
     "journals": journal.journals,
     "paths": files.paths,
     "ports": network.ports,
+    "processes": running.processes,
     "pythons": programs.pythons,
     "releases": files.releases,
     "urls": asked.urls,

@@ -36,6 +36,7 @@ def system(root: Path = ROOT) -> dict[str, Any]:
         "machine_id": _matching(root / "etc/machine-id", _MACHINE_ID),
         "boot_id": _matching(root / "proc/sys/kernel/random/boot_id", _BOOT_ID),
         "hostname": _seen.short(platform.node()),
+        "ipv6": _has_ipv6(root),
         "time": time.time(),
         "root": os.geteuid() == 0,
     }
@@ -65,6 +66,14 @@ def _systemd_version() -> int | None:
         return None
     number = re.match(r"v?(\d+)", answer.strip())
     return int(number[1]) if number else None
+
+
+def _has_ipv6(root: Path) -> bool:
+    """Return whether an interface has an IPv6 address; a kernel without IPv6 has no such file."""
+    try:
+        return _seen.read_text(root / "proc/net/if_inet6").strip() != ""
+    except _seen.UnseenError:
+        return False
 
 
 def _os_release(root: Path) -> dict[str, str]:

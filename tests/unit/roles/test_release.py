@@ -23,7 +23,9 @@ cd "$(dirname "$0")"
 echo "$*" >>log
 case "$*" in
 *show*) echo LoadState=loaded; echo "ActiveState=$(cat active 2>/dev/null || echo inactive)" ;;
-*restart*|*start*) echo active >active; cat ../etc/settings ../opt/current/name >running ;;
+*daemon-reload*) ;;
+*reload*) cat ../etc/settings >running ;;
+*restart*|*start*) echo active >active; cat ../etc/settings $(ls ../opt/current/name 2>/dev/null) >running ;;
 *stop*) echo inactive >active; rm -f running ;;
 esac
 """
@@ -31,6 +33,11 @@ ANSWER = """
 - name: It answers
   ansible.builtin.command: {argv: [grep, --quiet, --line-regexp, sound, "{{ folder }}/bin/running"]}
   changed_when: false
+"""
+
+BEFORE = """
+- name: Look
+  ansible.builtin.set_fact: {__release_previous_answer: {reason: it is mute.}}
 """
 
 # The run ends as if somebody had pulled the plug of the control host.
@@ -97,7 +104,7 @@ class Program:
     def done(self) -> list[str]:
         """What the service manager was told to do."""
         lines = (self.folder / "bin/log").read_text().splitlines()
-        return [line.split()[0] for line in lines if "show" not in line]
+        return [line.split()[0] for line in lines if "show" not in line and line != "daemon-reload"]
 
     @property
     def running(self) -> str:
@@ -174,3 +181,77 @@ def test_what_was_cut_off_is_restarted_and_goes_back_to_where_it_began(program: 
     code, output = program.play("2", "broken")
     assert (code, program.done, program.running) == (2, ["restart", "restart"], "sound release 1"), output
     assert (program.current, program.undo.exists()) == ("1", False)
+
+
+def without_releases(program: Program) -> dict[str, Any]:
+    """Return the variables of a program that the distribution brings: only settings and unit are the role's."""
+    unit = f"{program.name}.service"
+    wants = "/etc/systemd/system/multi-user.target.wants"
+    files = [
+        {"path": f"{program.folder}/etc/settings"},
+        {"path": f"{program.folder}/etc/unit", "content": "1\n"},
+        {"path": wants, "kind": "folder"},
+        {"path": f"{wants}/{unit}", "kind": "link", "target": f"{program.folder}/etc/unit"},
+    ]
+    return {
+        "release_root": "",
+        "release_path": "",
+        "release_unit": unit,
+        "release_files": files,
+        "release_reloads": [f"{program.folder}/etc/settings"],
+        "release_running": True,
+    }
+
+
+def test_a_program_of_the_distribution_is_reloaded_where_that_is_enough(program: Program) -> None:
+    given = without_releases(program)
+    settings, unit = given["release_files"][:2]
+
+    def play(content: str, tasks: str = "main", **more: Any) -> tuple[int, str]:
+        settings["content"] = f"{content}\n"
+        return program.play("", "", tasks, **{**given, **more})
+
+    # Before there was one, what does not answer leaves nothing.
+    code, output = play("broken", release_running=False)
+    assert (code, program.done, program.running) == (
+        2,
+        ["start", "stop"],
+        "nothing",
+    )
+    assert "There was no previous release to go back to" in output
+    assert not (program.folder / "etc/unit").exists()
+
+    code, output = play("sound", release_running=False)
+    assert (code, program.done[-1], program.running) == (0, "start", "sound"), output
+
+    code, output = play("sound")
+    assert (code, program.done) == (0, []), output
+
+    # The program has to read its settings again, and nobody's request is lost for it.
+    (program.folder / "bin/running").write_text("earlier\n")
+    code, output = play("# a remark\nsound")
+    assert (code, program.done, program.running) == (0, ["reload"], "# a remark sound"), output
+
+    code, output = play("broken")
+    assert (code, program.done, program.running) == (2, ["reload", "reload"], "# a remark sound"), output
+    assert "The previous release and settings are back, and in use." in output
+
+    unit["content"] = "2\n"
+    code, output = play("# a remark\nsound")
+    assert (code, program.done) == (0, ["restart"]), output
+
+    code, output = play("", "remove")
+    assert code == 0, output
+    assert not (program.folder / "etc/settings").exists()
+
+
+def test_what_ran_before_is_looked_at_by_the_callers_tasks(program: Program) -> None:
+    given = without_releases(program)
+    (program.folder / "before.yml").write_text(BEFORE)
+    given["release_files"][0]["content"] = "sound\n"
+    program.play("", "", **given)
+    given["release_files"][0]["content"] = "broken\n"
+    code, output = program.play("", "", **given, release_answer_before=f"{program.folder}/before.yml")
+    assert (code, program.running) == (2, "sound"), output
+    assert "The previous release and settings are back, but: it is mute." in output
+    program.play("", "", "remove", **given)

@@ -282,6 +282,39 @@ def test_nothing_is_replaced_when_one_is_refused(bring: Bring, tmp_path: Path) -
     assert not (tmp_path / "undo").exists()
 
 
+def test_a_folder_is_judged_as_it_will_be(bring: Bring, host: Host, tmp_path: Path) -> None:
+    """Also the files in it that stay as they are, because one is good only together with the others."""
+    seen = []
+    run = host.run
+
+    def judge(command: list[str], **given: Any) -> tuple[int, str, str]:
+        if command[0] != "judge":
+            return run(command, **given)
+        seen.append(tree(Path(command[1])))
+        return (1, "", f"{command[1]}/part: no") if "bad" in str(seen[-1]) else (0, "", "")
+
+    host.run = judge  # type: ignore[method-assign]
+    folder = {"path": "srv/app", "kind": "folder", "validate": ["judge", "%s"]}
+    parts = [
+        {"path": "srv/app/settings", "content": "include part"},
+        {"path": "srv/app/gone", "content": "x", "when": False},
+        {"path": "srv/app/log", "trace": True},
+        {"path": "srv/app/in", "kind": "folder"},
+    ]
+    bring(folder, *parts, {"path": "srv/app/in/part", "content": "good"}, {"path": "srv/other", "content": "x"})
+    bring(state="settled")
+    told = bring(folder, *parts, {"path": "srv/app/in/part", "content": "bad"}, {"path": "srv/other", "content": "y"})
+    assert told["msg"] == f"{tmp_path}/srv/app is refused, and nothing was replaced. {tmp_path}/srv/app/part: no"
+    whole = {"settings": ("0o644", "include part"), "in": ("0o755", None)}
+    assert seen == [whole | {"in/part": ("0o644", text)} for text in ("good", "bad")]
+    assert (tmp_path / "srv/other").read_text() == "x"
+    # What changes beside the folder is none of its matter, and in a dry run nothing is judged.
+    bring(folder, *parts, {"path": "srv/app/in/part", "content": "good"}, {"path": "srv/other", "content": "y"})
+    bring(folder, *parts, {"path": "srv/app/in/part", "content": "bad"}, check_mode=True)
+    assert len(seen) == 2
+    assert not (tmp_path / "undo/test.check").exists()
+
+
 def test_links_in_folders_of_others_are_refused_with_their_path(bring: Bring, tmp_path: Path) -> None:
     """The user ollama replaces models in its home by a link to /etc."""
     home, etc = tmp_path / "srv/home", tmp_path / "etc"

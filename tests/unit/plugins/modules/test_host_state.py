@@ -26,6 +26,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import (
     _guards,
     _journal,
     _ports,
+    _processes,
     _seen,
     _system,
     _units,
@@ -108,6 +109,7 @@ def test_a_system_is_read_from_its_files(tmp_path: Path, program: Callable[..., 
     (tmp_path / "etc/os-release").write_text('# a comment\nID=debian\nVERSION_ID="12"\nNAME="Debian GNU/Linux"\n')
     program("systemctl", "252.39-1~deb12u1\n")
     found = _system.system(tmp_path)
+    assert found["ipv6"] is False
     assert (found["service_manager"], found["systemd"]) == ("systemd", 252)
     assert (found["distribution"], found["distribution_version"]) == ("debian", "12")
     assert found["machine_id"] == "0123456789abcdef0123456789abcdef"
@@ -265,6 +267,35 @@ def test_ports_that_cannot_be_seen_are_not_free(tmp_path: Path) -> None:
 def test_the_unit_of_a_process_is_its_group(tmp_path: Path, group: str, unit: str) -> None:
     (tmp_path / "cgroup").write_text(group)
     assert _ports.unit_of(tmp_path) == unit
+
+
+@pytest.mark.parametrize(("addresses", "ipv6"), [("", False), (f"{'0' * 31}1 01 80 10 80       lo\n", True)])
+def test_a_host_without_an_address_of_ipv6_has_none(tmp_path: Path, addresses: str, ipv6: bool) -> None:
+    """Where sysctl has switched it off, the kernel has the file, and it is empty."""
+    (tmp_path / "proc/net").mkdir(parents=True)
+    (tmp_path / "proc/net/if_inet6").write_text(addresses)
+    assert _system.system(tmp_path)["ipv6"] is ipv6
+
+
+def test_the_processes_of_a_program(state: Callable[..., dict[str, Any]]) -> None:
+    python = str(Path(f"/proc/{os.getpid()}/exe").readlink())
+    found = state(processes=[python, "/usr/sbin/no-such-program"])["processes"]
+    assert found["/usr/sbin/no-such-program"] == []
+    (own,) = [one for one in found[python] if one["pid"] == os.getpid()]
+    assert own["replaced"] is False
+
+
+def test_a_process_of_a_container_is_not_of_the_host(tmp_path: Path) -> None:
+    for number, exe, root in (("7", "/usr/sbin/nginx (deleted)", "/"), ("8", "/usr/sbin/nginx", str(tmp_path))):
+        (tmp_path / number).mkdir()
+        (tmp_path / number / "exe").symlink_to(exe)
+        (tmp_path / number / "root").symlink_to(root)
+        (tmp_path / number / "cgroup").write_text("0::/system.slice/nginx.service\n")
+    (tmp_path / "self").symlink_to("7")
+    # A process that ended while the folder was read.
+    (tmp_path / "9").mkdir()
+    found = _processes.processes(["/usr/sbin/nginx"], tmp_path)
+    assert found == {"/usr/sbin/nginx": [{"pid": 7, "unit": "nginx.service", "replaced": True}]}
 
 
 def test_memory_and_processors(state: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -20,7 +20,14 @@ ONE = {"number": 1, "name": "validator01", "address": "192.0.2.1"}
 OTHER = {"number": 2, "name": "validator02", "address": "2001:db8::2"}
 PYTHON = {"version": "3.11.2", "minor_version": "3.11", "venv": True, "of_distribution": True}
 LIVE = {"port": 8081, "sources": ["192.0.2.7"], "effective": False, "unseen": False, "reason": "no unit"}
-GUARD = {"state": "present", "port": 8081, "sources": ["192.0.2.7"], "units": ["gizzi-api.service"]}
+GUARD = {
+    "name": "gizzi-api",
+    "state": "present",
+    "port": 8081,
+    "sources": ["192.0.2.7"],
+    "units": ["gizzi-api.service"],
+}
+NO_GUARD = {"name": "gizzi-api", "state": "absent"}
 HOST: dict[str, Any] = {
     "system": {"service_manager": "systemd", "systemd": 252},
     "pythons": {"/usr/bin/python3": PYTHON},
@@ -156,26 +163,27 @@ def test_wheels_are_on_the_control_host(tmp_path: Path) -> None:
 def test_what_ran_before_is_noted() -> None:
     found = values(listen="[::]:8080")
     assert found["running"]
-    assert found["note"] == {"url": "http://[fd42::1]:8081/healthz", "guard": GUARD}
+    assert found["note"] == {"url": "http://[fd42::1]:8081/healthz", "guards": [GUARD]}
+    assert found["guards"] == [GUARD | {"port": 8080, "sources": []}]
 
 
 @pytest.mark.parametrize(
-    ("unit", "guards", "noted", "guarded"),
+    ("unit", "guards", "noted", "closed"),
     [
-        ({"active": "inactive", "documentation": ""}, {}, {"state": "absent"}, False),
-        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"ollama": LIVE}, {"state": "absent"}, False),
+        ({"active": "inactive", "documentation": ""}, {}, [NO_GUARD], []),
+        ({"active": "inactive", "documentation": "man:gizzi(1)"}, {"ollama": LIVE}, [NO_GUARD], []),
         # What cannot be seen is not touched.
-        ({"unseen": "no systemctl"}, {"unseen": "no nft"}, {}, True),
-        ({"unseen": "no systemctl"}, {"gizzi-api": LIVE | {"port": None, "sources": None}}, {}, True),
+        ({"unseen": "no systemctl"}, {"unseen": "no nft"}, [], [NO_GUARD]),
+        ({"unseen": "no systemctl"}, {"gizzi-api": LIVE | {"port": None, "sources": None}}, [], [NO_GUARD]),
     ],
 )
-def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any, guarded: bool) -> None:
+def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any, closed: Any) -> None:
     host = HOST | {"units": {"gizzi-api.service": unit}, "guards": guards}
     assert gizzi_api.host_derived(values(), host) == {
         "running": False,
-        "guarded": guarded,
+        "guards": closed,
         "promtool": "/usr/bin/promtool",
-        "note": {"url": "", "guard": noted},
+        "note": {"url": "", "guards": noted},
     }
 
 

@@ -371,9 +371,10 @@ def test_what_is_there_before_the_first_change() -> None:
     assert (found["current"], found["running"], found["measured"]) == ("0.34.1", True, False)
     assert found["before"]["port"] == 11434
     assert found["unset"] == ["LLAMA_API_KEY"]
-    assert found["guarded"] is False
-    for guards in ({"ollama": {"port": 1}}, {"unseen": "no nft"}):
-        assert host_derived(ollama_values(), host() | {"guards": guards})["guarded"] is True
+    assert (found["guards"], found["guards_before"]) == ([], [{"name": "ollama", "state": "absent"}])
+    for guards in ({"ollama": {"port": None}}, {"unseen": "no nft"}):
+        unsure = host_derived(ollama_values(), host() | {"guards": guards})
+        assert (unsure["guards"], unsure["guards_before"]) == ([{"name": "ollama", "state": "absent"}], [])
     assert found["memory_limit"] == 12 * 10**9
     assert found["journals"] == [
         "/run/systemd/journal.ollama",
