@@ -48,7 +48,7 @@ def settings(scratch: Path) -> Settings:
     changes = {
         "thresholds": Thresholds.model_validate(THRESHOLDS),
         "claude": found.claude.model_copy(update={"budget": 0.0}),
-        "ledger": Ledger(path=scratch / "ledger.db", root_path=scratch / "ledger.db"),
+        "ledger": Ledger(folder=scratch),
     }
     return found.model_copy(update=changes)
 

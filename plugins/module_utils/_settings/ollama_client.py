@@ -125,7 +125,7 @@ def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "claude": {"api_key_file": ANTHROPIC_FILE} if values["anthropic_key"] else {},
         "thresholds": thresholds,
         "cache": {"folder": "/var/cache/gizzi", "root_folder": "/var/cache/gizzi-root"},
-        "ledger": {"path": "/var/lib/gizzi/ledger.db", "root_path": "/var/lib/gizzi-root/ledger.db"},
+        "ledger": {"folder": "/var/lib/gizzi", "root_folder": "/var/lib/gizzi-root"},
     }
 
 

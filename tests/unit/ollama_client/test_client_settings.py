@@ -127,7 +127,7 @@ def test_the_readme_shows_every_setting_with_its_default() -> None:
         if isinstance(values, dict):
             left_out = {"url", "token_file", "ca_file"} if section in ("api", "claude") else set()
             assert values.keys() | left_out == defaults[section].keys() | left_out, section
-            places = {"folder", "root_folder", "path", "root_path", "url", "api_key_file", "price_in", "price_out"}
+            places = {"folder", "root_folder", "url", "api_key_file", "price_in", "price_out"}
             assert {key: one for key, one in values.items() if key not in places} == {
                 key: one for key, one in defaults[section].items() if key not in places | left_out
             }, section

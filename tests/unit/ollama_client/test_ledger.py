@@ -8,8 +8,11 @@ import time
 from contextlib import closing
 
 import pytest
-from conftest import MakeSettings
+from commands import configure, gizzi
+from conftest import MakeSettings, Serve
+from fake_ollama import say
 from ollama_client import errors
+from ollama_client.deadline import Deadline
 from ollama_client.ledger import Ledger, exposition
 
 
@@ -72,10 +75,9 @@ def test_the_last_days_only(settings: MakeSettings, monkeypatch: pytest.MonkeyPa
 def test_a_ledger_that_cannot_be_used_stops_spending_and_nothing_else(
     settings: MakeSettings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    made = settings()
-    made.ledger.path.parent.parent.mkdir(parents=True, exist_ok=True)
-    made.ledger.path.parent.write_text("a file where the folder should be")
-    ledger = Ledger(made)
+    ledger = Ledger(settings())
+    ledger.path.parent.parent.mkdir(parents=True)
+    ledger.path.parent.write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         ledger.record("ollama", "m")
     assert "not in the ledger" in caplog.text
@@ -85,26 +87,58 @@ def test_a_ledger_that_cannot_be_used_stops_spending_and_nothing_else(
 
 
 def test_a_line_that_no_program_of_ours_has_written_is_an_error(settings: MakeSettings) -> None:
-    made = settings()
-    Ledger(made).record("rules")
-    with closing(sqlite3.connect(made.ledger.path, isolation_level=None)) as database:
+    ledger = Ledger(settings())
+    ledger.record("rules")
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as database:
         database.execute("UPDATE usage SET tier = x'00ff'")
     with pytest.raises(errors.LedgerError, match="no line of a ledger"):
-        Ledger(made).usage()
+        ledger.usage()
 
 
-def test_it_is_for_the_group_of_its_folder(settings: MakeSettings) -> None:
-    made = settings()
-    Ledger(made).record("rules")
-    assert made.ledger.path.stat().st_mode & 0o777 == 0o660
+def test_it_is_for_this_user_alone(settings: MakeSettings) -> None:
+    ledger = Ledger(settings())
+    ledger.record("rules")
+    assert ledger.path.parent.stat().st_mode & 0o777 == 0o700
+
+
+def test_another_program_is_waited_for_no_longer_than_the_caller_has(
+    settings: MakeSettings, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = Ledger(settings())
+    number = ledger.reserve(0.5)
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as another:
+        another.execute("BEGIN")
+        # It only reads: what is written cannot be kept until it has ended.
+        another.execute("SELECT * FROM usage").fetchall()
+        start = time.monotonic()
+        ledger.record("rules", until=Deadline(0.5))
+        with pytest.raises(errors.LedgerError, match="locked"):
+            ledger.reserve(0.01, Deadline(0.5))
+        ledger.settle(number, "m", until=Deadline(-1), seconds=1.0, dollars=0.1)
+        assert 1.0 <= time.monotonic() - start < 2.0
+    assert caplog.text.count("not in the ledger") == 2
+    assert ledger.usage().spent_today == 0.5
+
+
+def test_gizzi_ask_ends_in_time_whoever_holds_the_ledger(serve: Serve, settings: MakeSettings) -> None:
+    made = settings(serve(say("Paris.")))
+    configure(made)
+    ledger = Ledger(made)
+    ledger.record("rules")
+    with closing(sqlite3.connect(ledger.path, isolation_level=None)) as another:
+        another.execute("BEGIN EXCLUSIVE")
+        start = time.monotonic()
+        result = gizzi("ask", "--timeout", "1", "What is the capital of France?")
+        assert time.monotonic() - start < 2.0
+    assert (result.exit_code, result.stdout) == (0, "Paris.\n")
 
 
 def test_the_file_for_prometheus(settings: MakeSettings) -> None:
     ledger = Ledger(settings(claude={"budget": 1.5}))
     ledger.record("ollama", 'a"b\\c', tokens_in=10, saved=0.25)
     text = exposition(ledger.usage())
-    # Root's file and the members' lie in one folder, and no series may be there twice.
-    own = f'ledger="{settings().ledger.path}"'
+    # The files of two users lie in one folder, and no series may be there twice.
+    own = f'ledger="{ledger.path}"'
     assert f'gizzi_calls_total{{tier="ollama",model="a\\"b\\\\c",{own}}} 1\n' in text
     assert f'gizzi_tokens_total{{tier="ollama",model="a\\"b\\\\c",{own},direction="in"}} 10\n' in text
     assert f"gizzi_budget_dollars{{{own}}} 1.5\n" in text

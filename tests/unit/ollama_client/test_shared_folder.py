@@ -11,7 +11,6 @@ import os
 import pickle
 import shutil
 import signal
-import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -22,7 +21,6 @@ import pytest
 from conftest import MakeSettings
 from ollama_client import Answer
 from ollama_client import cache as caches
-from ollama_client import ledger as ledgers
 from ollama_client.cache import DiskCache
 from ollama_client.cli import usage as usages
 from ollama_client.deadline import Deadline
@@ -193,67 +191,48 @@ def test_nor_in_that_of_the_file_for_prometheus(place: Path, victim: Path, monke
     assert (victim.stat().st_mode & 0o777, victim.read_text()) == (0o600, "root's")
 
 
-def ledger(settings: MakeSettings, path: Path, **more: Any) -> Ledger:
-    return Ledger(settings(ledger={"path": str(path), **more}, claude={"budget": 1.0}))
+def ledger(settings: MakeSettings, folder: Path, **more: Any) -> Ledger:
+    return Ledger(settings(ledger={"folder": str(folder), **more}, claude={"budget": 1.0}))
 
 
-NAMES = ["ledger.db", "ledger.db-journal", "ledger.db-wal", "ledger.db-shm"]
-
-
-@pytest.mark.parametrize("user", [ROOT, ALICE])
-@pytest.mark.parametrize("name", NAMES)
-def test_no_link_is_followed_as_a_ledger(shared: Path, settings: MakeSettings, user: int, name: str) -> None:
+def test_no_ledger_of_anothers_is_used(shared: Path, settings: MakeSettings) -> None:
+    """SQLite opens by path: whoever could put something else there may be nobody but the user."""
+    shared.chmod(0o3770)
     target = shared / "made"
-    assert by(BOB, lambda: (shared / name).symlink_to(target)) is None
-    assert by(user, ledger(settings, shared / "ledger.db").usage) is LedgerError
+
+    def plant() -> None:
+        (shared / str(ALICE)).mkdir(mode=0o777)
+        (shared / str(ALICE) / "ledger.db").symlink_to(target)
+
+    assert by(BOB, plant) is None
+    assert by(ALICE, lambda: ledger(settings, shared).usage()) is LedgerError
     assert not target.exists()
 
 
-@pytest.mark.parametrize("user", [ROOT, ALICE])
-@pytest.mark.parametrize("name", NAMES)
-def test_no_pipe_is_waited_for_as_a_ledger(shared: Path, settings: MakeSettings, user: int, name: str) -> None:
-    assert by(BOB, lambda: os.mkfifo(shared / name)) is None
-    assert by(user, ledger(settings, shared / "ledger.db").usage, 3) is LedgerError
+def test_nor_one_that_another_could_put_in_its_place(shared: Path, settings: MakeSettings) -> None:
+    """Without the sticky bit a member can move what is not theirs."""
+    assert by(ALICE, lambda: ledger(settings, shared).reserve(0.5)) is LedgerError
+    shared.chmod(0o3770)
+    assert by(ALICE, lambda: ledger(settings, shared).reserve(0.5)) == 1
+    assert by(BOB, lambda: str((shared / str(ALICE)).rename(shared / "away"))) is PermissionError
+    assert by(BOB, lambda: list((shared / str(ALICE)).iterdir())) is PermissionError
 
 
-def test_a_ledger_has_a_largest_size(shared: Path, settings: MakeSettings) -> None:
-    assert by(BOB, lambda: os.truncate(os.open(shared / "ledger.db", os.O_RDWR | os.O_CREAT), 10**9)) is None
-    assert by(ALICE, ledger(settings, shared / "ledger.db").usage) is LedgerError
-
-
-def test_no_statement_in_a_ledger_goes_on_for_ever(
-    shared: Path, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(ledgers, "WAIT", 0.2)
-    made = ledger(settings, shared / "ledger.db")
-
-    def forge_statements() -> None:
-        made.record("rules")
-        with sqlite3.connect(shared / "ledger.db") as database:
-            database.execute(
-                "CREATE TRIGGER endless AFTER INSERT ON reserved BEGIN INSERT INTO usage(day) WITH RECURSIVE n(x) AS"
-                " (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT max(x) FROM n; END"
-            )
-
-    assert by(BOB, forge_statements) is None
-    assert by(ALICE, lambda: made.reserve(0.1)) is LedgerError
-
-
-def test_root_uses_no_ledger_of_the_groups_and_says_which_setting_helps(shared: Path, settings: MakeSettings) -> None:
-    assert by(ALICE, lambda: ledger(settings, shared / "ledger.db").reserve(0.5)) == 1
+def test_root_uses_no_folder_of_the_groups_and_says_which_setting_helps(shared: Path, settings: MakeSettings) -> None:
     with pytest.raises(LedgerError, match="others than root can change") as caught:
-        ledger(settings, shared / "ledger.db").usage()
-    assert "ledger.root_path" in (caught.value.hint or "")
+        ledger(settings, shared).usage()
+    assert "ledger.root_folder" in (caught.value.hint or "")
 
 
-def test_the_group_and_root_have_each_a_days_budget(place: Path, shared: Path, settings: MakeSettings) -> None:
+def test_each_user_has_a_days_budget(place: Path, shared: Path, settings: MakeSettings) -> None:
+    shared.chmod(0o3770)
+
     def reserve() -> int:
-        return ledger(settings, shared / "ledger.db", root_path=str(place / "roots/ledger.db")).reserve(0.8)
+        return ledger(settings, shared, root_folder=str(place / "roots")).reserve(0.8)
 
-    assert by(ALICE, reserve) == 1
-    assert by(BOB, reserve) is BudgetError
-    assert by(ROOT, reserve) == 1
-    assert by(ROOT, reserve) is BudgetError
+    for user in (ALICE, BOB, ROOT):
+        assert by(user, reserve) == 1
+        assert by(user, reserve) is BudgetError
     assert (place / "roots").stat().st_mode & 0o777 == 0o700
 
 

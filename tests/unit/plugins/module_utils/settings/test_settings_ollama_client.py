@@ -131,7 +131,7 @@ def test_the_programs_file() -> None:
         # The API's, but for the time that only the alerts know.
         "thresholds": {"max_lag": 7, "max_finality_lag": 50, "min_peers": 3, "stale_seconds": 90.0},
         "cache": {"folder": "/var/cache/gizzi", "root_folder": "/var/cache/gizzi-root", "seconds": 5},
-        "ledger": {"path": "/var/lib/gizzi/ledger.db", "root_path": "/var/lib/gizzi-root/ledger.db"},
+        "ledger": {"folder": "/var/lib/gizzi", "root_folder": "/var/lib/gizzi-root"},
         "failover": {"cooldown": 10},
     }
     assert not any(secret in found["config"] for secret in ("t-1", "t-2", "t-3"))

@@ -70,7 +70,7 @@ class Claude:
             raise self._unavailable("there is no time left for it", own, billed=False)
         tokens = int(SURCHARGE * prompts.tokens(system + prompt + str(wanted.model_json_schema())))
         most = prices.price(settings, tokens, settings.max_tokens)
-        number = self._ledger.reserve(most)
+        number = self._ledger.reserve(most, own)
         # None: nobody knows what it cost.
         dollars: float | None = None
         used, value = (0, 0), None
@@ -88,6 +88,7 @@ class Claude:
             self._ledger.settle(
                 number,
                 settings.model,
+                until=deadline,
                 tokens_in=used[0],
                 tokens_out=used[1],
                 seconds=own.elapsed(),

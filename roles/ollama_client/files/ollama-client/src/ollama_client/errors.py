@@ -217,7 +217,7 @@ class NodeError(GizziError):
 
 
 class LedgerError(GizziError):
-    hint = "See ledger.path, for root ledger.root_path: file and folder must be writable, root's for root alone."
+    hint = "See ledger.folder, for root ledger.root_folder: each user has a folder in it that nobody else can change."
 
 
 class ClaudeError(GizziError):

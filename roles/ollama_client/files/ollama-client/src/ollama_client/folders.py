@@ -17,17 +17,17 @@ def settled(folder: Path) -> Path:
     """Make a folder for this user alone where it is missing, and return its path, for root without links.
 
     Root goes only where nobody else can change the way: each folder on it is root's and not for others to write (one
-    with the sticky bit may be passed), and so is the folder itself. Other users share a folder with their group, and
-    with everybody they share none.
+    with the sticky bit may be passed), and so is the folder itself. Other users choose the way themselves; the folder
+    that theirs lies in is for others to write only with the sticky bit.
 
     Errors: OSError; PermissionError names what others can change.
     """
     if os.geteuid() == 0:
         return _roots(folder)
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    for one, passed in ((folder, False), (folder.parent, True)):
-        if _open_to(one.stat(), stat.S_IWOTH, passed=passed):
-            raise PermissionError(f"everybody may write to {one}")
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    if _open_to(folder.parent.stat(), _OTHERS, passed=True):
+        raise PermissionError(f"others can put something else into {folder.parent}: it has no sticky bit")
+    folder.mkdir(mode=0o700, exist_ok=True)
     return folder
 
 

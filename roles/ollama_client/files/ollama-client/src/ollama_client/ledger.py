@@ -2,10 +2,9 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
 """What was asked, by tier and day: calls, tokens, seconds, dollars, and what asking Claude each time would have cost.
 
-One SQLite file for all programs of a group's members, and one of root's own: SQLite opens by path, and root opens
-nothing where others can put a link. Claude is paid from a day's budget (UTC), and each ledger has its own: what a call
-may cost at most is set aside before it, so that many callers together cannot overdraw it, and a caller that dies has
-spent it.
+One SQLite file for all programs of a user, in a folder that nobody else can change: SQLite opens by path, and follows
+whatever it finds there. Claude is paid from a day's budget (UTC), and each ledger has its own: what a call may cost at
+most is set aside before it, so that many callers together cannot overdraw it, and a caller that dies has spent it.
 """
 
 from __future__ import annotations
@@ -13,24 +12,21 @@ from __future__ import annotations
 import logging
 import os
 import sqlite3
-import stat
-import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
-from pathlib import Path
+from contextlib import closing, contextmanager
 from typing import Literal
 
 from pydantic import BaseModel, ValidationError
 
+from ollama_client.deadline import Limit
 from ollama_client.errors import BudgetError, LedgerError
-from ollama_client.folders import settled
+from ollama_client.folders import open_own_folder
 from ollama_client.settings import Settings
 
 log = logging.getLogger(__name__)
 Tier = Literal["rules", "cache", "ollama", "claude"]
-WAIT = 5.0  # seconds for other programs to finish with the file, and as many for our own use of it
-MAX_BYTES = 64_000_000  # of a file; a year's use of ten models is not a hundredth of it
+WAIT = 5.0  # seconds for other programs to finish with the file, and no more than the caller has
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS usage (
@@ -84,10 +80,16 @@ class Usage(BaseModel):
 
 
 class Ledger:
-    """Args: settings: the ledger of this user, and the budget of the section [claude]."""
+    """Args: settings: the ledger of this user, and the budget of the section [claude].
+
+    Where a method has ``until``, it waits for other programs no longer; without it ``WAIT`` seconds.
+
+    Attributes:
+        path: the file.
+    """
 
     def __init__(self, settings: Settings) -> None:
-        self._path = settings.ledger.of_this_user
+        self.path = settings.ledger.of_this_user / str(os.geteuid()) / "ledger.db"
         self._claude = settings.claude
 
     def record(
@@ -95,6 +97,7 @@ class Ledger:
         tier: Tier,
         model: str = "",
         *,
+        until: Limit | None = None,
         tokens_in: int = 0,
         tokens_out: int = 0,
         seconds: float = 0.0,
@@ -103,17 +106,17 @@ class Ledger:
     ) -> None:
         """Count a call that cost nothing. A ledger that cannot be written is logged, and no reason to fail."""
         try:
-            with self._open() as database:
+            with self._open(until) as database:
                 database.execute(_ADD, (today(), tier, model, int(failed), tokens_in, tokens_out, seconds, 0.0, saved))
         except LedgerError as error:
             log.warning("not in the ledger: %s", error)
 
-    def reserve(self, dollars: float) -> int:
+    def reserve(self, dollars: float, until: Limit | None = None) -> int:
         """Set money aside; return the number to settle it by.
 
         Errors: BudgetError, and LedgerError: who cannot count may not spend.
         """
-        with self._open() as database:
+        with self._open(until) as database:
             spent = self._spent(database)
             if spent + dollars > self._claude.budget:
                 raise BudgetError(
@@ -129,6 +132,7 @@ class Ledger:
         number: int,
         model: str,
         *,
+        until: Limit | None = None,
         tokens_in: int = 0,
         tokens_out: int = 0,
         seconds: float,
@@ -142,7 +146,7 @@ class Ledger:
             dollars: what it cost; None: as much as was set aside, because nobody knows.
         """
         try:
-            with self._open() as database:
+            with self._open(until) as database:
                 row = database.execute("DELETE FROM reserved WHERE id = ? RETURNING dollars", (number,)).fetchone()
                 cost = dollars if dollars is not None else (row[0] if row else 0.0)
                 database.execute(
@@ -155,11 +159,11 @@ class Ledger:
     def usage(self, days: int | None = None) -> Usage:
         """Return what was used in the last ``days`` days, today included, or ever. Errors: LedgerError."""
         since = None if days is None else today(days - 1)
-        with self._open() as database:
+        with self._open(None) as database:
             rows = database.execute(_SUMS, (since or "",)).fetchall()
             spent = self._spent(database)
             lines = [Line(**dict(zip(Line.model_fields, row, strict=True))) for row in rows]
-        return Usage(ledger=str(self._path), since=since, lines=lines, spent_today=spent, budget=self._claude.budget)
+        return Usage(ledger=str(self.path), since=since, lines=lines, spent_today=spent, budget=self._claude.budget)
 
     def _spent(self, database: sqlite3.Connection) -> float:
         # What is dated later than today counts too: a clock set back gives no new budget.
@@ -170,13 +174,13 @@ class Ledger:
         )
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, until: Limit | None) -> Iterator[sqlite3.Connection]:
+        wait = WAIT if until is None else max(0.0, min(WAIT, until.remaining()))
         try:
-            with closing(sqlite3.connect(self._settled(), timeout=WAIT, isolation_level=None)) as database:
-                limit = time.monotonic() + 2 * WAIT
-                # Whoever may write the file can have put statements into it that do not end.
-                database.set_progress_handler(lambda: time.monotonic() > limit, 100_000)
-                database.execute("BEGIN IMMEDIATE")
+            os.close(open_own_folder(self.path.parent))
+            with closing(sqlite3.connect(self.path, timeout=wait, isolation_level=None)) as database:
+                # With the file for us alone from here on, nothing that follows waits.
+                database.execute("BEGIN EXCLUSIVE")
                 for statement in _TABLES.split(";"):
                     database.execute(statement)
                 try:
@@ -186,39 +190,9 @@ class Ledger:
                     raise
                 database.execute("COMMIT")
         except ValidationError as error:
-            raise LedgerError(f"{self._path} holds what is no line of a ledger: {error.errors()[0]['msg']}") from error
+            raise LedgerError(f"{self.path} holds what is no line of a ledger: {error.errors()[0]['msg']}") from error
         except (sqlite3.Error, OSError) as error:
-            raise LedgerError(f"{self._path}: {error}") from error
-
-    def _settled(self) -> Path:
-        """Have the file, and return its path: SQLite follows and waits for whatever it finds, so it is looked at first.
-
-        Members of a group can still put something else there between look and use; nobody can where root's is.
-        """
-        path = settled(self._path.parent) / self._path.name
-        if not os.path.lexists(path):
-            _make(path)
-        for one in (path, *(path.with_name(f"{path.name}-{kind}") for kind in ("journal", "wal", "shm"))):
-            with suppress(FileNotFoundError):
-                status = one.lstat()
-                if not stat.S_ISREG(status.st_mode) or status.st_size > MAX_BYTES:
-                    raise PermissionError(f"{one.name} is no file, or has more than {MAX_BYTES} bytes")
-        return path
-
-
-def _make(path: Path) -> None:
-    """Make an empty file for the group that shares the folder, whatever the umask of who comes first."""
-    # Under another name until it is closed: to close a file drops the locks that other threads have on it.
-    handle, draft = tempfile.mkstemp(dir=path.parent, prefix=".new-")
-    try:
-        try:
-            os.fchmod(handle, 0o660)
-        finally:
-            os.close(handle)
-        with suppress(FileExistsError):
-            os.link(draft, path, follow_symlinks=False)
-    finally:
-        Path(draft).unlink()
+            raise LedgerError(f"{self.path}: {error}") from error
 
 
 def today(ago: int = 0) -> str:

@@ -167,14 +167,14 @@ class Claude(Section):
 
 
 class Ledger(Section):
-    path: Annotated[Path, Field(description="Share its folder by group.")] = Field(
-        default_factory=lambda: _state("state") / "ledger.db"
+    folder: Annotated[Path, Field(description="Each user has a folder in it.")] = Field(
+        default_factory=lambda: _state("state")
     )
-    root_path: Annotated[Path | None, Field(description="In its place for root, which shares none.")] = None
+    root_folder: Annotated[Path | None, Field(description="In its place for root.")] = None
 
     @property
     def of_this_user(self) -> Path:
-        return _of_this_user(self.path, self.root_path)
+        return _of_this_user(self.folder, self.root_folder)
 
 
 class Node(Section):

@@ -11,6 +11,7 @@ from ollama_client import prices
 from ollama_client.answer import Answer
 from ollama_client.cache import DiskCache
 from ollama_client.client import OllamaClient
+from ollama_client.deadline import Deadline
 from ollama_client.errors import GizziError
 from ollama_client.ledger import Ledger
 from ollama_client.prompts import Data
@@ -43,22 +44,24 @@ class Asking:
     def pieces(self) -> Iterator[str]:
         """Yield the answer as it comes, and count it in the ledger. Errors: as ``OllamaClient.query``."""
         ledger = Ledger(self.client.settings)
+        whole = Deadline(self.seconds)
         try:
             yield from self.client.stream(
                 self.prompt, self.system, data=self.data, fresh=self.fresh, timeout=self.timeout, done=self._done
             )
         except GizziError as error:
-            ledger.record("ollama", self.client.model, seconds=error.elapsed or 0.0, failed=True)
+            ledger.record("ollama", self.client.model, until=whole, seconds=error.elapsed or 0.0, failed=True)
             raise
         answer = self.answer
         assert answer is not None
         saved = prices.saved(self.client.settings.claude, answer.tokens_in, answer.tokens_out)
         if answer.cached:
-            ledger.record("cache", answer.model, saved=saved)
+            ledger.record("cache", answer.model, until=whole, saved=saved)
         else:
             ledger.record(
                 "ollama",
                 answer.model,
+                until=whole,
                 tokens_in=answer.tokens_in,
                 tokens_out=answer.tokens_out,
                 seconds=answer.seconds,

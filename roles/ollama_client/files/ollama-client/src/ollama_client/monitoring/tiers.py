@@ -156,14 +156,19 @@ class TieredHealthCheck:
             )
         except GizziError as error:
             check.reasons.append(f"Ollama: {error}")
-            self._ledger.record("ollama", model, seconds=check.ollama.elapsed(), failed=True)
+            self._ledger.record("ollama", model, until=check.whole, seconds=check.ollama.elapsed(), failed=True)
             return None
         check.tokens = answer.tokens_in, answer.tokens_out
         if answer.cached:
-            self._ledger.record("cache", model)
+            self._ledger.record("cache", model, until=check.whole)
         else:
             self._ledger.record(
-                "ollama", model, tokens_in=answer.tokens_in, tokens_out=answer.tokens_out, seconds=answer.seconds
+                "ollama",
+                model,
+                until=check.whole,
+                tokens_in=answer.tokens_in,
+                tokens_out=answer.tokens_out,
+                seconds=answer.seconds,
             )
         return self._believed("Ollama", check, verdict)
 
@@ -242,7 +247,7 @@ class TieredHealthCheck:
         if not check.dollars:
             tokens = check.tokens or (prompts.tokens(check.fleet.text), USUAL_ANSWER)
             saved = prices.saved(self._settings.claude, *tokens)
-        self._ledger.record("rules", seconds=0.0, saved=saved)
+        self._ledger.record("rules", until=check.whole, saved=saved)
         return {
             "summary": summary,
             "health": health,
