@@ -14,6 +14,10 @@ that are made from one another share their weights, and the server goes on listi
 
 A model is probed with a few tokens, at most every 15 minutes, and only while it is loaded already. A probe is a use
 and so puts off the model's unloading: one that nobody else has used since the last probe is left to be unloaded.
+
+A server that is busy with other questions sends nothing either. A probe without an answer, while the processes that
+hold weights take processor time or cannot be seen, has neither succeeded nor failed: the next runs ask again, and only
+when that was so for 15 minutes it has failed.
 """
 
 from __future__ import annotations
@@ -22,6 +26,7 @@ import argparse
 import json
 import os
 import re
+import socket
 import sys
 import tempfile
 import time
@@ -29,6 +34,7 @@ import urllib.request
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime, timezone
+from functools import partial
 from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Callable, Optional
@@ -40,6 +46,10 @@ PROBE_TOKENS = 8
 PROBE_INTERVAL = 900.0
 # An older result says nothing about now.
 PROBE_KEPT = 3600.0
+# Seconds for which a server may be too busy to answer a probe.
+BUSY_TIMEOUT = 900.0
+# The share of a processor from which on a process is at work; one that waits takes next to nothing.
+AT_WORK = 0.05
 # A model that is to be unloaded sooner might be gone when the probe comes, which would load it again.
 UNLOAD_MARGIN = 30.0
 # Where a model is kept for ever, Ollama tells a time some 290 years ahead.
@@ -48,6 +58,8 @@ FOR_EVER = datetime(2100, 1, 1, tzinfo=timezone.utc).timestamp()
 UNIT = "ollama.service"
 # A unit may have been given a slice of its own.
 SLICES = ("*.slice", "*.slice/*.slice")
+# Where cgroups are listed: version 2; 1 with 2 beside it; 1.
+TREES = ("", "unified", "systemd")
 # Parameters of a model with which its weights are loaded. Another value in a question loads them anew.
 LOADED_WITH = frozenset(("num_ctx", "num_batch", "num_gpu", "main_gpu", "use_mmap", "num_thread"))
 
@@ -60,6 +72,10 @@ Request = Callable[[str, Optional["Mapping[str, Any]"], float], Any]
 
 class OllamaError(Exception):
     """The server does not answer, or not as an Ollama does; the text says how."""
+
+
+class SilentError(OllamaError):
+    """The server has taken the question, and has sent nothing in the time for it."""
 
 
 @dataclass(frozen=True)
@@ -108,12 +124,16 @@ class Unit:
 
 @dataclass(frozen=True)
 class Probe:
-    """A probe's result, its time in seconds since the epoch; ``expires`` is the unloading that it led to, once seen."""
+    """A probe's result, its times in seconds since the epoch; ``success`` is None where it is not known.
+
+    ``expires`` is the unloading that it led to, once seen. ``silent_since`` is when the server first sent nothing.
+    """
 
     time: float
-    success: bool
+    success: bool | None
     tokens_per_second: float | None = None
     expires: float | None = None
+    silent_since: float | None = None
 
 
 @dataclass(frozen=True)
@@ -155,6 +175,9 @@ def requester(url: str) -> Request:
         try:
             with opener.open(urllib.request.Request(url + path, body, headers), timeout=timeout) as answer:
                 return json.loads(answer.read(MAX_BYTES))
+        # Before Python 3.10 they are two.
+        except (socket.timeout, TimeoutError) as error:
+            raise SilentError(f"{url}{path}: {error}") from None
         except (OSError, HTTPException, ValueError, RecursionError) as error:
             raise OllamaError(f"{url}{path}: {error}") from None
 
@@ -232,12 +255,11 @@ def read_parts(request: Request, model: str) -> Parts | None:
 
 def read_unit(proc: Path, cgroup: Path) -> Unit:
     """Look at the processes and the memory of the server's unit, under either version of cgroups."""
-    # Version 2; 1 with 2 beside it; 1.
-    trees = [(cgroup / tree) for tree in ("", "unified", "systemd")]
+    trees = [cgroup / tree for tree in TREES]
     counts = [(cgroup, "memory.events"), (cgroup / "memory", "memory.oom_control")]
-    states = (holds_weights(folder, proc) for folder in unit_folders(trees))
+    found = (with_weights(folder, proc) for folder in unit_folders(trees))
     kills = (count for tree, name in counts for count in oom_kills(tree, name))
-    return Unit(next((alive for alive in states if alive is not None), None), next(kills, None))
+    return Unit(next((bool(some) for some in found if some is not None), None), next(kills, None))
 
 
 def unit_folders(trees: Iterable[Path]) -> list[Path]:
@@ -245,14 +267,31 @@ def unit_folders(trees: Iterable[Path]) -> list[Path]:
     return [folder for tree in trees for where in SLICES for folder in sorted(tree.glob(f"{where}/{UNIT}"))]
 
 
-def holds_weights(folder: Path, proc: Path) -> bool | None:
-    """Tell whether one of a cgroup's processes holds weights; None if none of them can be seen."""
+def with_weights(folder: Path, proc: Path) -> list[Path] | None:
+    """Return a cgroup's processes that hold weights, as their folders; None if none of its processes can be seen."""
     try:
-        processes = (folder / "cgroup.procs").read_text("ascii").split()
+        processes = [proc / number for number in (folder / "cgroup.procs").read_text("ascii").split()]
     except (OSError, ValueError):
         return None
-    commands = [command for command in (read_command(proc / process) for process in processes) if command]
-    return any(map(computes, commands)) if commands else None
+    commands = {process: command for process in processes for command in [read_command(process)] if command}
+    return [process for process, command in commands.items() if computes(command)] if commands else None
+
+
+def cpu_seconds(proc: Path, cgroup: Path) -> dict[str, float] | None:
+    """Return the processor time in seconds that each process with weights has taken, by its number; None if unseen."""
+    found = (with_weights(folder, proc) for folder in unit_folders([cgroup / tree for tree in TREES]))
+    processes = next((some for some in found if some is not None), None)
+    return None if processes is None else {process.name: processor_time(process) for process in processes}
+
+
+def processor_time(process: Path) -> float:
+    """Return the processor time that a process has taken, in seconds; 0 for one that has ended."""
+    try:
+        # The name stands in brackets and may hold any sign (proc(5), /proc/PID/stat).
+        fields = (process / "stat").read_text("utf-8", "replace").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    except (OSError, ValueError, IndexError):
+        return 0.0
 
 
 def read_command(process: Path) -> list[str]:
@@ -298,7 +337,7 @@ def due(wanted: Iterable[str], loaded: Mapping[str, Loaded], probes: Mapping[str
         if model not in loaded or not loaded[model].probed or loaded[model].expires < now + UNLOAD_MARGIN:
             return False
         last = probes.get(model)
-        if last is None:
+        if last is None or last.silent_since is not None:
             return True
         # Models that share weights are unloaded together, and a probe of one is no use of the other.
         probed = loaded[model].expires in {probe.expires for probe in probes.values()}
@@ -310,7 +349,7 @@ def due(wanted: Iterable[str], loaded: Mapping[str, Loaded], probes: Mapping[str
 
 
 def probe(request: Request, model: str, loaded: Loaded, now: float) -> Probe:
-    """Let a loaded model generate a few tokens; a failure is a result too."""
+    """Let a loaded model generate a few tokens; a failure is a result too. Raise SilentError where nothing comes."""
     options: dict[str, Any] = {"num_predict": PROBE_TOKENS, "temperature": 0}
     # Another context than the loaded one would load the model anew.
     if loaded.context:
@@ -324,10 +363,30 @@ def probe(request: Request, model: str, loaded: Loaded, now: float) -> Probe:
             return Probe(now, success=False)
         tokens, nanoseconds = int(answer["eval_count"]), int(answer["eval_duration"])
         speed = tokens / nanoseconds * 1e9 if nanoseconds > 0 else None
+    except SilentError:
+        raise
     except (OllamaError, KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
         print(f"probe of {model}: {type(error).__name__}: {error}", file=sys.stderr)
         return Probe(now, success=False)
     return Probe(now, success=True, tokens_per_second=speed)
+
+
+def probed(
+    ask: Callable[[], Probe], now: float, last: Probe | None, cpu: Callable[[], dict[str, float] | None]
+) -> Probe:
+    """Return the result of a probe; a silent server's by ``cpu_seconds`` before and after, and by the result before."""
+    before = cpu()
+    try:
+        return ask()
+    except SilentError as error:
+        print(f"no answer to a probe: {error}", file=sys.stderr)
+    after = cpu()
+    if before is not None and after is not None:
+        taken = sum(max(0.0, seconds - before.get(process, 0.0)) for process, seconds in after.items())
+        if taken < PROBE_TIMEOUT * AT_WORK:
+            return Probe(now, success=False)
+    since = now if last is None or last.silent_since is None else last.silent_since
+    return Probe(now, success=None if now - since < BUSY_TIMEOUT else False, silent_since=since)
 
 
 def fault_of(answer: Mapping[str, Any]) -> str:
@@ -347,7 +406,11 @@ def noted(probes: Mapping[str, Probe], loaded: Mapping[str, Loaded], now: float)
     That is noted one run later: Ollama puts the unloading off only after it has answered.
     """
     return {
-        model: replace(last, expires=loaded[model].expires) if last.expires is None and model in loaded else last
+        model: (
+            replace(last, expires=loaded[model].expires)
+            if last.expires is None and last.silent_since is None and model in loaded
+            else last
+        )
         for model, last in probes.items()
         if 0 <= now - last.time < PROBE_KEPT
     }
@@ -409,7 +472,7 @@ def render(
         alive = {model: state for model, state in states.items() if state is not None}
         gauge("ollama_model_loaded", "Whether the wanted model is in memory.", alive, "model")
         known = {model: probes[model] for model in wanted if model in probes}
-        success = {model: last.success for model, last in known.items()}
+        success = {model: last.success for model, last in known.items() if last.success is not None}
         gauge("ollama_probe_success", "Whether the model answered the last probe.", success, "model")
         speeds = {model: last.tokens_per_second for model, last in known.items() if last.tokens_per_second is not None}
         gauge("ollama_probe_tokens_per_second", "Speed of the model's answer to it.", speeds, "model")
@@ -477,7 +540,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         # A probe of what is listed and was killed would load it.
         model = due(wanted, loaded, probes, now) if unit.alive is not False else None
         if model is not None:
-            probes[model] = probe(request, model, loaded[model], now)
+            ask = partial(probe, request, model, loaded[model], now)
+            probes[model] = probed(ask, now, probes.get(model), partial(cpu_seconds, arguments.proc, arguments.cgroup))
         write(state, format_probes(probes))
     store = read_store(arguments.models_dir)
     write(arguments.folder / "ollama.prom", render(wanted, server, loaded, unit, probes, store))

@@ -568,3 +568,109 @@ def test_program_beside_a_process_that_lives(ollama: Ollama, tmp_path: Path) -> 
 def test_program_that_cannot_write_fails(ollama: Ollama, tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         run(ollama, tmp_path / "missing")
+
+
+def stat(folder: Path, seconds: float) -> None:
+    """Let the process that holds weights have taken so much processor time, half of it in the kernel."""
+    ticks = int(seconds * os.sysconf("SC_CLK_TCK") / 2)
+    (folder / "proc/2/stat").write_text(f"2 (llama (x) y) S {'0 ' * 10}{ticks} {ticks} 0 0\n")
+
+
+def test_the_processor_time_of_those_that_hold_weights(tmp_path: Path) -> None:
+    unit = host(tmp_path, SYSTEM, {1: SERVE, 2: LLAMA_SERVER, 3: LLAMA_SERVER})
+    stat(tmp_path, 3)
+    # The third has ended meanwhile.
+    assert metrics.cpu_seconds(*unit) == {"2": 3.0, "3": 0.0}
+    assert metrics.cpu_seconds(tmp_path, tmp_path) is None
+
+
+class TestSilence:
+    """A probe gets no answer: what that means."""
+
+    @staticmethod
+    def result(
+        looks: list[dict[str, float] | None], last: metrics.Probe | None = None, now: float = NOW
+    ) -> metrics.Probe:
+        seen = iter(looks)
+
+        def ask() -> metrics.Probe:
+            raise metrics.SilentError("timed out")
+
+        return metrics.probed(ask, now, last, lambda: next(seen))
+
+    @pytest.mark.parametrize(
+        "looks",
+        [
+            pytest.param([{"7": 1.0}, {"7": 4.0}], id="at work"),
+            pytest.param([{"7": 9.0}, {"7": 9.0, "8": 3.0}], id="another at work"),
+            pytest.param([None, {"7": 9.0}], id="not seen before"),
+            pytest.param([{"7": 9.0}, None], id="not seen after"),
+        ],
+    )
+    def test_of_a_busy_server_is_neither_success_nor_failure(self, looks: list[dict[str, float] | None]) -> None:
+        assert self.result(looks) == metrics.Probe(NOW, None, silent_since=NOW)
+
+    @pytest.mark.parametrize(
+        "looks",
+        [
+            pytest.param([{"7": 1.0}, {"7": 3.9}], id="hangs"),
+            pytest.param([{"7": 9.0}, {}], id="was killed"),
+            pytest.param([{"7": 9.0, "8": 9.0}, {"8": 9.1}], id="one was killed, the other hangs"),
+        ],
+    )
+    def test_of_a_server_that_does_nothing_is_a_failure(self, looks: list[dict[str, float] | None]) -> None:
+        assert self.result(looks) == metrics.Probe(NOW, False)
+
+    def test_of_a_server_that_is_busy_for_long_is_a_failure(self) -> None:
+        busy: list[dict[str, float] | None] = [{"7": 0.0}, {"7": 60.0}]
+        first = metrics.Probe(NOW, None, silent_since=NOW)
+        assert self.result(busy, first, NOW + 899) == metrics.Probe(NOW + 899, None, silent_since=NOW)
+        failed = metrics.Probe(NOW + 900, False, silent_since=NOW)
+        assert self.result(busy, first, NOW + 900) == failed
+        # And goes on to be one until it answers.
+        assert self.result(busy, failed, NOW + 960) == metrics.Probe(NOW + 960, False, silent_since=NOW)
+        assert metrics.probed(lambda: metrics.Probe(NOW, True), NOW, failed, dict) == metrics.Probe(NOW, True)
+        # One that failed for another reason has not been busy since then.
+        assert self.result(busy, metrics.Probe(NOW - 950, False)).success is None
+
+    def test_is_asked_about_in_the_next_run(self) -> None:
+        busy = {MODEL: metrics.Probe(NOW - 60, None, silent_since=NOW - 60)}
+        assert metrics.due([MODEL], {MODEL: LATER}, busy, NOW) == MODEL
+        # It has put off nothing, so the other model of the same weights is not held to be unused.
+        assert metrics.noted(busy, {MODEL: LATER}, NOW) == busy
+
+    def test_is_told_as_not_known(self) -> None:
+        server = metrics.Server("0.34.2", {MODEL: ""}, {MODEL: LATER})
+        busy = {MODEL: metrics.Probe(NOW, None, silent_since=NOW)}
+        text = metrics.render([MODEL], server, {MODEL: LATER}, SEEN, busy, None)
+        assert "ollama_model_loaded" in text
+        assert "ollama_probe" not in text
+
+
+@pytest.mark.parametrize(("taken", "told"), [(5.0, None), (0.0, 0.0)])
+def test_program_beside_a_server_that_does_not_answer(
+    ollama: Ollama, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, taken: float, told: float | None
+) -> None:
+    unit = host(tmp_path, SYSTEM, {1: SERVE, 2: LLAMA_SERVER})
+    stat(tmp_path, 3)
+    over = threading.Event()
+
+    class Silent(dict[str, Any]):
+        """Answers no probe, while the process is at work or not."""
+
+        def __getitem__(self, path: str) -> Any:
+            if path == "/api/generate":
+                stat(tmp_path, 3 + taken)
+                over.wait(10)
+            return super().__getitem__(path)
+
+    answered = ollama.answers
+    ollama.answers = Silent(answered)
+    monkeypatch.setattr(metrics, "PROBE_TIMEOUT", 0.3)
+    (tmp_path / "out").mkdir()
+    success = 'ollama_probe_success{model="llama3.1:8b"}'
+    assert run(ollama, tmp_path / "out", unit).get(success) == told
+    over.set()
+    ollama.answers = answered
+    # The next run asks a busy one again, and a failed one when its turn comes.
+    assert run(ollama, tmp_path / "out", unit)[success] == (0.0 if told == 0 else 1.0)

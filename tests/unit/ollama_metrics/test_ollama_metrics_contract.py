@@ -63,7 +63,7 @@ def test_one_that_thinks_all_the_same_has_not_answered(
 
 @pytest.mark.parametrize(
     ("state", "reason"),
-    [("repeats", "repeated one token"), ("gone", "404"), ("cut", "/api/generate"), ("busy", "timed out")],
+    [("repeats", "repeated one token"), ("gone", "404"), ("cut", "/api/generate")],
 )
 def test_probes_that_fail(
     recorded: RecordedOllama,
@@ -75,6 +75,13 @@ def test_probes_that_fail(
     monkeypatch.setattr(metrics, "PROBE_TIMEOUT", 0.2)
     recorded.state = state
     assert reason in failed(recorded, MODEL, capsys)
+
+
+def test_a_busy_server_is_silent(recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(metrics, "PROBE_TIMEOUT", 0.2)
+    recorded.state = "busy"
+    with pytest.raises(metrics.SilentError, match="timed out"):
+        metrics.probe(metrics.requester(recorded.url), MODEL, metrics.Loaded(NOW + 300), NOW)
 
 
 def test_a_model_of_the_cloud_is_refused(recorded: RecordedOllama, capsys: pytest.CaptureFixture[str]) -> None:
