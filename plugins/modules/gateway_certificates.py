@@ -38,7 +38,8 @@ options:
   folder:
     description:
       - The folder on the control host, by its whole path. It is made with mode 0700 where it is missing.
-      - It holds C(authority.pem), C(authority.key), and a C(.pem) and a C(.key) for each host by its name.
+      - It holds C(authority.pem), C(authority.key), a C(.pem) and a C(.key) for each host by its name, and a
+        C(.gitignore), so that Git does not take the keys along.
       - It must not be a link, and must belong to the user who runs this and be open to nobody else.
     type: path
     required: true

@@ -24,6 +24,8 @@ READ_OR_WRITE = 0o077
 WRITE = 0o022
 LOCK = ".lock"
 PARTIAL = ".partial"
+# Inventories are often in Git, and the folder stands beside them.
+GIT = ".gitignore"
 # More than any certificate or key has.
 MOST_BYTES = 65536
 
@@ -113,7 +115,7 @@ def opened(path: Path, check: bool) -> Iterator[Folder]:
     """
     if not path.is_absolute():
         raise GizziError(
-            f"folder is {str(path)!r}. Write the whole path, for instance {{{{ inventory_dir }}}}/gateway."
+            f"The authority's folder is {str(path)!r}. Write the whole path, for instance {{{{ inventory_dir }}}}.authority"
         )
     try:
         if path.is_symlink():
@@ -128,6 +130,8 @@ def opened(path: Path, check: bool) -> Iterator[Folder]:
             stack.enter_context(_alone(descriptor, check))
             folder = Folder(path, descriptor, check)
             folder.clean()
+            if folder.read(GIT) is None:
+                folder.write(GIT, "*\n")
             yield folder
     except OSError as error:
         raise GizziError(f"The folder {path} cannot be used: {error}.") from error

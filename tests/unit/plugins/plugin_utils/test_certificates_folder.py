@@ -32,7 +32,7 @@ from ansible_collections.etrid.gizzi.plugins.plugin_utils._certificates import K
 NOW = clock()
 DAY = timedelta(days=1)
 HOSTS = {"gizzi": ["192.0.2.1", "gizzi.example.org"], "validator02": ["192.0.2.2"]}
-FILES = {".lock", *(f"{name}.{end}" for name in ("authority", *HOSTS) for end in ("pem", "key"))}
+FILES = {".lock", ".gitignore", *(f"{name}.{end}" for name in ("authority", *HOSTS) for end in ("pem", "key"))}
 
 
 @pytest.fixture
@@ -70,6 +70,19 @@ def test_a_first_run_makes_all_and_a_second_one_nothing(folder: Path) -> None:
     assert second.reasons == {}
     assert content(folder) == before
     assert_whole(folder, second)
+
+
+def test_git_does_not_take_the_keys_along(folder: Path) -> None:
+    keep(folder)
+    git = ["git", "-C", str(folder.parent)]
+    subprocess.run([*git, "init", "--quiet"], check=True)
+    (folder.parent / "hosts.yml").write_text("")
+    seen = subprocess.run([*git, "status", "--porcelain"], check=True, capture_output=True, text=True)
+    assert seen.stdout.split() == ["??", "hosts.yml"]
+    # Who wants them there says so.
+    (folder / ".gitignore").write_text("")
+    keep(folder)
+    assert (folder / ".gitignore").read_text() == ""
 
 
 def test_check_mode_returns_what_a_run_would_make_and_writes_nothing(folder: Path) -> None:
