@@ -11,11 +11,14 @@ import typing as t
 from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import Step, first_step, parse_wanted, steps
 
 SPEC = {
     "about": {"type": "str", "choices": ["verify", "diagnose"], "required": True},
     "wanted": {"type": "dict", "required": True},
+    "token": {"type": "str", "default": "", "no_log": True},
+    "ca": {"type": "str", "default": ""},
     "blobs": {"type": "bool", "default": False},
     "answer_timeout": {"type": "float", "default": 300},
 }
@@ -39,12 +42,13 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         def look(step: Step) -> t.Any:
             return self._execute_module(step.module, step.options, task_vars=task_vars)
 
+        access = Access(arguments["token"], arguments["ca"])
         seen = {name: {"skipped": True} for name in NOT_ASKED}
-        first = first_step(about, wanted)
+        first = first_step(about, wanted, access)
         seen[first.name] = look(first)
         if "system" not in seen[first.name]:
             # The login or become has failed.
             return {"changed": False, "seen": seen}
-        todo = steps(about, wanted, arguments["blobs"], arguments["answer_timeout"])
+        todo = steps(about, wanted, access, arguments["blobs"], arguments["answer_timeout"])
         seen.update({step.name: look(step) for step in todo})
         return {"changed": False, "seen": seen}

@@ -16,9 +16,11 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._answer import BROKEN_
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError, BrokenOffError, TimedOutError
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
+    FULL,
     HostRefusedError,
     NotOllamaError,
     Ollama,
+    TokenRefusedError,
     can_complete,
     find_model,
 )
@@ -151,12 +153,14 @@ class Probe:
                 f"{self._server.url} does not answer ({error}): a firewall drops the packets, the host is down, "
                 "or the server hangs."
             ) from None
-        except (NotOllamaError, HostRefusedError, BadStatusError) as error:
+        except (NotOllamaError, HostRefusedError, TokenRefusedError, BadStatusError) as error:
             self._not_ollama = error
         return f"{self._server.url} answers HTTP."
 
     def version(self) -> str:
         if isinstance(self._not_ollama, BadStatusError):
+            if self._not_ollama.status == FULL:
+                raise _refused(self._not_ollama, "It could not be asked")
             server = self._not_ollama.response.headers.get("server", "it does not say what it is")
             raise UnhealthyError(f"{self._not_ollama}. This is not a working Ollama (Server: {server}).")
         if self._not_ollama:
@@ -191,7 +195,7 @@ class Probe:
                 "whether the host swaps."
             ) from None
         except BadStatusError as error:
-            raise UnhealthyError(f"{name} does not load: {error}.") from None
+            raise _refused(error, f"{name} does not load") from None
         return f"{name} is in memory."
 
     def answers(self, name: ModelName) -> str:
@@ -224,7 +228,7 @@ class Probe:
             raise UnhealthyError(f"{name}: {BROKEN_OFF}.") from None
         except BadStatusError as error:
             # Whose fault it is, the status does not say: the server's own text does.
-            raise UnhealthyError(f"{name} is loaded, but does not answer: {error}.") from None
+            raise _refused(error, f"{name} is loaded, but does not answer") from None
         fault = answer.fault(tokens)
         if fault:
             raise UnhealthyError(f"{name}: {fault}.")
@@ -286,6 +290,12 @@ class Probe:
             tokens = count if isinstance(count, int) and count > 1 else len(arrivals)
             self.report.tokens_per_second = round((tokens - 1) / (arrivals[-1] - arrivals[0]), 3)
             self._rate_source = "timed here, since the server gave no durations"
+
+
+def _refused(error: BadStatusError, what: str) -> UnhealthyError:
+    """Say what it means that a server answers with an error; a gateway that is full says nothing of the model."""
+    kind = BusyError if error.status == FULL else UnhealthyError
+    return kind(f"{what}: {error}.")
 
 
 def stalled(name: ModelName, silence: float, where: str) -> str:

@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""Transport over Ansible's own HTTP client: JSON documents, JSON lines, and errors that say what is wrong."""
+"""Transport over Ansible's own HTTP client: JSON documents, files, and errors that say what is wrong."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ import ssl
 import threading
 import time
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar, cast
 from urllib.error import HTTPError, URLError
 from urllib.parse import urlsplit
 
 from ansible.module_utils.urls import Request, make_context
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._access import certificate_reason
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._json import BadJsonError, from_json
 
@@ -29,12 +30,12 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from typing import BinaryIO
 
+    from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access
+
 Answer = TypeVar("Answer")
 
 # Nothing that is read whole comes near it; a wrong address may answer with a disk image.
 MAX_BODY = 16 * 1024 * 1024
-# The longest line of a stream; the last one of an old server's generation holds a number for each token.
-MAX_LINE = 4 * 1024 * 1024
 # What is read of an answer that is an error.
 MAX_ERROR = 64 * 1024
 PIECE = 1024 * 1024
@@ -58,6 +59,10 @@ class BrokenOffError(HttpError):
     pass
 
 
+class CertificateError(HttpError):
+    """The other side has not shown that it is the one to be asked. Nothing was sent to it."""
+
+
 class NotJsonError(HttpError):
     pass
 
@@ -67,7 +72,9 @@ class BadStatusError(HttpError):
         self.response = response
         # What the server itself says, "" where it says nothing.
         self.detail = _error_text(response.body)
-        super().__init__(f"{request} answered {response.status}{': ' + self.detail if self.detail else ''}")
+        target = response.headers.get("location") if 300 <= response.status < 400 else None
+        told = f"leads on to {excerpt(target.encode())}, and is not followed" if target else self.detail
+        super().__init__(f"{request} answered {response.status}{': ' + told if told else ''}")
 
     @property
     def status(self) -> int:
@@ -117,14 +124,19 @@ def request(
     payload: Mapping[str, Any] | None = None,
     headers: Mapping[str, str] | None = None,
     use_proxy: bool = False,
+    access: Access | None = None,
 ) -> Response:
-    """Return the whole answer, which may take timeout seconds in all, from the name's look-up to its last byte."""
-    data, all_headers = _json_body(payload, headers)
+    """Return the whole answer, which may take timeout seconds in all, from the name's look-up to its last byte.
+
+    With an access redirects are not followed; without one the host's authorities are trusted.
+    """
+    data, all_headers = json_body(payload, headers)
     until = time.monotonic() + timeout
+    asked = Asked(method, url, timeout, data, all_headers, use_proxy, access)
     return _in_time(
-        lambda: _answer(method, url, timeout, data, all_headers, use_proxy),
+        lambda: _answer(asked),
         lambda: until,
-        f"{method} {url}: no whole answer for {timeout:g} s",
+        f"{asked.what}: no whole answer for {timeout:g} s",
     )
 
 
@@ -152,14 +164,15 @@ def _in_time(ask: Callable[[], Answer], until: Callable[[], float], late: str) -
     raise TimedOutError(late)
 
 
-def upload(method: str, url: str, timeout: float, content: BinaryIO, size: int) -> Response:
+def upload(method: str, url: str, timeout: float, content: BinaryIO, size: int, access: Access) -> Response:
     """Send a file; timeout is the longest silence while it is sent, and what the answer may take after, in seconds."""
     headers = {"Content-Type": "application/octet-stream", "Content-Length": str(size)}
     sent = _Sent(content)
+    asked = Asked(method, url, timeout, cast("BinaryIO", sent), headers, access=access)
     return _in_time(
-        lambda: _answer(method, url, timeout, cast("BinaryIO", sent), headers, False),
+        lambda: _answer(asked),
         lambda: sent.last + timeout,
-        f"{method} {url}: no whole answer for {timeout:g} s",
+        f"{asked.what}: no whole answer for {timeout:g} s",
     )
 
 
@@ -176,11 +189,27 @@ class _Sent:
         return piece
 
 
-def _answer(
-    method: str, url: str, timeout: float, data: str | BinaryIO | None, headers: Mapping[str, str], use_proxy: bool
-) -> Response:
-    with _opened(method, url, timeout, data, headers, use_proxy) as answer, _named(f"{method} {url}", timeout):
-        return Response(answer.status, _headers(answer), _body(answer, f"{method} {url}", timeout))
+@dataclass(frozen=True)
+class Asked:
+    """One request; timeout in seconds is the longest silence of its connection."""
+
+    method: str
+    url: str
+    timeout: float
+    data: str | BinaryIO | None = None
+    headers: Mapping[str, str] = field(default_factory=dict)
+    use_proxy: bool = False
+    access: Access | None = None
+
+    @property
+    def what(self) -> str:
+        """As messages call it."""
+        return f"{self.method} {self.url}"
+
+
+def _answer(asked: Asked) -> Response:
+    with opened(asked) as answer, named(asked.what, asked.timeout):
+        return Response(answer.status, _headers(answer), _body(answer, asked.what, asked.timeout))
 
 
 def _body(answer: Any, what: str, timeout: float) -> bytes:
@@ -196,84 +225,6 @@ def _body(answer: Any, what: str, timeout: float) -> bytes:
     return bytes(body)
 
 
-def json_lines(
-    method: str, url: str, timeout: float | Callable[[], float], payload: Mapping[str, Any]
-) -> Generator[dict[str, Any], None, None]:
-    """Yield each line of a streamed answer; timeout is the longest time in seconds until a whole line is there.
-
-    Where silence means different things in the course of an answer, timeout is a function, asked before each line.
-    """
-    what = f"{method} {url}"
-    lines = _Lines(method, url, timeout() if callable(timeout) else timeout, payload)
-    try:
-        while True:
-            line = lines.next(timeout() if callable(timeout) else timeout)
-            if not line:
-                return
-            if not line.strip():
-                continue
-            if len(line) > MAX_LINE:
-                raise HttpError(f"{what}: the stream holds a line of more than {MAX_LINE} bytes")
-            try:
-                value = from_json(line)
-            except BadJsonError:
-                value = None
-            if value is None and not line.endswith(b"\n"):
-                raise BrokenOffError(f"{what}: the connection broke off in the middle of a line")
-            if not isinstance(value, dict):
-                raise NotJsonError(f"{what}: the stream holds a line that is no JSON object: {_excerpt(line)}")
-            yield value
-    finally:
-        lines.close()
-
-
-class _Lines:
-    """The lines of an answer, read in a thread of their own: who waits for one can stop whatever the server sends."""
-
-    def __init__(self, method: str, url: str, silence: float, payload: Mapping[str, Any]) -> None:
-        self._method, self._url, self._silence = method, url, silence
-        self._data, self._headers = _json_body(payload, None)
-        # One at a time: what nobody takes is not read either.
-        self._read: queue.Queue[bytes | BaseException] = queue.Queue(1)
-        self._over = threading.Event()
-        self._socket: socket.socket | None = None
-        threading.Thread(target=self._run, daemon=True).start()
-
-    def next(self, silence: float) -> bytes:
-        """Return the next line, empty at the end, or raise what went wrong; silence in seconds."""
-        try:
-            line = self._read.get(timeout=silence)
-        except queue.Empty:
-            raise TimedOutError(f"{self._method} {self._url}: no answer for {silence:g} s") from None
-        if isinstance(line, BaseException):
-            raise line
-        return line
-
-    def close(self) -> None:
-        """Close the connection, so that the server sees it."""
-        self._over.set()
-        if self._socket is not None:
-            # It ends a read that the thread waits in.
-            with suppress(OSError):
-                self._socket.shutdown(socket.SHUT_RDWR)
-        with suppress(queue.Empty):
-            self._read.get_nowait()
-
-    def _run(self) -> None:
-        what = f"{self._method} {self._url}"
-        try:
-            with _opened(self._method, self._url, self._silence, self._data, self._headers, False) as answer:
-                self._socket = _without_limit(answer)
-                while not self._over.is_set():
-                    with _named(what, self._silence):
-                        line = answer.readline(MAX_LINE + 1)
-                    self._read.put(line)
-                    if not line:
-                        return
-        except BaseException as error:  # It is raised where the line is waited for.
-            self._read.put(error)
-
-
 @contextmanager
 def download(
     url: str, timeout: float, use_proxy: bool = False
@@ -285,7 +236,7 @@ def download(
     """
     until = time.monotonic() + timeout
     with _in_time(
-        lambda: _opened("GET", url, timeout, None, {}, use_proxy),
+        lambda: opened(Asked("GET", url, timeout, use_proxy=use_proxy)),
         lambda: until,
         f"GET {url}: no answer for {timeout:g} s",
     ) as answer:
@@ -297,7 +248,7 @@ def _pieces(answer: Any, what: str, timeout: float) -> Generator[bytes, None, No
     # None where it is not said: then the end is marked, or is that of the connection.
     left: int | None = answer.length
     while left != 0:
-        with _named(what, timeout):
+        with named(what, timeout):
             # read() would wait for the whole piece, of a server that sends it byte by byte.
             piece = answer.read1(PIECE if left is None else min(PIECE, left))
         if not piece:
@@ -309,17 +260,7 @@ def _pieces(answer: Any, what: str, timeout: float) -> Generator[bytes, None, No
         raise BrokenOffError(f"{what}: the connection broke off")
 
 
-def _without_limit(answer: Any) -> socket.socket | None:
-    """Let reads of an answer wait for as long as they must, and return its socket."""
-    # At its end an answer has let go of its socket. Before that, http.client offers no other way to it.
-    if answer.fp is None:
-        return None
-    connection: socket.socket = answer.fp.raw._sock
-    connection.settimeout(None)
-    return connection
-
-
-def _json_body(
+def json_body(
     payload: Mapping[str, Any] | None, headers: Mapping[str, str] | None
 ) -> tuple[str | None, dict[str, str]]:
     if payload is None:
@@ -327,33 +268,32 @@ def _json_body(
     return json.dumps(payload), {**(headers or {}), "Content-Type": "application/json"}
 
 
-def _opened(
-    method: str, url: str, timeout: float, data: str | BinaryIO | None, headers: Mapping[str, str], use_proxy: bool
-) -> Any:
+def opened(asked: Asked) -> Any:
     """Return an answer of http.client, whose body is still to be read, for a with statement."""
-    what = f"{method} {url}"
-    with _named(what, timeout):
+    with named(asked.what, asked.timeout):
         try:
             return Request().open(
-                method,
-                url,
-                data=data,
-                headers=headers,
-                timeout=timeout,
-                use_proxy=use_proxy and not is_near(url),
+                asked.method,
+                asked.url,
+                data=asked.data,
+                headers={**asked.headers, **(asked.access.headers if asked.access else {})},
+                timeout=asked.timeout,
+                use_proxy=asked.use_proxy and not is_near(asked.url),
                 use_netrc=False,
                 http_agent="etrid.gizzi",
-                context=_tls_context(url),
+                context=_tls_context(asked.url, asked.access),
+                follow_redirects="none" if asked.access else "urllib2",
                 # Nobody asks for packed answers, and a small one may be a large one.
                 decompress=False,
             )
         except HTTPError as error:
             with error:
-                raise BadStatusError(what, Response(error.code, _headers(error), error.read(MAX_ERROR))) from error
+                response = Response(error.code, _headers(error), error.read(MAX_ERROR))
+                raise BadStatusError(asked.what, response) from error
 
 
 @contextmanager
-def _named(what: str, timeout: float) -> Iterator[None]:
+def named(what: str, timeout: float) -> Iterator[None]:
     """Turn the transport's many exceptions into ours."""
     try:
         yield
@@ -363,6 +303,9 @@ def _named(what: str, timeout: float) -> Iterator[None]:
             raise RefusedError(f"{what}: connection refused") from error
         if isinstance(reason, (socket.timeout, TimeoutError)):
             raise TimedOutError(f"{what}: no answer for {timeout:g} s") from error
+        if isinstance(reason, ssl.SSLCertVerificationError):
+            why = certificate_reason(reason, urlsplit(what.split()[-1]).netloc)
+            raise CertificateError(f"{what}: {why}. Nothing was sent") from error
         if isinstance(reason, ssl.SSLError):
             raise HttpError(f"{what}: TLS failed: {reason}") from error
         if isinstance(reason, socket.gaierror):
@@ -370,13 +313,15 @@ def _named(what: str, timeout: float) -> Iterator[None]:
         if isinstance(reason, (http.client.IncompleteRead, http.client.RemoteDisconnected, ConnectionResetError)):
             raise BrokenOffError(f"{what}: the connection broke off") from error
         if isinstance(reason, http.client.HTTPException):
-            raise HttpError(f"{what}: the answer is not HTTP ({_excerpt(str(reason).encode())})") from error
+            raise HttpError(f"{what}: the answer is not HTTP ({excerpt(str(reason).encode())})") from error
         raise HttpError(f"{what}: {reason}") from error
 
 
-def _tls_context(url: str) -> ssl.SSLContext:
-    """The system's trust for https. To read it takes longer than a request, so plain HTTP gets a context without."""
-    context: ssl.SSLContext = make_context() if url.startswith("https:") else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+def _tls_context(url: str, access: Access | None) -> ssl.SSLContext:
+    """What to trust for https. To read it takes longer than a request, so plain HTTP gets a context without."""
+    if not url.startswith("https:"):
+        return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context: ssl.SSLContext = (access.context() if access else None) or make_context()
     return context
 
 
@@ -389,16 +334,16 @@ def _error_text(body: bytes) -> str:
     try:
         value = from_json(body)
     except BadJsonError:
-        return _excerpt(body)
+        return excerpt(body)
     if isinstance(value, dict):
         if isinstance(value.get("error"), str):
             return str(value["error"])
         errors = value.get("errors")
         if isinstance(errors, list) and errors and isinstance(errors[0], dict):
             return str(errors[0].get("message", errors[0]))
-    return _excerpt(body)
+    return excerpt(body)
 
 
-def _excerpt(body: bytes) -> str:
+def excerpt(body: bytes) -> str:
     text = " ".join(body[:300].decode("utf-8", "replace").split())
     return text[:120] + ("…" if len(text) > 120 else "")

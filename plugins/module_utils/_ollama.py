@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._access import check_access
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
     BadStatusError,
@@ -18,10 +19,10 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._http import (
     RefusedError,
     TimedOutError,
     check_base_url,
-    json_lines,
     request,
     upload,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._json_lines import json_lines
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import InvalidModelNameError, parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._progress import (
     BrokenPullError,
@@ -40,6 +41,17 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
 AGAIN_PAUSE = 0.5
+# What a gateway answers that has no room now, and how long to wait where it does not say so, in seconds.
+FULL = 429
+FULL_PAUSE = 1.0
+
+# The options that every module of Ollama has; the doc fragment "server" describes them.
+SERVER_OPTIONS: Mapping[str, Any] = {
+    "url": {"type": "str", "default": "http://127.0.0.1:11434"},
+    "token": {"type": "str", "no_log": True},
+    "ca": {"type": "str"},
+    "request_timeout": {"type": "float", "default": 10},
+}
 
 COMPLETION = "completion"
 
@@ -49,6 +61,10 @@ class NotOllamaError(GizziError):
 
 
 class HostRefusedError(GizziError):
+    pass
+
+
+class TokenRefusedError(GizziError):
     pass
 
 
@@ -72,9 +88,12 @@ class LoadedModel:
 
 
 class Ollama:
-    def __init__(self, url: str, request_timeout: float) -> None:
+    """One server, or a gateway before one; raises GizziError for a url, token or ca that is none."""
+
+    def __init__(self, url: str, request_timeout: float, token: str = "", ca: str = "") -> None:
         self.url = check_base_url(url, "url")
         self._timeout = request_timeout
+        self._access = check_access(self.url, token, ca)
 
     def version(self) -> str:
         answer = self._request("GET", "/api/version")
@@ -158,7 +177,7 @@ class Ollama:
 
     def upload_blob(self, digest: str, content: BinaryIO, size: int, timeout: float) -> None:
         try:
-            upload("POST", f"{self.url}/api/blobs/sha256:{digest}", timeout, content, size)
+            upload("POST", f"{self.url}/api/blobs/sha256:{digest}", timeout, content, size, self._access)
         except (BadStatusError, RefusedError) as error:
             raise self._explained(error) from error
 
@@ -195,8 +214,19 @@ class Ollama:
             time.sleep(AGAIN_PAUSE)
 
     def abilities(self, name: ModelName) -> frozenset[str]:
-        """Return what a model can do (its capabilities), empty where an older server does not tell."""
-        told = (self.show(name) or {}).get("capabilities")
+        """Return what a model can do (its capabilities), empty where an older server does not tell.
+
+        A newer one tells it in its list of models, and a gateway lets nobody ask what a model consists of.
+        """
+        for entry in self._list("/api/tags"):
+            if isinstance(entry.get("capabilities"), list) and _is_named(_text(entry, "name"), name):
+                return frozenset(filter(_is_text, entry["capabilities"]))
+        try:
+            told = (self.show(name) or {}).get("capabilities")
+        except BadStatusError as error:
+            if error.status != 403:
+                raise
+            told = None
         return frozenset(filter(_is_text, told)) if isinstance(told, list) else frozenset()
 
     def load(self, name: ModelName, timeout: float, abilities: Collection[str] = frozenset()) -> None:
@@ -244,26 +274,41 @@ class Ollama:
     def _request(
         self, method: str, path: str, payload: Mapping[str, Any] | None = None, timeout: float | None = None
     ) -> Response:
-        try:
-            return request(method, self.url + path, timeout or self._timeout, payload)
-        except (BadStatusError, RefusedError) as error:
-            raise self._explained(error) from error
+        patience = timeout or self._timeout
+        until = time.monotonic() + patience
+        while True:
+            try:
+                return request(method, self.url + path, patience, payload, access=self._access)
+            except (BadStatusError, RefusedError) as error:  # noqa: PERF203  # It is what the loop is for.
+                if not _waited_for_room(error, until):
+                    raise self._explained(error) from error
 
     def _stream(
         self, path: str, payload: Mapping[str, Any], silence: float | Callable[[], float]
     ) -> Generator[dict[str, Any], None, None]:
-        try:
-            yield from json_lines("POST", self.url + path, silence, payload)
-        except (BadStatusError, RefusedError) as error:
-            raise self._explained(error) from error
+        until = time.monotonic() + (silence() if callable(silence) else silence)
+        while True:
+            try:
+                yield from json_lines("POST", self.url + path, silence, payload, self._access)
+            except (BadStatusError, RefusedError) as error:  # noqa: PERF203  # It is what the loop is for.
+                if not _waited_for_room(error, until):
+                    raise self._explained(error) from error
+            else:
+                return
 
     def _explained(self, error: BadStatusError | RefusedError) -> GizziError:
         if isinstance(error, RefusedError):
             return RefusedError(
-                f"Nothing listens on {self.url}: is the service running? 'systemctl status ollama' tells."
+                f"Nothing listens on {self.url}: is the service running? 'systemctl status ollama' tells, or "
+                "gizzi-gateway on a host with a gateway."
             )
-        # Ollama refuses a Host header without a word, and a model of the cloud with one.
-        if error.status != 403 or "cloud" in error.detail:
+        if error.status == 401:
+            return TokenRefusedError(
+                f"{error}. The gateway there does not know this host's token: run the playbook etrid.gizzi.site for it "
+                "and this host, with the gateway_token_secret that belongs to it."
+            )
+        # Ollama refuses a Host header without a word; a model of the cloud, as a gateway does a path, with one.
+        if error.status != 403 or error.response.body.lstrip().startswith(b"{"):
             return error
         server = error.response.headers.get("server", "not named")
         return HostRefusedError(
@@ -272,18 +317,35 @@ class Ollama:
         )
 
 
+def server_of(params: Mapping[str, Any]) -> Ollama:
+    """Return the server that a module's options name; raise GizziError for what is wrong with them."""
+    return Ollama(params["url"], params["request_timeout"], params["token"] or "", params["ca"] or "")
+
+
+def _waited_for_room(error: GizziError, until: float) -> bool:
+    """Wait where a gateway has said that it is full, and return whether to ask again: there is time until then."""
+    if not isinstance(error, BadStatusError) or error.status != FULL:
+        return False
+    try:
+        pause = max(FULL_PAUSE, float(error.response.headers.get("retry-after", FULL_PAUSE)))
+    except ValueError:
+        pause = FULL_PAUSE
+    time.sleep(max(0.0, min(pause, until - time.monotonic())))
+    return time.monotonic() < until
+
+
 def can_complete(abilities: Collection[str]) -> bool:
     """Tell whether a model generates text, by its capabilities; without any, an older server has told nothing."""
     return not abilities or COMPLETION in abilities
 
 
 def find_model(models: Iterable[Model], name: ModelName) -> Model | None:
-    return next((model for model in models if _is_named(model, name)), None)
+    return next((model for model in models if _is_named(model.name, name)), None)
 
 
-def _is_named(model: Model, name: ModelName) -> bool:
+def _is_named(text: str, name: ModelName) -> bool:
     try:
-        return parse_model_name(model.name).same_as(name)
+        return parse_model_name(text).same_as(name)
     except InvalidModelNameError:
         return False
 

@@ -29,6 +29,14 @@ options:
     description: What the host is to be by the inventory, which decides what there is to look at.
     type: dict
     required: true
+  token:
+    description: The host's token, with which it asks a server through a gateway.
+    type: str
+    default: ""
+  ca:
+    description: The certificate of the gateways' authority, in PEM form. Without it the host's own are trusted.
+    type: str
+    default: ""
   blobs:
     description: Whether V(verify) reads every model and compares it with its checksums.
     type: bool

@@ -20,6 +20,11 @@ extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
 options:
+  ca:
+    description:
+      - The certificate of the authority, in PEM form, that O(urls) of C(https) are trusted by. Without it those of the
+        host are.
+    type: str
   calendars:
     description: Calendar expressions, as a timer of systemd takes them.
     type: list
@@ -139,13 +144,18 @@ options:
     description: Whether to read the public keys of the host's SSH server.
     type: bool
     default: false
+  tokens:
+    description: The token of each of O(urls) that one is shown to. Such a URL must be C(https), or of this host.
+    type: dict
+    default: {}
   units:
     description: Names of systemd's units, with their suffix.
     type: list
     elements: str
     default: []
   urls:
-    description: Addresses that answer GET with JSON. They are asked for 10 seconds each, and never through a proxy.
+    description: Addresses that answer GET with JSON. They are asked for 10 seconds each, and never through a proxy. No
+      redirect is followed.
     type: list
     elements: str
     default: []
@@ -360,6 +370,7 @@ ENVIRONMENT = {
     "overrides": {"type": "dict", "default": {}},
 }
 SPEC = {
+    "ca": {"type": "str"},
     "calendars": TEXTS,
     "capacity": {"type": "dict"},
     "commands": TEXTS,
@@ -380,6 +391,7 @@ SPEC = {
     "releases": TEXTS,
     "ssh_host_keys": SWITCH,
     "units": TEXTS,
+    "tokens": {"type": "dict", "default": {}, "no_log": True},
     "urls": TEXTS,
     "users": TEXTS,
 }

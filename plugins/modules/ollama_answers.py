@@ -111,12 +111,13 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import TimedOutError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 
 COMPLETION = "completion"
 # Between two looks at a server that starts, in seconds.
@@ -210,7 +211,7 @@ def _stored(server: Ollama) -> list[str]:
 
 def judge(params: Mapping[str, Any]) -> Answers:
     """Do what the module does; raise GizziError for a url that is none."""
-    server = Ollama(params["url"], params["request_timeout"])
+    server = server_of(params)
     reason = wait_for(server, params["version"], params["start_timeout"]) if params["version"] else ""
     return Answers(unreachable=reason) if reason else ask_all(server, params["models"], params["timeout"])
 
@@ -218,8 +219,7 @@ def judge(params: Mapping[str, Any]) -> Answers:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-            "request_timeout": {"type": "float", "default": 10},
+            **SERVER_OPTIONS,
             "models": {"type": "list", "elements": "str"},
             "version": {"type": "str", "default": ""},
             "start_timeout": {"type": "float", "default": 60},

@@ -165,7 +165,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._derived import Defini
 from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import Desired, Outcome, read_adapter, sync
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
 
 
 def desired_state(params: dict[str, Any]) -> Desired:
@@ -185,8 +185,7 @@ def desired_state(params: dict[str, Any]) -> Desired:
 
 
 OPTIONS = {
-    "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-    "request_timeout": {"type": "float", "default": 10},
+    **SERVER_OPTIONS,
     "name": {"type": "str", "required": True},
     "from": {"type": "str", "required": True},
     "system": {"type": "str", "default": ""},
@@ -220,7 +219,7 @@ def main() -> None:
     started = time.monotonic()
     try:
         desired = desired_state(module.params)
-        server = Ollama(module.params["url"], module.params["request_timeout"])
+        server = server_of(module.params)
         outcome = sync(desired, server, module.check_mode)
     except GizziError as error:
         module.fail_json(msg=str(error))

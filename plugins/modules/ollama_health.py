@@ -145,7 +145,7 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._health import Probe, Wanted
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_digest
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
@@ -156,8 +156,7 @@ if TYPE_CHECKING:
 
 
 OPTIONS = {
-    "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-    "request_timeout": {"type": "float", "default": 10},
+    **SERVER_OPTIONS,
     "model": {"type": "str"},
     "digest": {"type": "str"},
     "min_version": {"type": "str"},
@@ -197,7 +196,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, required_by={"digest": ("model",)}, supports_check_mode=True)
     try:
         wanted = wanted_health(module.params)
-        server = Ollama(module.params["url"], module.params["request_timeout"])
+        server = server_of(module.params)
     except GizziError as error:
         module.fail_json(msg=str(error))
     report = Probe(server, wanted).run()

@@ -122,7 +122,7 @@ from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
 from ansible_collections.etrid.gizzi.plugins.module_utils._weights import Memory
 
@@ -149,14 +149,13 @@ def layers_of(model: Model, models_dir: str | None) -> list[str] | None:
 def main() -> None:
     module = AnsibleModule(
         argument_spec={
-            "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-            "request_timeout": {"type": "float", "default": 10},
+            **SERVER_OPTIONS,
             "models_dir": {"type": "path"},
         },
         supports_check_mode=True,
     )
     try:
-        server = Ollama(module.params["url"], module.params["request_timeout"])
+        server = server_of(module.params)
         version, memory = server.version(), Memory(server)
         memory.look()
         models = [

@@ -199,7 +199,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import (
     parse_servable_name,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import Desired, Outcome, sync
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import (
     DEFAULT_REGISTRY,
     Registry,
@@ -241,8 +241,7 @@ def result_of(name: str, outcome: Outcome) -> dict[str, Any]:
 
 
 OPTIONS = {
-    "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-    "request_timeout": {"type": "float", "default": 10},
+    **SERVER_OPTIONS,
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
     "digest": {"type": "str"},
@@ -260,7 +259,7 @@ def main() -> None:
     started = time.monotonic()
     try:
         desired = desired_state(module.params)
-        outcome = sync(desired, Ollama(module.params["url"], module.params["request_timeout"]), module.check_mode)
+        outcome = sync(desired, server_of(module.params), module.check_mode)
     except GizziError as error:
         module.fail_json(msg=str(error))
     for warning in outcome.warnings:

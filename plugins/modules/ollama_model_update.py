@@ -317,7 +317,7 @@ from typing import TYPE_CHECKING, Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.alone import alone
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.machine import Update
@@ -342,8 +342,7 @@ PROMPT = {
     "tokens": {"type": "int", "default": 64, "no_log": False},
 }
 OPTIONS: dict[str, dict[str, Any]] = {
-    "url": {"type": "str", "default": "http://127.0.0.1:11434"},
-    "request_timeout": {"type": "float", "default": 10},
+    **SERVER_OPTIONS,
     "name": {"type": "str", "required": True},
     "state": {"type": "str", "choices": ["latest", "previous"], "default": "latest"},
     "until": {"type": "str", "choices": ["checked", "pulled", "settled"], "default": "settled"},
@@ -378,7 +377,7 @@ def main() -> None:
     module = AnsibleModule(argument_spec=OPTIONS, supports_check_mode=True)
     try:
         wanted = wanted_update(module.params, module.check_mode)
-        update = Update(wanted, Ollama(module.params["url"], module.params["request_timeout"]))
+        update = Update(wanted, server_of(module.params))
         with nullcontext() if module.check_mode else alone(wanted.answer_timeout):
             result = update.run()
     except GizziError as error:

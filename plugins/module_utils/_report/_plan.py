@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access
+
 SERVICE = "ollama.service"
 API_SERVICE = "gizzi-api.service"
 RELEASES = "/opt/ollama"
@@ -83,11 +85,11 @@ def version_page(url: str) -> str:
     return f"{url}/api/version"
 
 
-def first_step(about: str, wanted: Wanted) -> Step:
+def first_step(about: str, wanted: Wanted, access: Access) -> Step:
     """Return the look at the host itself, which also shows whether anybody can log in there."""
     pages = [wanted.status_page] if wanted.validator else []
     # What the host falls back to is not asked a question: that it is there is enough.
-    pages += [version_page(url) for url in wanted.urls[1:]] if wanted.validator else []
+    versions = [version_page(url) for url in wanted.urls[1:]] if wanted.validator else []
     alone = wanted.topology == "distributed" and wanted.validator
     options: dict[str, Any] = {
         "units": [SERVICE, *([API_SERVICE] if wanted.gizzi else [])],
@@ -97,7 +99,10 @@ def first_step(about: str, wanted: Wanted) -> Step:
         "releases": [RELEASES],
         "memory": True,
         "disks": [wanted.models_dir],
-        "urls": pages,
+        "urls": [*pages, *versions],
+        # The Gizzi API's gateway goes by the address of who asks.
+        "tokens": {url: access.token for url in versions if access.token and _is_gateway(url)},
+        "ca": access.ca,
         "connections": [
             {"address": address, "port": wanted.port} for address in (wanted.neighbour_addresses if alone else [])
         ],
@@ -113,7 +118,7 @@ def first_step(about: str, wanted: Wanted) -> Step:
     return Step("state", "etrid.gizzi.host_state", options)
 
 
-def steps(about: str, wanted: Wanted, blobs: bool, timeout: float) -> Iterator[Step]:
+def steps(about: str, wanted: Wanted, access: Access, blobs: bool, timeout: float) -> Iterator[Step]:
     """Yield what else is looked at; blobs: whether to read every model; timeout: seconds for an answer."""
     names = [str(model["name"]) for model in wanted.models]
     if wanted.serves:
@@ -125,4 +130,10 @@ def steps(about: str, wanted: Wanted, blobs: bool, timeout: float) -> Iterator[S
         patience = {"timeout": timeout, "stall_timeout": timeout, "fail_on": "never"}
         # Without a model, a server that answers is all that there is to see.
         asked = {"model": names[0]} if names else {}
-        yield Step("health", "etrid.gizzi.ollama_health", {"url": wanted.urls[0], **asked, **patience})
+        through = {"token": access.token, "ca": access.ca} if _is_gateway(wanted.urls[0]) else {}
+        yield Step("health", "etrid.gizzi.ollama_health", {"url": wanted.urls[0], **through, **asked, **patience})
+
+
+def _is_gateway(url: str) -> bool:
+    """Tell whether a server is asked through a gateway, which alone speaks TLS."""
+    return url.startswith("https:")

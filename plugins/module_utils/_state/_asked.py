@@ -22,9 +22,12 @@ CONNECT_TIMEOUT = 2
 MAX_PAGE = 1_000_000
 
 
-def urls(addresses: list[str]) -> dict[str, Any]:
-    """Return the JSON document of each URL; unseen where the answer is an error or missing."""
-    return {url: _seen.seen_or_why(_page, url) for url in addresses}
+def urls(addresses: list[str], tokens: Mapping[str, str], ca: str) -> dict[str, Any]:
+    """Return the JSON document of each URL; unseen where the answer is an error or missing.
+
+    tokens has those of some of the URLs, and ca (PEM) is the only authority to trust, "" for those of the host.
+    """
+    return {url: _seen.seen_or_why(_page, url, tokens.get(url, ""), ca) for url in addresses}
 
 
 def documents(wanted: list[Mapping[str, Any]]) -> dict[str, Any]:
@@ -37,11 +40,11 @@ def connections(wanted: list[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [_connection(str(one["address"]), int(one["port"])) for one in wanted]
 
 
-def _page(url: str) -> dict[str, Any]:
-    # Imported here because it is large and most calls ask no page: see _look.
-    from ansible_collections.etrid.gizzi.plugins.module_utils import _http
+def _page(url: str, token: str, ca: str) -> dict[str, Any]:
+    # Imported here because they are large and most calls ask no page: see _look.
+    from ansible_collections.etrid.gizzi.plugins.module_utils import _access, _http
 
-    answer = _http.request("GET", url, PAGE_TIMEOUT)
+    answer = _http.request("GET", url, PAGE_TIMEOUT, access=_access.check_access(url, token, ca))
     if len(answer.body) > MAX_PAGE:
         raise _seen.UnseenError(f"GET {url} answered with more than {MAX_PAGE} bytes")
     try:

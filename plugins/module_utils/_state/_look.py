@@ -42,7 +42,6 @@ LISTED: dict[str, Callable[[list[Any]], Any]] = {
     "processes": running.processes,
     "pythons": programs.pythons,
     "releases": files.releases,
-    "urls": asked.urls,
     "users": accounts.users,
 }
 
@@ -66,6 +65,8 @@ def look(options: Mapping[str, Any]) -> dict[str, Any]:
         state["capacity"] = _seen.seen_or_why(_capacity, options["capacity"])
     if options.get("ollama_environment") is not None:
         state["ollama_environment"] = _seen.seen_or_why(ollama.environment, options["ollama_environment"])
+    if options.get("urls"):
+        state["urls"] = asked.urls(options["urls"], options.get("tokens") or {}, options.get("ca") or "")
     state.update({name: section(options[name]) for name, section in LISTED.items() if options.get(name)})
     return state
 

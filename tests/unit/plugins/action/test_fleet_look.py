@@ -44,6 +44,14 @@ def test_a_module_that_fails_ends_nothing(look: Any) -> None:
     assert calls["ollama_health"]["timeout"] == 7
 
 
+def test_the_token_is_for_gateways(look: Any) -> None:
+    through = {"token": "5f" * 32, "ca": "PEM"}
+    urls = ["https://192.0.2.9:11443", "https://192.0.2.10:11443"]
+    _result, calls = look({"host_state": {"system": {}}}, **through, wanted=seen.wanted(serves=False, urls=urls))
+    assert calls["host_state"]["tokens"] == {f"{urls[1]}/api/version": "5f" * 32}
+    assert calls["ollama_health"] | through == calls["ollama_health"]
+
+
 def test_a_host_on_which_nothing_can_be_run_is_asked_once(look: Any) -> None:
     result, calls = look({"host_state": {"failed": True, "msg": "Missing sudo password"}})
     assert list(calls) == ["host_state"]

@@ -12,7 +12,8 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.module_utils import _http
+from ansible_collections.etrid.gizzi.plugins.module_utils import _http, _json_lines
+from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import OtherService
 
@@ -66,11 +67,11 @@ def test_a_line_without_end_is_not_kept(monkeypatch: pytest.MonkeyPatch) -> None
             for _piece in range(64):
                 http.send_chunk(b"x" * 1_000_000)
 
-    monkeypatch.setattr(_http, "MAX_LINE", 2_000_000)
+    monkeypatch.setattr(_json_lines, "MAX_LINE", 2_000_000)
     tracemalloc.start()
     try:
         with closing(Endless()) as endless:
-            lines = _http.json_lines("POST", endless.url, 10, {})
+            lines = _json_lines.json_lines("POST", endless.url, 10, {}, Access())
             assert next(lines) == {"line": 1}
             with pytest.raises(_http.HttpError, match="a line of more than 2000000 bytes"):
                 next(lines)
@@ -108,7 +109,7 @@ def test_an_answer_that_trickles_has_an_end(before: bytes, part: bytes) -> None:
     with closing(Trickle(before, part)) as trickle:
         for ask in (
             lambda: _http.request("GET", trickle.url, 0.4),
-            lambda: next(_http.json_lines("POST", trickle.url, 0.4, {})),
+            lambda: next(_json_lines.json_lines("POST", trickle.url, 0.4, {}, Access())),
         ):
             started = time.monotonic()
             with pytest.raises(_http.TimedOutError):
@@ -121,7 +122,7 @@ def test_the_head_of_an_answer_to_a_file_has_an_end(part: bytes) -> None:
     """And that of a file: a byte now and then was never silence."""
     with closing(Trickle(HEAD if part == b"a" else b"", part)) as trickle:
         for ask in (
-            lambda: _http.upload("POST", trickle.url, 0.4, BytesIO(b"abc"), 3),
+            lambda: _http.upload("POST", trickle.url, 0.4, BytesIO(b"abc"), 3, Access()),
             lambda: _http.download(trickle.url, 0.4).__enter__(),
         ):
             started = time.monotonic()
@@ -133,7 +134,7 @@ def test_the_head_of_an_answer_to_a_file_has_an_end(part: bytes) -> None:
 def test_the_head_of_an_answer_to_a_file_is_of_some_length() -> None:
     endless = Trickle(HEAD + b"Server: " + b"a" * 70_000, b"a")
     with closing(endless), pytest.raises(_http.HttpError, match="not HTTP"):
-        _http.upload("POST", endless.url, 5, BytesIO(b"abc"), 3)
+        _http.upload("POST", endless.url, 5, BytesIO(b"abc"), 3, Access())
 
 
 def test_a_file_may_take_longer_than_its_longest_silence() -> None:
@@ -146,7 +147,7 @@ def test_a_file_may_take_longer_than_its_longest_silence() -> None:
 
     with closing(OtherService()) as slow:
         started = time.monotonic()
-        assert _http.upload("POST", slow.url, 0.4, Content(b"x" * 16), 16).status == 200
+        assert _http.upload("POST", slow.url, 0.4, Content(b"x" * 16), 16, Access()).status == 200
         assert time.monotonic() - started > 0.6
 
 
@@ -160,7 +161,7 @@ def test_a_stream_that_nobody_reads_any_more_is_closed() -> None:
             left.append(http.connection.recv(1))
 
     with closing(Waiting()) as waiting:
-        lines = _http.json_lines("POST", waiting.url, 5, {})
+        lines = _json_lines.json_lines("POST", waiting.url, 5, {}, Access())
         assert next(lines) == {"line": 1}
         lines.close()
         until = time.monotonic() + 2
@@ -196,7 +197,7 @@ def test_error_bodies_are_quoted(body: bytes, text: str) -> None:
 
 def test_lines_that_are_no_objects() -> None:
     with closing(OtherService(200, b'{"a": 1}\n\n<html>\n')) as other:
-        lines = _http.json_lines("POST", other.url, 1, {})
+        lines = _json_lines.json_lines("POST", other.url, 1, {}, Access())
         assert next(lines) == {"a": 1}
         with pytest.raises(_http.NotJsonError, match="<html>"):
             next(lines)
@@ -213,7 +214,7 @@ def test_the_longest_silence_is_asked_for_before_each_line() -> None:
 
     silence = iter((0.05, 0.05, 5, 0.05))
     with closing(Slow()) as slow:
-        lines = _http.json_lines("POST", slow.url, lambda: next(silence), {})
+        lines = _json_lines.json_lines("POST", slow.url, lambda: next(silence), {}, Access())
         assert [next(lines)["line"], next(lines)["line"]] == [1, 2]
         with pytest.raises(_http.TimedOutError, match=r"no answer for 0\.05 s"):
             next(lines)

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
     Wanted,
     first_step,
@@ -17,6 +18,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
 from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import observations as seen
 
 CLIENT = {"serves": False, "shared": False, "gizzi": False, "urls": ["http://192.0.2.9:11434"]}
+# Servers without a gateway.
+OPEN = Access()
 ALONE = {"topology": "distributed", "shared": False, "gizzi": False}
 
 
@@ -26,8 +29,8 @@ def wanted(**changes: Any) -> Wanted:
 
 def modules(about: str, blobs: bool = False, **changes: Any) -> list[str]:
     """Return what is called on a host, in order."""
-    rest = steps(about, wanted(**changes), blobs, 300)
-    return [step.module.rpartition(".")[2] for step in (first_step(about, wanted(**changes)), *rest)]
+    rest = steps(about, wanted(**changes), OPEN, blobs, 300)
+    return [step.module.rpartition(".")[2] for step in (first_step(about, wanted(**changes), OPEN), *rest)]
 
 
 @pytest.mark.parametrize(
@@ -46,7 +49,7 @@ def test_a_host_costs_few_modules(about: str, changes: dict[str, Any], called: s
 
 
 def test_a_host_without_models_is_not_asked_a_question() -> None:
-    asked = [step.options for step in steps("verify", wanted(models=[]), False, 300) if step.name == "health"]
+    asked = [step.options for step in steps("verify", wanted(models=[]), OPEN, False, 300) if step.name == "health"]
     assert "model" not in asked[0]
 
 
@@ -58,42 +61,57 @@ def test_blobs_are_read_when_somebody_asks() -> None:
 
 def test_a_model_made_from_another_needs_no_room() -> None:
     models = [{"name": "phi3"}, {"name": "own", "from": "phi3"}]
-    capacity = first_step("verify", wanted(models=models)).options["capacity"]
+    capacity = first_step("verify", wanted(models=models), OPEN).options["capacity"]
     assert capacity == {"port": 11434, "models": ["phi3"]}
-    assert "capacity" not in first_step("verify", wanted(**CLIENT)).options
+    assert "capacity" not in first_step("verify", wanted(**CLIENT), OPEN).options
 
 
 def test_the_environment_is_looked_at_to_verify_a_server() -> None:
-    assert first_step("verify", wanted()).options["ollama_environment"] == {}
-    assert "ollama_environment" not in first_step("verify", wanted(**CLIENT)).options
-    assert "ollama_environment" not in first_step("diagnose", wanted()).options
+    assert first_step("verify", wanted(), OPEN).options["ollama_environment"] == {}
+    assert "ollama_environment" not in first_step("verify", wanted(**CLIENT), OPEN).options
+    assert "ollama_environment" not in first_step("diagnose", wanted(), OPEN).options
 
 
 def test_what_is_looked_at_on_the_host_itself() -> None:
-    server, client = first_step("verify", wanted()).options, first_step("verify", wanted(**CLIENT)).options
+    server, client = first_step("verify", wanted(), OPEN).options, first_step("verify", wanted(**CLIENT), OPEN).options
     assert server["exposure"] is True
     assert client["exposure"] is False
     assert "gizzi-api.service" in server["units"]
     assert client["units"] == ["ollama.service"]
     assert [one["argv"] for one in server["documents"]] == [["/usr/local/bin/gizzi", "config", "--json"]]
-    assert first_step("verify", wanted(client=False)).options["documents"] == []
+    assert first_step("verify", wanted(client=False), OPEN).options["documents"] == []
     assert server["journals"] == []
-    assert first_step("diagnose", wanted()).options["journals"] == ["ollama.service"]
+    assert first_step("diagnose", wanted(), OPEN).options["journals"] == ["ollama.service"]
     assert server["disks"] == ["/var/lib/ollama/models"]
 
 
 def test_others_are_asked_by_validators() -> None:
     both = ["http://127.0.0.1:11434", seen.CENTRAL]
-    assert first_step("verify", wanted(urls=both)).options["urls"] == [seen.STATUS, f"{seen.CENTRAL}/api/version"]
-    assert first_step("verify", wanted(urls=both, validator=False)).options["urls"] == []
+    assert first_step("verify", wanted(urls=both), OPEN).options["urls"] == [seen.STATUS, f"{seen.CENTRAL}/api/version"]
+    assert first_step("verify", wanted(urls=both, validator=False), OPEN).options["urls"] == []
+
+
+def test_gateways_are_shown_the_token_and_nobody_else_is() -> None:
+    access = Access("5f" * 32, "PEM")
+    both = wanted(urls=["https://192.0.2.9:11443", "https://192.0.2.10:11443", "http://192.0.2.11:11434"])
+    first = first_step("verify", both, access).options
+    assert first["tokens"] == {"https://192.0.2.10:11443/api/version": access.token}
+    assert first["ca"] == "PEM"
+    health = next(step for step in steps("verify", both, access, False, 300) if step.name == "health").options
+    assert (health["token"], health["ca"]) == (access.token, "PEM")
+    own = wanted(urls=["http://127.0.0.1:11434", "http://192.0.2.9:11434"])
+    assert first_step("verify", own, access).options["tokens"] == {}
+    assert all("token" not in step.options for step in steps("verify", own, access, False, 300))
 
 
 def test_a_neighbour_is_knocked_at_where_each_serves_itself() -> None:
     knocked = [{"address": "192.0.2.2", "port": 11434}]
-    assert first_step("verify", wanted(**ALONE)).options["connections"] == knocked
-    assert first_step("verify", wanted(**ALONE, neighbour="", neighbour_addresses=[])).options["connections"] == []
-    assert first_step("verify", wanted(**ALONE, validator=False)).options["connections"] == []
-    assert first_step("verify", wanted()).options["connections"] == []
+    assert first_step("verify", wanted(**ALONE), OPEN).options["connections"] == knocked
+    assert (
+        first_step("verify", wanted(**ALONE, neighbour="", neighbour_addresses=[]), OPEN).options["connections"] == []
+    )
+    assert first_step("verify", wanted(**ALONE, validator=False), OPEN).options["connections"] == []
+    assert first_step("verify", wanted(), OPEN).options["connections"] == []
 
 
 def test_wants_that_are_not_whole_are_refused() -> None:

@@ -529,8 +529,8 @@ def test_pages_are_asked_without_a_proxy(
     ],
 )
 def test_a_page_has_an_end_and_is_json(monkeypatch: pytest.MonkeyPatch, body: bytes, reason: str) -> None:
-    monkeypatch.setattr(_http, "request", lambda *_arguments: Response(200, {}, body))
-    assert reason in _asked.urls(["http://192.0.2.1"])["http://192.0.2.1"]["unseen"]
+    monkeypatch.setattr(_http, "request", lambda *_arguments, **_access: Response(200, {}, body))
+    assert reason in _asked.urls(["http://192.0.2.1"], {}, "")["http://192.0.2.1"]["unseen"]
 
 
 def test_a_program_prints_a_document(

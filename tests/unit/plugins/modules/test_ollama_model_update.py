@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.module_utils import _http, _node
+from ansible_collections.etrid.gizzi.plugins.module_utils import _http, _json_lines, _node
 from ansible_collections.etrid.gizzi.plugins.module_utils._update import alone, loading
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_model_update
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeServer, sha256
@@ -456,7 +456,7 @@ class Cut:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.at = self.count = 0
-        opened = _http._opened
+        opened = _http.opened
 
         def cut(*args: Any, **more: Any) -> Any:
             self.count += 1
@@ -464,7 +464,8 @@ class Cut:
                 raise CutError
             return opened(*args, **more)
 
-        monkeypatch.setattr(_http, "_opened", cut)
+        for module in (_http, _json_lines):
+            monkeypatch.setattr(module, "opened", cut)
 
     def run(self, at: int, update: Callable[[], dict[str, Any]]) -> bool:
         """Run, killed at a request; return whether it came that far."""

@@ -72,7 +72,7 @@ class TestHealth:
         result = health(min_tokens_per_second=0.1)
         assert result["healthy"] is True
         assert result["answer"].startswith("The capital")
-        assert recorded.played == ["version", "tags", "show", "load", "generate, streamed"]
+        assert recorded.played == ["version", "tags", "tags", "load", "generate, streamed"]
 
     def test_a_model_that_thinks_is_told_not_to(self, health: Run, recorded: RecordedOllama) -> None:
         assert health(THINKER)["healthy"] is True
