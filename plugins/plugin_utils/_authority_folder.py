@@ -115,7 +115,7 @@ def opened(path: Path, check: bool) -> Iterator[Folder]:
     """
     if not path.is_absolute():
         raise GizziError(
-            f"The authority's folder is {str(path)!r}. Write the whole path, for instance {{{{ inventory_dir }}}}.authority"
+            f"The authority's folder is {str(path)!r}. Write the whole path, such as {{{{ inventory_dir }}}}.authority"
         )
     try:
         if path.is_symlink():
