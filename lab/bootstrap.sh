@@ -152,17 +152,33 @@ keep_compiled() {
     echo "import lab_compiled; lab_compiled.install('$project/.ansible/compiled')" >"$packages/lab_compiled.pth"
 }
 
-# Takes Prometheus and promtool out of Debian's package: if installed, the package would start a service.
+# Unpacks the named Debian packages below $scratch: if installed, they would start a service.
+unpack() {
+    scratch=$(mktemp -d)
+    download() { (cd "$scratch" && apt-get download -qq -o APT::Sandbox::User=root "$@"); }
+    download "$@" 2>/dev/null || { as_root apt-get update -qq && download "$@"; }
+    local package
+    for package in "$scratch"/*.deb; do dpkg-deb --extract "$package" "$scratch"; done
+}
+
 get_prometheus() {
     [ ! -x "$venv/bin/promtool" ] || return 0
     say 'Getting Prometheus'
     local scratch
-    scratch=$(mktemp -d)
-    download() { (cd "$scratch" && apt-get download -qq -o APT::Sandbox::User=root prometheus); }
-    download 2>/dev/null || { as_root apt-get update -qq && download; }
-    dpkg-deb --fsys-tarfile "$scratch"/prometheus_*.deb | tar -x -C "$scratch" ./usr/bin
-    mv "$scratch/usr/bin/prometheus" "$venv/bin/"
-    mv "$scratch/usr/bin/promtool" "$venv/bin/"
+    unpack prometheus
+    mv "$scratch/usr/bin/prometheus" "$scratch/usr/bin/promtool" "$venv/bin/"
+    rm -r "$scratch"
+}
+
+# nginx and its JavaScript, for the tests of role gateway.
+get_nginx() {
+    [ ! -x "$venv/bin/nginx" ] || return 0
+    say 'Getting nginx'
+    local scratch
+    unpack nginx libnginx-mod-http-js
+    mkdir -p "$venv/lib/nginx"
+    mv "$scratch/usr/lib/nginx/modules/ngx_http_js_module.so" "$venv/lib/nginx/"
+    mv "$scratch/usr/sbin/nginx" "$venv/bin/"
     rm -r "$scratch"
 }
 
@@ -195,5 +211,6 @@ wait "$image" || exit
 if [ "$purpose" = tests ]; then
     install_packages shellcheck
     get_prometheus
+    get_nginx
     get_browser
 fi
