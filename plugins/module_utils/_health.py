@@ -25,35 +25,20 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
     find_model,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._progress import StalledError, StallWatch
-from ansible_collections.etrid.gizzi.plugins.module_utils._runner import cpu_behind
 from ansible_collections.etrid.gizzi.plugins.module_utils._shown import shown
+from ansible_collections.etrid.gizzi.plugins.module_utils._silence import (
+    BusyError,
+    Silence,
+    UnhealthyError,
+    UnseenError,
+    stalled,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
-
-# The share of a processor from which on a process is at work; one that waits takes next to nothing.
-AT_WORK = 0.05
-
-
-class UnhealthyError(GizziError):
-    """A layer that fails; its text says what to do about it, and status what the layer is."""
-
-    status = "fail"
-
-
-class BusyError(UnhealthyError):
-    """The server is at work for others, and does not get to the question."""
-
-    status = "busy"
-
-
-class UnseenError(UnhealthyError):
-    """Whether the server is at work or hangs cannot be seen from here."""
-
-    status = "unknown"
 
 
 @dataclass(frozen=True)
@@ -216,12 +201,20 @@ class Probe:
         silence = min(patience, budget)
         watch = StallWatch(silence, budget, f"{name} is loaded, but its answer")
         tokens = self._wanted.tokens
-        answer, before = Streamed(), cpu_behind(self._server.url)
+        payload = {
+            "model": str(name),
+            "prompt": self._wanted.prompt,
+            "options": {"num_predict": tokens, "temperature": 0},
+        }
+        answer, nothing = Streamed(), Silence(self._server.url)
         try:
-            with closing(self._server.generate(name, self._wanted.prompt, tokens, silence)) as lines:
+            with closing(self._server.generate(payload, silence)) as lines:
                 answer.read(lines, watch)
         except TimedOutError:
-            raise self._silent(name, silence, len(answer.pieces), before) from None
+            # Before the first token a server that is busy sends nothing either.
+            if not answer.pieces:
+                raise nothing.error(name, silence, self._wanted.timeout) from None
+            raise UnhealthyError(stalled(name, silence, f"after token number {len(answer.pieces)}")) from None
         except StalledError as error:
             raise UnhealthyError(f"{error}: the model loads but stalls.") from None
         except BrokenOffError:
@@ -235,27 +228,6 @@ class Probe:
         self.report.answer = without_thoughts(answer.said).strip()
         self._measure(answer.final, answer.arrivals)
         return f"{name} answered: {self.report.answer}"
-
-    def _silent(
-        self, name: ModelName, silence: float, pieces: int, before: Mapping[int, float] | None
-    ) -> UnhealthyError:
-        """Say what a silence means. Before the first token a server that is busy sends nothing either."""
-        if pieces:
-            return UnhealthyError(stalled(name, silence, f"after token number {pieces}"))
-        now = cpu_behind(self._server.url)
-        if before is None or now is None:
-            return UnseenError(
-                f"{name} gave no token for {silence:g} s, and whether the server is busy with other questions or hangs "
-                f"cannot be seen from here: run the same check as root on the server itself."
-            )
-        taken = sum(max(0.0, seconds - before.get(pid, 0.0)) for pid, seconds in now.items())
-        if taken < silence * AT_WORK:
-            return UnhealthyError(stalled(name, silence, "before its first token"))
-        return BusyError(
-            f"{name} gave no token for {silence:g} s, in which its process took {taken:.1f} s of processor time: the "
-            f"server is busy with other questions. It was asked for {self._wanted.timeout:g} s. Ask again later, or "
-            "raise the timeout; its weights are not the reason."
-        )
 
     def speed(self) -> str:
         rate, least = self.report.tokens_per_second, self._wanted.min_tokens_per_second
@@ -296,11 +268,3 @@ def _refused(error: BadStatusError, what: str) -> UnhealthyError:
     """Say what it means that a server answers with an error; a gateway that is full says nothing of the model."""
     kind = BusyError if error.status == FULL else UnhealthyError
     return kind(f"{what}: {error}.")
-
-
-def stalled(name: ModelName, silence: float, where: str) -> str:
-    """Say what it means that a server says nothing and does nothing for so many seconds."""
-    return (
-        f"{name} loads but stalls: silence for {silence:g} s {where}. Look for a starved or stopped runner "
-        "('ps aux | grep -e llama-server -e ollama', 'systemctl status ollama') and restart the service."
-    )

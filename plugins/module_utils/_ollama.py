@@ -255,11 +255,10 @@ class Ollama:
         return answer
 
     def generate(
-        self, name: ModelName, prompt: str, tokens: int, silence: float
+        self, payload: Mapping[str, Any], silence: float | Callable[[], float]
     ) -> Generator[dict[str, Any], None, None]:
-        options = {"num_predict": tokens, "temperature": 0}
-        payload = {"model": str(name), "prompt": prompt, "think": False, "stream": True, "options": options}
-        return self._stream("/api/generate", payload, silence)
+        """Answer one prompt, line by line; payload is that of /api/generate. A model that thinks is told not to."""
+        return self._stream("/api/generate", {**payload, "think": False, "stream": True}, silence)
 
     def _list(self, path: str) -> list[Mapping[str, Any]]:
         try:

@@ -146,7 +146,11 @@ options:
         type: int
         default: 64
   prompt_timeout:
-    description: Seconds that one answer may take.
+    description:
+      - Seconds that one answer may take.
+      - A server that gives no token in it, while the process that computes takes processor time, is busy with other
+        questions. That is no bad answer. The prompt is asked again for as long as the time for all prompts lasts, and
+        then the evaluation has failed, and nothing of it is kept. The same holds where the processes cannot be seen.
     type: float
     default: 300
   minimum_speed:

@@ -7,12 +7,22 @@
 from __future__ import annotations
 
 import re
+import time
+from contextlib import closing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._answer import REPEATED, thought_only, without_thoughts
+from ansible_collections.etrid.gizzi.plugins.module_utils._answer import Streamed, without_thoughts
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._http import TimedOutError
+from ansible_collections.etrid.gizzi.plugins.module_utils._progress import StallWatch
 from ansible_collections.etrid.gizzi.plugins.module_utils._schema import check_pattern, check_schema, fit
+from ansible_collections.etrid.gizzi.plugins.module_utils._silence import (
+    BusyError,
+    Silence,
+    UnhealthyError,
+    UnseenError,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -49,18 +59,15 @@ class Prompt:
             payload["format"] = self.schema
         return payload
 
-    def problem(self, answer: Mapping[str, Any]) -> str:
+    def problem(self, answer: Streamed) -> str:
         """Return the problem of an answer, "" for none. The model's thinking is not part of the answer."""
-        text = str(answer.get("response") or "")
-        # Without streaming, Ollama marks an answer that it has stopped with done = false.
-        if answer.get("done") is False:
-            return REPEATED
-        if not without_thoughts(text).strip():
-            thought = answer.get("thinking") or text.strip()
-            return thought_only(self.tokens, answer) if thought else "the answer is empty"
+        fault = answer.fault(self.tokens)
+        if fault:
+            return fault
         if self.pattern is not None:
-            return "" if re.search(self.pattern, without_thoughts(text)) else f"it does not match {self.pattern!r}"
-        return fit(text, self.schema or {})
+            found = re.search(self.pattern, without_thoughts(answer.said))
+            return "" if found else f"it does not match {self.pattern!r}"
+        return fit(answer.said, self.schema or {})
 
 
 @dataclass(frozen=True)
@@ -133,22 +140,50 @@ def _name_of(prompt: Mapping[str, Any]) -> str:
 
 
 def evaluate(server: Ollama, model: ModelName, prompts: Sequence[Prompt], timeout: float) -> Evaluation:
-    """Ask a model every prompt, at most timeout seconds for each. A prompt without an answer has failed."""
+    """Ask a model every prompt, at most timeout seconds for each. A prompt without an answer has failed.
+
+    Raise BusyError where the server works for others, and UnseenError where that cannot be seen: then nothing was
+    measured. Before that a prompt is asked again for as long as the time for all of them lasts.
+    """
     failures, tokens, nanoseconds = [], 0, 0
+    until = time.monotonic() + timeout * len(prompts)
     for prompt in prompts:
         try:
-            answer = server.answer(prompt.payload(model), timeout)
+            answer = _answer(server, model, prompt, timeout, until)
+        except (BusyError, UnseenError):
+            raise
         except GizziError as error:
             failures.append(Failure(prompt.name, "", f"no answer: {error}"))
             continue
         problem = prompt.problem(answer)
         if problem:
-            failures.append(Failure(prompt.name, str(answer.get("response") or "").strip()[:SHOWN], problem))
-        count, duration = answer.get("eval_count"), answer.get("eval_duration")
+            failures.append(Failure(prompt.name, answer.said.strip()[:SHOWN], problem))
+        count, duration = answer.final.get("eval_count"), answer.final.get("eval_duration")
         if isinstance(count, int) and isinstance(duration, int) and count > 0 and duration > 0:
             tokens += count
             nanoseconds += duration
     return Evaluation(len(prompts), tuple(failures), tokens, nanoseconds)
+
+
+def _answer(server: Ollama, model: ModelName, prompt: Prompt, timeout: float, until: float) -> Streamed:
+    """Ask one prompt, and again while the server is busy and half of an answer's time is left before ``until``."""
+    started = time.monotonic()
+    while True:
+        answer, silence = Streamed(), Silence(server.url)
+        watch = StallWatch(timeout, timeout, "the answer")
+        try:
+            with closing(server.generate(prompt.payload(model), watch.silence)) as lines:
+                answer.read(lines, watch)
+        except TimedOutError:
+            if answer.pieces:
+                watch.check()
+                raise
+            now = time.monotonic()
+            error = silence.error(model, timeout, now - started)
+            if error.status == UnhealthyError.status or now + timeout / 2 > until:
+                raise error from None
+        else:
+            return answer
 
 
 def evaluate_fairly(

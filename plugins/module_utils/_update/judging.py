@@ -106,7 +106,8 @@ class Judge:
 
     def _compare(self, name: ModelName, digest: str, before: Evaluation) -> None:
         least = (before.speed or 0) * self.wanted.minimum_speed
-        after = evaluate_fairly(self.server, name, self.wanted.prompts, self.wanted.prompt_timeout, least)
+        with said("the new model cannot be evaluated"):
+            after = evaluate_fairly(self.server, name, self.wanted.prompts, self.wanted.prompt_timeout, least)
         self.result.note_after(after)
         problems = worse(after, before, self.wanted.minimum_speed)
         if problems:

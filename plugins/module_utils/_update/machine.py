@@ -23,6 +23,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import offered, pull_as, require_disk
+from ansible_collections.etrid.gizzi.plugins.module_utils._silence import BusyError, UnseenError
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.judging import Judge, said
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.plan import Sight
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import (
@@ -244,7 +245,10 @@ class Update:
             raise UnfitError(str(error)) from error
 
     def _evaluated(self, model: Model | None, whole: bool) -> Evaluation | None:
-        found = self._judge.evaluated(self._name, model.digest, whole) if model else None
+        try:
+            found = self._judge.evaluated(self._name, model.digest, whole) if model else None
+        except (BusyError, UnseenError) as error:
+            raise UnfitError(f"the model in use cannot be evaluated: {error}") from error
         if found:
             self.result.note_before(found)
         return found

@@ -221,7 +221,9 @@ class FakeOllama(FakeServer):
             {"response": "is.", "done": False},
             {"response": "", "done": True, "done_reason": "stop", "eval_count": 3, "eval_duration": 200_000_000},
         ]
-        # Whole answers by prompt, for clients that do not stream; any other prompt crashes the runner.
+        # Whole answers by prompt, for clients that do not stream and for evaluations; any other prompt crashes the
+        # runner. How many of these get nothing for 5 s, as where the server works for others.
+        self.silent_answers = 0
         self.answers: dict[str, str] = {}
         # Those of one model in place of them, by its digest; and the digests of models that do not load.
         self.own_answers: dict[str, dict[str, str]] = {}
@@ -470,7 +472,8 @@ class FakeOllama(FakeServer):
                     self._load(body["model"])
                 http.send_json(200, {"model": body["model"], "response": "", "done": True, "done_reason": "load"})
             return
-        if body.get("stream") is False:
+        # An evaluation asks with a seed.
+        if body.get("stream") is False or "seed" in body.get("options", {}):
             self._answer_whole(http, body)
             return
         http.begin_stream()
@@ -499,6 +502,10 @@ class FakeOllama(FakeServer):
 
     def _answer_whole(self, http: Any, body: Any) -> None:
         prompt, answers = body["prompt"], self.own_answers.get(self._digest(body), self.answers)
+        if self.silent_answers:
+            self.silent_answers -= 1
+            self.stopped.wait(5)
+            return
         if prompt not in answers:
             http.send_json(500, {"error": "the runner has crashed"})
             return

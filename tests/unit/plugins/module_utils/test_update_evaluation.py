@@ -4,12 +4,15 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+import time
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _silence
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
@@ -40,9 +43,9 @@ SCHEMA = {
 def evaluated(ollama: FakeOllama) -> Run:
     """Return a function that evaluates a model, and returns what was measured as a mapping."""
 
-    def run(*prompts: dict[str, Any], again_below: float = 0) -> dict[str, Any]:
+    def run(*prompts: dict[str, Any], again_below: float = 0, timeout: float = 5) -> dict[str, Any]:
         server, model = Ollama(ollama.url, 10), parse_model_name("mistral")
-        found = evaluate_fairly(server, model, read_prompts(prompts), 5, again_below)
+        found = evaluate_fairly(server, model, read_prompts(prompts), timeout, again_below)
         measured = {"pass_rate": found.pass_rate, "passed": found.passed, "tokens_per_second": found.speed}
         return {**measured, "failures": [asdict(failure) for failure in found.failures]}
 
@@ -76,7 +79,7 @@ def test_asks_the_same_every_time(evaluated: Run, ollama: FakeOllama) -> None:
         "format": SCHEMA,
         "options": {"temperature": 0, "seed": 1, "num_predict": 7},
         "think": False,
-        "stream": False,
+        "stream": True,
     }
 
 
@@ -143,6 +146,69 @@ def test_no_prompt_measures_nothing(evaluated: Run) -> None:
 def test_a_long_answer_is_shortened(evaluated: Run, ollama: FakeOllama) -> None:
     ollama.answers = {"a": json.dumps("!" * 5000)}
     assert len(evaluated({"prompt": "a", "pattern": "x"})["failures"][0]["answer"]) == evaluation.SHOWN
+
+
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the server's processes have taken so much more processor time at each look, in seconds; None is unseen."""
+
+    def grows(seconds: float | None) -> None:
+        looks = itertools.count()
+        monkeypatch.setattr(
+            _silence, "cpu_behind", lambda _url: None if seconds is None else {7: next(looks) * seconds}
+        )
+
+    return grows
+
+
+CAPITAL = {"prompt": "capital", "pattern": "Paris"}
+
+
+def test_a_busy_server_is_asked_again(evaluated: Run, ollama: FakeOllama, cpu: Callable[..., None]) -> None:
+    """Its silence was a bad answer of the model."""
+    cpu(0.2)
+    ollama.answers, ollama.silent_answers = {"capital": "Paris"}, 1
+    result = evaluated(CAPITAL, CAPITAL, timeout=0.4)
+    assert (result["passed"], result["failures"]) == (2, [])
+    assert len(ollama.paths("/api/generate")) == 3
+
+
+@pytest.mark.parametrize(("taken", "error"), [(0.2, _silence.BusyError), (None, _silence.UnseenError)])
+def test_of_a_server_that_stays_busy_nothing_is_measured(
+    evaluated: Run, ollama: FakeOllama, cpu: Callable[..., None], taken: float | None, error: type[GizziError]
+) -> None:
+    cpu(taken)
+    ollama.answers, ollama.silent_answers = {"capital": "Paris"}, 10
+    started = time.monotonic()
+    with pytest.raises(error, match=r"mistral:latest gave no token for 0\.3 s"):
+        evaluated(CAPITAL, CAPITAL, timeout=0.3)
+    # Twice, and not for longer than both prompts may take.
+    assert len(ollama.paths("/api/generate")) == 2
+    assert time.monotonic() - started < 2
+
+
+def test_a_server_that_hangs_has_failed_the_prompt(
+    evaluated: Run, ollama: FakeOllama, cpu: Callable[..., None]
+) -> None:
+    cpu(0.001)
+    ollama.answers, ollama.silent_answers = {"capital": "Paris"}, 1
+    result = evaluated(CAPITAL, CAPITAL, timeout=0.3)
+    assert result["passed"] == 1
+    assert "silence for 0.3 s before its first token" in result["failures"][0]["reason"]
+
+
+def test_an_answer_that_takes_too_long_has_failed_however_busy_the_server_is(
+    evaluated: Run, ollama: FakeOllama, cpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slow(http: Any, _body: Any) -> None:
+        http.begin_stream()
+        http.send_line({"response": "Pa", "done": False})
+        ollama.stopped.wait(5)
+
+    cpu(0.2)
+    monkeypatch.setattr(ollama, "_answer_whole", slow)
+    result = evaluated(CAPITAL, timeout=0.4)
+    assert result["failures"][0]["reason"] == "no answer: the answer took longer than 0.4 s"
 
 
 def measured(asked: int, speed: float | None, *failures: str) -> Evaluation:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.module_utils import _health
+from ansible_collections.etrid.gizzi.plugins.module_utils import _silence
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_health
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import OtherService
 
@@ -150,7 +150,7 @@ def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
     def taken(*looks: dict[int, float] | None) -> None:
         seen = iter(looks)
         last = looks[-1]
-        monkeypatch.setattr(_health, "cpu_behind", lambda _url: next(seen, last))
+        monkeypatch.setattr(_silence, "cpu_behind", lambda _url: next(seen, last))
 
     return taken
 

@@ -6,13 +6,14 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.module_utils import _http, _json_lines, _node
+from ansible_collections.etrid.gizzi.plugins.module_utils import _http, _json_lines, _node, _silence
 from ansible_collections.etrid.gizzi.plugins.module_utils._update import alone, loading
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_model_update
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeServer, sha256
@@ -162,6 +163,33 @@ def test_the_model_before_is_evaluated_once(fleet: Fleet) -> None:
     fleet.ollama.requests.clear()
     fleet.update(prompts=[{**PROMPTS[0], "pattern": "(?i)paris"}])
     assert fleet.asked() == [MODEL, NEXT]
+
+
+def test_a_busy_server_is_not_updated(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its silence was a bad answer of the model in use, and was kept as that: a worse model would have passed."""
+    looks = itertools.count()
+    monkeypatch.setattr(_silence, "cpu_behind", lambda _url: {7: next(looks) * 10.0})
+    fleet.ollama.silent_answers = 1
+    result = fleet.update(prompt_timeout=0.3)
+    assert (result["verdict"], result["changed"]) == ("unhealthy", False)
+    assert result["reason"].startswith("the model in use cannot be evaluated: mistral:latest gave no token for 0.3 s")
+    assert "busy with other questions" in result["reason"]
+    assert fleet.ollama.paths("/api/pull") == []
+    # When it is free again.
+    assert fleet.update()["verdict"] == "updated"
+
+
+def test_a_new_model_on_a_busy_server_does_not_come_into_use(fleet: Fleet, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = itertools.count()
+    monkeypatch.setattr(_silence, "cpu_behind", lambda _url: {7: next(looks) * 10.0})
+    fleet.update(until="pulled")
+    fleet.ollama.silent_answers = 1
+    result = fleet.update(prompt_timeout=0.3)
+    assert result["verdict"] == "restored"
+    assert f"the new model cannot be evaluated: {NEXT} gave no token for 0.3 s" in result["reason"]
+    assert fleet.names() == {MODEL: fleet.old}
+    # It is not held against the model.
+    assert fleet.update()["verdict"] == "updated"
 
 
 def test_a_batch_pulls_first_and_serves_what_was_judged(fleet: Fleet) -> None:
