@@ -4,21 +4,23 @@
 // What may be asked of the shared Ollama. A body is read strictly, and what goes on is a body written anew from the
 // known keys: Ollama itself takes a key in any case, and the last of two.
 //
-// It runs in njs 0.7.9 (Debian 12), which has no "for ... of" and no classes. Bytes are read from a Buffer, since a
-// search in a njs string that is not ASCII begins at its first character.
+// It runs in njs 0.7.9 (Debian 12), which has no classes and no "for ... of". Bytes are read from a Buffer: a regular
+// expression that begins within a long string of njs takes as long as the whole string.
 
 const MAX_DEPTH = 64;
 // Each value costs some microseconds, in which this worker of nginx does nothing else.
 const MAX_VALUES = 50000;
 const MAX_NUMBER = 64;
+const MAX_NAME = 512;
 const MAX_SHOWN = 64;
 
 const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a;
 const OPEN_LIST = 0x5b, CLOSE_LIST = 0x5d, OPEN_OBJECT = 0x7b, CLOSE_OBJECT = 0x7d;
 
 const NUMBER_FORM = /^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?$/;
-const MODEL_FORM = /^[A-Za-z0-9_][A-Za-z0-9_.:\/-]{0,511}$/;
-const CLOUD_FORM = /[:-]cloud$/i;
+// What a name has not. ($ would let a newline at its end through: njs has PCRE's.)
+const NO_MODEL = /^[^A-Za-z0-9_]|[^A-Za-z0-9_.:\/-]/;
+const CLOUD = /[:-]cloud$/i;
 
 // Kinds of a value: which types it may have, the kind of a list's items, and the kinds of an object's keys. null is
 // let through everywhere: Ollama takes it for a key that was left out.
@@ -128,10 +130,10 @@ function folded(key) {
 
 function checkModel(raw) {
     const name = JSON.parse(raw);
-    if (!MODEL_FORM.test(name)) {
+    if (name === '' || name.length > MAX_NAME || NO_MODEL.test(name)) {
         refuse('model: ' + shown(name) + ' is no name of a model: write it as llama3.1:8b.');
     }
-    if (CLOUD_FORM.test(name)) {
+    if (CLOUD.test(name)) {
         refuse('model: ' + name + ' would be answered in the cloud, and prompts do not leave this server.', 403);
     }
 }
@@ -146,207 +148,204 @@ function checkServers(r, variable, raw, path) {
     }
 }
 
-// Reads JSON from bytes and writes what it lets through into out, piece by piece.
-function reader(r, bytes) {
-    const out = [];
-    let at = 0, depth = 0, values = 0;
+// Reads the words of JSON from bytes.
+function Scanner(bytes) {
+    this.bytes = bytes;
+    this.at = 0;
+}
 
-    function blank() {
-        let byte = bytes[at];
-        while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
-            at++;
-            byte = bytes[at];
-        }
-        return byte;
-    }
+Scanner.prototype.broken = function () {
+    refuse(this.at < this.bytes.length ? 'The body is not JSON: byte ' + this.at + ' is not what may stand there.'
+           : 'The body is not JSON: it ends too early.');
+};
 
-    function broken() {
-        refuse(at < bytes.length ? 'The body is not JSON: byte ' + at + ' is not what may stand there.'
-               : 'The body is not JSON: it ends too early.');
-    }
-
-    function expect(byte) {
-        if (blank() !== byte) {
-            broken();
-        }
+// The next byte that is not blank; undefined at the end.
+Scanner.prototype.next = function () {
+    const bytes = this.bytes;
+    let at = this.at, byte = bytes[at];
+    while (byte === 0x20 || byte === 0x0a || byte === 0x0d || byte === 0x09) {
         at++;
+        byte = bytes[at];
     }
+    this.at = at;
+    return byte;
+};
 
-    // The text between two quotes, quotes included, as it came.
-    function string() {
-        const start = at;
-        let end = at, back;
-        do {
-            end = bytes.indexOf(QUOTE, end + 1);
-            if (end < 0) {
-                at = bytes.length;
-                broken();
-            }
-            back = end;
-            while (bytes[back - 1] === BACKSLASH) {
-                back--;
-            }
-        } while ((end - back) % 2 === 1);
-        const raw = bytes.toString('utf8', start, end + 1);
-        try {
-            JSON.parse(raw);
-        } catch (error) {
-            broken();
-        }
-        at = end + 1;
-        return raw;
+Scanner.prototype.expect = function (byte) {
+    if (this.next() !== byte) {
+        this.broken();
     }
+    this.at++;
+};
 
-    function number() {
-        const start = at;
-        let byte = bytes[at];
-        // Digits, and + - . e E
-        while (byte >= 0x30 && byte <= 0x39 || byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x65 ||
-               byte === 0x45) {
-            at++;
-            byte = bytes[at];
+// The text between two quotes, quotes included, as it came.
+Scanner.prototype.text = function () {
+    const bytes = this.bytes, start = this.at;
+    let end = start, back;
+    do {
+        end = bytes.indexOf(QUOTE, end + 1);
+        if (end < 0) {
+            this.at = bytes.length;
+            this.broken();
         }
-        const raw = at - start > MAX_NUMBER ? '' : bytes.toString('utf8', start, at);
-        if (!NUMBER_FORM.test(raw) || !isFinite(Number(raw))) {
-            at = start;
-            broken();
+        back = end;
+        while (bytes[back - 1] === BACKSLASH) {
+            back--;
         }
-        return raw;
+    } while ((end - back) % 2 === 1);
+    const raw = bytes.toString('utf8', start, end + 1);
+    try {
+        JSON.parse(raw);
+    } catch (error) {
+        this.broken();
     }
+    this.at = end + 1;
+    return raw;
+};
 
-    function word(raw) {
-        if (bytes.toString('utf8', at, at + raw.length) !== raw) {
-            broken();
-        }
-        at += raw.length;
-        return raw;
+Scanner.prototype.number = function () {
+    const bytes = this.bytes, start = this.at;
+    let at = start, byte = bytes[at];
+    // Digits, and + - . e E
+    while (byte >= 0x30 && byte <= 0x39 || byte === 0x2b || byte === 0x2d || byte === 0x2e || byte === 0x65 ||
+           byte === 0x45) {
+        at++;
+        byte = bytes[at];
     }
-
-    function mustBe(kind, type, path) {
-        if (!kind.is[type]) {
-            refuse((path || 'The body') + ' is of type ' + type + ': it must be ' + Object.keys(kind.is).join(' or ') + '.');
-        }
+    const raw = at - start > MAX_NUMBER ? '' : bytes.toString('utf8', start, at);
+    if (!NUMBER_FORM.test(raw) || !isFinite(Number(raw))) {
+        this.broken();
     }
+    this.at = at;
+    return raw;
+};
 
-    // Each reads one value. They return whether it goes on.
-    function scalar(kind, type, raw, path) {
-        if (raw === 'null') {
-            out.push(raw);
-            return true;
-        }
-        mustBe(kind, type, path);
+Scanner.prototype.word = function (raw) {
+    if (this.bytes.toString('utf8', this.at, this.at + raw.length) !== raw) {
+        this.broken();
+    }
+    this.at += raw.length;
+    return raw;
+};
+
+// Reads JSON of a kind, and writes what goes on into out, piece by piece. No function calls itself: njs has a small
+// stack. What is open is a list of lists and objects, each within the one before.
+function Rewriter(r, bytes) {
+    this.r = r;
+    this.from = new Scanner(bytes);
+    this.out = [];
+    this.open = [];
+    this.values = 0;
+}
+
+Rewriter.prototype.mustBe = function (kind, type, path) {
+    if (!kind.is[type]) {
+        refuse((path || 'The body') + ' is of type ' + type + ': it must be ' + Object.keys(kind.is).join(' or ') + '.');
+    }
+};
+
+// Return whether the value goes on.
+Rewriter.prototype.scalar = function (kind, type, raw, path) {
+    if (raw !== 'null') {
+        this.mustBe(kind, type, path);
         if (kind.variable) {
-            checkServers(r, kind.variable, raw, path);
+            checkServers(this.r, kind.variable, raw, path);
             return false;
         }
         if (kind.check) {
             kind.check(raw);
         }
-        out.push(raw);
-        return true;
     }
+    this.out.push(raw);
+    return true;
+};
 
-    function items(kind, path) {
-        mustBe(kind, 'list', path);
-        out.push('[');
-        at++;
-        if (blank() === CLOSE_LIST) {
-            at++;
+Rewriter.prototype.begin = function (kind, type, path) {
+    this.mustBe(kind, type, path);
+    if (this.open.length === MAX_DEPTH) {
+        refuse('The body is nested more than ' + MAX_DEPTH + ' deep.');
+    }
+    this.from.at++;
+    this.out.push(type === 'list' ? '[' : '{');
+    this.open.push({kind: kind, path: path, first: true, seen: type === 'list' ? null : {}});
+    return true;
+};
+
+// Read a value, of a list or an object only its beginning. Return whether it goes on.
+Rewriter.prototype.value = function (kind, path) {
+    const from = this.from;
+    this.values++;
+    if (this.values > MAX_VALUES) {
+        refuse('The body has more than ' + MAX_VALUES + ' values.');
+    }
+    switch (from.next()) {
+    case QUOTE: return this.scalar(kind, 'string', from.text(), path);
+    case OPEN_OBJECT: return this.begin(kind, 'object', path);
+    case OPEN_LIST: return this.begin(kind, 'list', path);
+    case 0x74: return this.scalar(kind, 'boolean', from.word('true'), path);
+    case 0x66: return this.scalar(kind, 'boolean', from.word('false'), path);
+    case 0x6e: return this.scalar(kind, 'null', from.word('null'), path);
+    default: return this.scalar(kind, 'number', from.number(), path);
+    }
+};
+
+Rewriter.prototype.member = function (object) {
+    const from = this.from, out = this.out, keys = object.kind.keys;
+    if (from.next() !== QUOTE) {
+        from.broken();
+    }
+    const raw = from.text(), key = JSON.parse(raw), twin = '$' + folded(key);
+    // Within what is free the path does not grow: the keys there are the caller's, of any length.
+    const path = !keys ? object.path : object.path === '' ? key : object.path + '.' + key;
+    if (object.seen[twin]) {
+        refuse('The key ' + shown(key) + ' stands twice, in one case or two.');
+    }
+    object.seen[twin] = true;
+    if (keys && !Object.prototype.hasOwnProperty.call(keys, key)) {
+        refuse('The key ' + shown(path) + ' is not let through: leave it out, or write it as Ollama\'s API has it.');
+    }
+    from.expect(COLON);
+    const before = out.length;
+    out.push(out[before - 1] === '{' ? '' : ',', keys ? JSON.stringify(key) : raw, ':');
+    if (!this.value(keys ? keys[key] : FREE, path)) {
+        out.length = before;
+    }
+};
+
+Rewriter.prototype.item = function (list) {
+    if (!list.first) {
+        this.out.push(',');
+    }
+    this.value(list.kind.items, list.kind === FREE ? list.path : list.path + '[]');
+};
+
+// Return the whole body as it goes on.
+Rewriter.prototype.rewritten = function (kind) {
+    const from = this.from, open = this.open;
+    this.value(kind, '');
+    while (open.length > 0) {
+        const inner = open[open.length - 1];
+        if (from.next() === (inner.seen ? CLOSE_OBJECT : CLOSE_LIST)) {
+            from.at++;
+            this.out.push(inner.seen ? '}' : ']');
+            open.pop();
+            continue;
+        }
+        if (!inner.first) {
+            from.expect(COMMA);
+        }
+        if (inner.seen) {
+            this.member(inner);
         } else {
-            for (;;) {
-                value(kind.items, kind.items === FREE ? path : path + '[]');
-                if (blank() !== COMMA) {
-                    break;
-                }
-                out.push(',');
-                at++;
-            }
-            expect(CLOSE_LIST);
+            this.item(inner);
         }
-        out.push(']');
-        return true;
+        inner.first = false;
     }
-
-    function member(kind, path, seen) {
-        if (blank() !== QUOTE) {
-            broken();
-        }
-        const raw = string(), key = JSON.parse(raw);
-        // Within what is free the path does not grow: the keys there are the caller's, of any length.
-        const own = !kind.keys ? path : path === '' ? key : path + '.' + key;
-        const twin = '$' + folded(key);
-        if (seen[twin]) {
-            refuse('The key ' + shown(key) + ' stands twice, in one case or two.');
-        }
-        seen[twin] = true;
-        if (kind.keys && !Object.prototype.hasOwnProperty.call(kind.keys, key)) {
-            refuse('The key ' + shown(own) + ' is not let through: leave it out, or write it as Ollama\'s API has it.');
-        }
-        expect(COLON);
-        const before = out.length;
-        out.push(before && out[before - 1] !== '{' ? ',' : '', kind.keys ? JSON.stringify(key) : raw, ':');
-        if (!value(kind.keys ? kind.keys[key] : FREE, own)) {
-            out.length = before;
-        }
+    if (from.next() !== undefined) {
+        from.broken();
     }
-
-    function members(kind, path) {
-        mustBe(kind, 'object', path);
-        const seen = {};
-        out.push('{');
-        at++;
-        if (blank() === CLOSE_OBJECT) {
-            at++;
-        } else {
-            for (;;) {
-                member(kind, path, seen);
-                if (blank() !== COMMA) {
-                    break;
-                }
-                at++;
-            }
-            expect(CLOSE_OBJECT);
-        }
-        out.push('}');
-        return true;
-    }
-
-    function nested(read, kind, path) {
-        depth++;
-        if (depth > MAX_DEPTH) {
-            refuse('The body is nested more than ' + MAX_DEPTH + ' deep.');
-        }
-        const goes_on = read(kind, path);
-        depth--;
-        return goes_on;
-    }
-
-    function value(kind, path) {
-        values++;
-        if (values > MAX_VALUES) {
-            refuse('The body has more than ' + MAX_VALUES + ' values.');
-        }
-        switch (blank()) {
-        case QUOTE: return scalar(kind, 'string', string(), path);
-        case OPEN_OBJECT: return nested(members, kind, path);
-        case OPEN_LIST: return nested(items, kind, path);
-        case 0x74: return scalar(kind, 'boolean', word('true'), path);
-        case 0x66: return scalar(kind, 'boolean', word('false'), path);
-        case 0x6e: return scalar(kind, 'null', word('null'), path);
-        default: return scalar(kind, 'number', number(), path);
-        }
-    }
-
-    return {
-        whole: function (kind) {
-            value(kind, '');
-            if (blank() !== undefined) {
-                broken();
-            }
-            return out.join('');
-        }
-    };
-}
+    return this.out.join('');
+};
 
 // The bytes of the body; a body with many small chunks may be in a file, where njs does not read it.
 function body(r) {
@@ -372,7 +371,7 @@ function body(r) {
 
 function filter(r) {
     try {
-        r.variables.gateway_body = reader(r, body(r)).whole(ROUTES[r.uri]);
+        r.variables.gateway_body = new Rewriter(r, body(r)).rewritten(ROUTES[r.uri]);
     } catch (error) {
         if (!error.status) {
             // Never its text: it could have a piece of the body in it.
