@@ -6,28 +6,23 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, NamedTuple, Optional
+from typing import TYPE_CHECKING, NamedTuple
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._report import _gateway_checks as gateways
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError, cut
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import API, OLLAMA
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._verdict import Verdict, runs
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import Given
     from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import Host
     from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import Wanted
 
 MAXIMUM_EXPOSURE = 2.0
-
-
-class Verdict(NamedTuple):
-    """Whether an item holds, and what was seen; None is SKIP: nobody asked for it."""
-
-    ok: Optional[bool]  # noqa: UP045  # A named tuple's types are evaluated, and hosts have Python 3.9.
-    reason: str
 
 
 def login(_host: Host) -> Verdict:
@@ -57,14 +52,9 @@ def installed(host: Host) -> Verdict:
     return Verdict(True, f"version {found}")
 
 
-def _runs(unit: Given) -> Verdict:
-    state, enabled = unit.text("active"), unit.text("enabled") or "not installed"
-    return Verdict((state, enabled) == ("active", "enabled"), f"{state}, {enabled}")
-
-
 def service(host: Host) -> Verdict:
     """Judge whether Ollama's service runs and starts at boot."""
-    return _runs(host.unit)
+    return runs(host.unit)
 
 
 def models(host: Host) -> Verdict:
@@ -85,21 +75,17 @@ def models(host: Host) -> Verdict:
 
 
 def listening(host: Host) -> Verdict:
-    """Judge whether the port listens where it should."""
-    listeners = host.listeners
+    """Judge whether Ollama's port listens on loopback alone, and only on a server."""
+    return _on_loopback(host, host.wanted.port, host.wanted.serves)
+
+
+def _on_loopback(host: Host, port: int, wanted: bool) -> Verdict:
+    listeners = host.listeners(port)
     addresses = sorted({listener.address for listener in listeners})
     found = f"listens on {', '.join(addresses)}" if addresses else "nothing listens"
-    if not host.wanted.serves:
+    if not wanted:
         return Verdict(not addresses, found)
-    if host.wanted.shared:
-        return Verdict(any(listener.wide for listener in listeners), found)
     return Verdict(bool(addresses) and all(listener.loopback for listener in listeners), found)
-
-
-def guard(host: Host) -> Verdict:
-    """Judge whether the guard of Ollama's port holds."""
-    problem = host.guard
-    return Verdict(not problem, problem or f"open to {len(host.wanted.sources)} addresses of the fleet")
 
 
 def isolated(host: Host) -> Verdict:
@@ -144,8 +130,6 @@ def absent(host: Host) -> Verdict:
         left.append(f"version {host.installed} is installed")
     if host.unit.text("load") != "not-found":
         left.append(f"ollama.service is {host.unit.text('active')}")
-    if host.guard:
-        left.append("rules for its port are in the firewall")
     return Verdict(not left, ", ".join(left) or "nothing of it is there")
 
 
@@ -226,13 +210,12 @@ def client(host: Host) -> Verdict:
 
 def api(host: Host) -> Verdict:
     """Judge whether the Gizzi API's service runs and starts at boot."""
-    return _runs(host.api_unit)
+    return runs(host.api_unit)
 
 
-def api_guard(host: Host) -> Verdict:
-    """Judge whether the guard of the Gizzi API's port holds."""
-    problem = host.api_guard
-    return Verdict(not problem, problem or "open to the fleet")
+def api_listening(host: Host) -> Verdict:
+    """Judge whether the Gizzi API's port listens on loopback alone."""
+    return _on_loopback(host, host.wanted.api_port, True)
 
 
 def network(host: Host) -> Verdict:
@@ -264,10 +247,6 @@ def _servers(wanted: Wanted) -> bool:
     return wanted.serves
 
 
-def _shared(wanted: Wanted) -> bool:
-    return wanted.shared
-
-
 def _others(wanted: Wanted) -> bool:
     return not wanted.serves
 
@@ -278,6 +257,26 @@ def _clients(wanted: Wanted) -> bool:
 
 def _gizzi(wanted: Wanted) -> bool:
     return wanted.gizzi
+
+
+def _gateway(wanted: Wanted) -> bool:
+    return bool(wanted.gateway)
+
+
+def _no_gateway(wanted: Wanted) -> bool:
+    return not wanted.gateway
+
+
+def _open_ollama(wanted: Wanted) -> bool:
+    return OLLAMA in wanted.gateway
+
+
+def _open_api(wanted: Wanted) -> bool:
+    return API in wanted.gateway
+
+
+def _asks_gateways(wanted: Wanted) -> bool:
+    return bool(wanted.gateway_urls)
 
 
 CHECKLIST = (
@@ -298,8 +297,23 @@ CHECKLIST = (
     Item("No proxy's password goes into the server's journal", _servers, secrets),
     Item("The models are pulled", _servers, models),
     Item("The models' files are what their checksums say", _servers, blobs),
-    Item("Port 11434 listens where it should and nowhere else", _fleet, listening),
-    Item("The fleet is let in to port 11434, and nobody else", _shared, guard),
+    Item("Port 11434 listens on loopback alone, and only on a server", _fleet, listening),
+    Item("The gateway runs and starts at boot", _gateway, gateways.gateway),
+    Item(
+        "The gateway, and nobody else, listens on its ports, over IPv4 and IPv6", _gateway, gateways.gateway_listening
+    ),
+    Item("The fleet is let in to the gateway's port 11443, and nobody else", _open_ollama, gateways.guard),
+    Item(
+        "The gateway's certificate is of the fleet's authority, for the host's addresses, and good for 30 days",
+        _gateway,
+        gateways.certificate,
+    ),
+    Item(
+        "A gateway answers a validator by its token, and refuses a stranger and whoever would change its models",
+        _asks_gateways,
+        gateways.refusals,
+    ),
+    Item("Where no gateway is wanted, nothing of it is left", _no_gateway, gateways.no_gateway),
     Item(
         "No other validator can open port 11434 of a validator that serves itself alone",
         _validators,
@@ -311,7 +325,8 @@ CHECKLIST = (
     Item("Every validator has the command gizzi, which asks the right servers in the right order", _clients, client),
     Item("Where Ollama does not serve, nothing of it is left", _others, absent),
     Item("The Gizzi API runs and starts at boot", _gizzi, api),
-    Item("The fleet is let in to the Gizzi API's port 8080, and nobody else", _gizzi, api_guard),
+    Item("Port 8080 of the Gizzi API listens on loopback alone", _gizzi, api_listening),
+    Item("The fleet is let in to the Gizzi API's port 8443, and nobody else", _open_api, gateways.api_guard),
     Item("Every validator can read the network's state, and no validator's state is unknown", _validators, network),
 )
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import contextlib
 import ipaddress
-from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import Given, UnseenError, reason
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
-    API_GUARD,
+    API,
     API_SERVICE,
     CLIENT,
-    GUARD,
+    GATEWAY_SERVICE,
+    GUARDS,
+    OLLAMA,
     RELEASES,
     SERVICE,
     version_page,
@@ -29,19 +30,16 @@ if TYPE_CHECKING:
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import Wanted
 
-WIDE = ("0.0.0.0", "::")
+# The guards of ports that nobody else reaches any more, from before there was a gateway.
+EARLIER_GUARDS = ("ollama", "gizzi-api")
 
 
 class Listener(NamedTuple):
-    """Who listens at Ollama's port."""
+    """Who listens at a port."""
 
     address: str
     process: str
-
-    @property
-    def wide(self) -> bool:
-        """Whether it listens on all addresses."""
-        return self.address in WIDE
+    unit: str
 
     @property
     def loopback(self) -> bool:
@@ -98,15 +96,26 @@ class Host:
         return self._section("units").mapping(API_SERVICE)
 
     @property
+    def gateway_unit(self) -> Given:
+        """The gateway's service."""
+        return self._section("units").mapping(GATEWAY_SERVICE)
+
+    @property
+    def ipv6(self) -> bool:
+        """Whether the host has IPv6."""
+        return self._section("system").flag("ipv6")
+
+    @property
     def installed(self) -> str:
         """The installed version; empty when there is none."""
         return self._section("releases").mapping(RELEASES).text("current")
 
-    @cached_property
-    def listeners(self) -> list[Listener]:
-        """Who listens at Ollama's port."""
-        rows = self._section("ports").rows(str(self.wanted.port))
-        found = [Listener(row.text("address"), row.text("process") or "an unknown process") for row in rows]
+    def listeners(self, port: int) -> list[Listener]:
+        """Return who listens at a port."""
+        rows = self._section("ports").rows(str(port))
+        found = [
+            Listener(row.text("address"), row.text("process") or "an unknown process", row.text("unit")) for row in rows
+        ]
         for listener in found:
             with contextlib.suppress(ValueError):
                 ipaddress.ip_address(listener.address)
@@ -221,17 +230,15 @@ class Host:
         return found
 
     @property
-    def guard(self) -> str:
-        """What the guard of Ollama's port lacks; empty when it is as wanted, which may be: not there."""
-        wanted = self.wanted
-        if wanted.shared:
-            return self._guard(GUARD, wanted.port, wanted.sources)
-        return f"a guard of port {wanted.port} is there, and none is wanted" if GUARD in self._section("guards") else ""
+    def left_guards(self) -> list[str]:
+        """The guards of ports that nobody is to be let in to."""
+        needless = [*EARLIER_GUARDS, *(GUARDS[name] for name in GUARDS if name not in self.wanted.gateway)]
+        return [name for name in needless if name in self._section("guards")]
 
-    @property
-    def api_guard(self) -> str:
-        """What the guard of the Gizzi API's port lacks; empty when it is as wanted."""
-        return self._guard(API_GUARD, self.wanted.api_port, self.wanted.api_sources)
+    def guard_problem(self, name: str) -> str:
+        """Return what the guard of one of the gateway's ports lacks, OLLAMA or API; empty when it is as wanted."""
+        sources = {OLLAMA: self.wanted.sources, API: self.wanted.api_sources}
+        return self._guard(GUARDS[name], self.wanted.gateway[name], sources[name])
 
     def _guard(self, name: str, port: int, sources: list[str]) -> str:
         guards = self._section("guards")
@@ -248,6 +255,14 @@ class Host:
         lacking, strange = ", ".join(sorted(wanted - found)), ", ".join(sorted(found - wanted))
         problems = [f"does not let in {lacking}"] * bool(lacking) + [f"lets in {strange}"] * bool(strange)
         return f"the guard {' and '.join(problems)}" if problems else ""
+
+    def certificate(self, port: int) -> Given:
+        """What gateway_info tells of the certificate that the host serves at a port."""
+        return self._given("gateway", "certificates").mapping("certificates").mapping(str(port))
+
+    def gateway(self, url: str) -> Given:
+        """What gateway_info tells of a gateway that the host asks."""
+        return self._given("gateway", "gateways").mapping("gateways").mapping(url)
 
     @property
     def client_problem(self) -> str:

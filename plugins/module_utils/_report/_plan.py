@@ -16,9 +16,11 @@ if TYPE_CHECKING:
 
 SERVICE = "ollama.service"
 API_SERVICE = "gizzi-api.service"
+GATEWAY_SERVICE = "gizzi-gateway.service"
 RELEASES = "/opt/ollama"
-GUARD = "ollama"
-API_GUARD = "gizzi-api"
+# The gateway's listeners, each with the guard of its port.
+OLLAMA, API = "ollama", "api"
+GUARDS = {OLLAMA: "gateway", API: "gateway-api"}
 CLIENT = "client"
 COMMAND = "/usr/local/bin/gizzi"
 
@@ -38,8 +40,11 @@ class Wanted:
     Attributes:
         serves: whether it runs a server; shared, whether others ask it.
         urls: the servers that it asks, in order.
-        sources: who is let in to its server.
-        gizzi: whether it runs the Gizzi API, at api_port, which api_sources are let in to.
+        sources: who is let in to its gateway for its server.
+        gizzi: whether it runs the Gizzi API, at api_port of loopback.
+        api_sources: who is let in to its gateway for the Gizzi API.
+        gateway: the ports of its gateway by what is behind them, OLLAMA or API; none where it has no gateway.
+        addresses: those by which others reach it.
         client: whether it has the command gizzi, with client_model.
         fleet: the names of all validators.
         neighbour: the next validator that serves itself alone, at neighbour_addresses, "" where there is none.
@@ -64,6 +69,8 @@ class Wanted:
     gizzi: bool
     api_port: int
     api_sources: list[str]
+    gateway: Mapping[str, int]
+    addresses: list[str]
     network_url: str
     client: bool
     client_model: str
@@ -73,6 +80,11 @@ class Wanted:
     def status_page(self) -> str:
         """Where the Gizzi API tells the network's state."""
         return f"{self.network_url}/api/network/status"
+
+    @property
+    def gateway_urls(self) -> list[str]:
+        """The gateways that it asks, as a validator."""
+        return [url for url in self.urls if _is_gateway(url)] if self.validator else []
 
 
 def parse_wanted(value: Mapping[str, Any]) -> Wanted:
@@ -92,10 +104,10 @@ def first_step(about: str, wanted: Wanted, access: Access) -> Step:
     versions = [version_page(url) for url in wanted.urls[1:]] if wanted.validator else []
     alone = wanted.topology == "distributed" and wanted.validator
     options: dict[str, Any] = {
-        "units": [SERVICE, *([API_SERVICE] if wanted.gizzi else [])],
+        "units": [SERVICE, GATEWAY_SERVICE, *([API_SERVICE] if wanted.gizzi else [])],
         "guards": True,
         "exposure": about == "verify" and wanted.serves,
-        "ports": [wanted.port],
+        "ports": [wanted.port, *([wanted.api_port] if wanted.gizzi else []), *wanted.gateway.values()],
         "releases": [RELEASES],
         "memory": True,
         "disks": [wanted.models_dir],
@@ -126,12 +138,18 @@ def steps(about: str, wanted: Wanted, access: Access, blobs: bool, timeout: floa
     if wanted.serves and about == "verify" and blobs:
         stored = {"models_dir": wanted.models_dir, "models": names, "fail_on": "never"}
         yield Step("blobs", "etrid.gizzi.ollama_blobs", stored)
+    # What a gateway refuses shows to verify alone: each of these questions is in its log as a refusal.
+    asked = wanted.gateway_urls if about == "verify" else []
+    if wanted.gateway or asked:
+        options = {"ports": list(wanted.gateway.values()), "urls": asked, "ca": access.ca}
+        shown = {"token": access.token} if asked else {}
+        yield Step("gateway", "etrid.gizzi.gateway_info", {**options, **shown})
     if wanted.validator:
         patience = {"timeout": timeout, "stall_timeout": timeout, "fail_on": "never"}
         # Without a model, a server that answers is all that there is to see.
-        asked = {"model": names[0]} if names else {}
+        model = {"model": names[0]} if names else {}
         through = {"token": access.token, "ca": access.ca} if _is_gateway(wanted.urls[0]) else {}
-        yield Step("health", "etrid.gizzi.ollama_health", {"url": wanted.urls[0], **through, **asked, **patience})
+        yield Step("health", "etrid.gizzi.ollama_health", {"url": wanted.urls[0], **through, **model, **patience})
 
 
 def _is_gateway(url: str) -> bool:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._report import _gateway_checks as gateways
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError, cut
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
@@ -24,7 +25,7 @@ LESS_MEMORY = (
     "ollama_memory_max, and " + DEPLOY
 )
 REMEDIES = {
-    "reachable": "on the server: see its service, listening and firewall; if these are well, is this host's address in "
+    "reachable": "on the server: see its service, gateway and firewall; if these are well, is this host's address in "
     "gizzi_addresses, and does the cloud's security list let it through?",
     "version": "another program answers at that address: see who listens there",
     "present": f"{DEPLOY}, or on the server: ollama pull the model",
@@ -139,7 +140,8 @@ def memory(host: Host) -> Finding:
 
 def listening(host: Host) -> Finding:
     """Look who listens at Ollama's port, and on which addresses."""
-    listeners, port = host.listeners, host.wanted.port
+    port = host.wanted.port
+    listeners = host.listeners(port)
     if not listeners:
         nothing = f"nothing listens on port {port}"
         return Finding(False, nothing, "see service") if host.wanted.serves else Finding(True, nothing)
@@ -151,22 +153,43 @@ def listening(host: Host) -> Finding:
         return Finding(
             False, found, f"stop {', '.join(strangers)}, which holds the port, then: sudo systemctl restart ollama"
         )
-    if not host.wanted.shared and not all(listener.loopback for listener in listeners):
+    if not all(listener.loopback for listener in listeners):
         return Finding(False, f"{found}: more than loopback", DEPLOY)
-    if host.wanted.shared and not any(listener.wide for listener in listeners):
-        return Finding(False, f"{found}: the other validators cannot connect", DEPLOY)
     return Finding(True, found)
 
 
+def gateway(host: Host) -> Finding:
+    """Look at the gateway, through which others reach the host's server and the Gizzi API."""
+    unit, wanted = host.gateway_unit, host.wanted.gateway
+    state, installed = unit.text("active"), unit.text("load") != "not-found"
+    if not wanted:
+        return Finding(
+            not installed, f"{state}, and none is wanted" if installed else "none", DEPLOY if installed else ""
+        )
+    if not installed:
+        return Finding(False, "gizzi-gateway.service is not installed", DEPLOY)
+    if state != "active":
+        return Finding(
+            False,
+            f"gizzi-gateway.service is {state} ({unit.text('result')})",
+            "read its journal (journalctl -u gizzi-gateway), then: sudo systemctl restart gizzi-gateway",
+        )
+    problem = gateways.listening_problem(host)
+    if problem:
+        return Finding(False, problem, "stop what else holds the port, then: sudo systemctl restart gizzi-gateway")
+    problem = gateways.certificate_problem(host)
+    return Finding(not problem, problem or f"{state}, {gateways.certificate(host).reason}", DEPLOY if problem else "")
+
+
 def firewall(host: Host) -> Finding:
-    """Look at the guard of Ollama's port."""
-    problem = host.guard
+    """Look at the guards of the gateway's ports."""
+    wanted = host.wanted.gateway
+    problem = gateways.guard_problem(host, *wanted)
     if problem:
         return Finding(False, problem, DEPLOY)
-    if host.wanted.shared:
-        sources = len(host.wanted.sources)
-        return Finding(True, f"port {host.wanted.port} is open to {sources} addresses of the fleet and to nobody else")
-    return Finding(True, "no rules, and none needed: nothing is to be reached from outside")
+    if not wanted:
+        return Finding(True, "no rules, and none needed: nothing is to be reached from outside")
+    return Finding(True, f"port {' and '.join(map(str, wanted.values()))} is open to the fleet and to nobody else")
 
 
 def models(host: Host) -> Finding:
@@ -280,8 +303,7 @@ def _api(host: Host) -> Finding | None:
             f"gizzi-api.service is {unit.text('active')} ({unit.text('result')})",
             "read its journal (journalctl -u gizzi-api), then: sudo systemctl restart gizzi-api",
         )
-    problem = host.api_guard
-    return Finding(False, problem, DEPLOY) if problem else None
+    return None
 
 
 TOPICS: dict[str, Callable[[Host], Finding]] = {
@@ -289,6 +311,7 @@ TOPICS: dict[str, Callable[[Host], Finding]] = {
     "version": version,
     "memory": memory,
     "listening": listening,
+    "gateway": gateway,
     "firewall": firewall,
     "model store": models,
     "loaded": loaded,

@@ -51,6 +51,9 @@ if TYPE_CHECKING:
 
 PORT = 11434
 NETWORK_PORT = 8080
+# The gateway's, before these two.
+OLLAMA_PORT = 11443
+API_PORT = 8443
 
 GROUPS = ("validators", "gizzi", "ollama_servers")
 # The options with a value for each host, and the roles whose values are needed.
@@ -354,13 +357,17 @@ class _Fleet:
 
     def _wanted(self, about: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[str, Any]:
         names = (
-            *("host", "serves", "shared", "validator", "version", "port", "urls", "models", "sources"),
+            *("host", "addresses", "serves", "shared", "validator", "version", "port", "urls", "models", "sources"),
             *("gizzi", "network_url", "client", "client_model", "neighbour", "neighbour_addresses"),
         )
         return {
             **{name: about[name] for name in names},
             "topology": self.topology,
             "fleet": self.validators,
+            "gateway": {
+                **({"ollama": OLLAMA_PORT} if about["shared"] else {}),
+                **({"api": API_PORT} if about["gizzi"] else {}),
+            },
             "models_dir": roles["ollama"]["models_dir"],
             "api_port": NETWORK_PORT,
             "api_sources": roles["gizzi_api"].get("allowed_sources", []),

@@ -37,7 +37,7 @@ def test_a_module_that_fails_ends_nothing(look: Any) -> None:
     result, calls = look({"host_state": {"system": {}}}, answer_timeout=7)
     assert "failed" not in result
     assert result["changed"] is False
-    assert set(result["seen"]) == {"state", "info", "health", "blobs"}
+    assert set(result["seen"]) == {"state", "info", "gateway", "health", "blobs"}
     assert result["seen"]["health"] == {"failed": True, "msg": "broken"}
     assert result["seen"]["blobs"] == {"skipped": True}
     assert calls["host_state"]["capacity"] == {"port": 11434, "models": ["llama3.1:8b"]}

@@ -57,7 +57,7 @@ def test_the_report_is_its_owners_alone(report: Any, tmp_path: Path) -> None:
     written = json.loads(path.read_text())
     assert written["playbook"] == "etrid.gizzi.verify"
     assert written["topology"] == "centralized"
-    assert written["summary"] == result["summary"] == {"passed": 33, "failed": 0, "skipped": 6}
+    assert written["summary"] == result["summary"] == {"passed": 41, "failed": 0, "skipped": 6}
     assert written["results"] == result["rows"]
 
 

@@ -10,7 +10,7 @@ from typing import Any
 DIGEST = "46e0c10c039e019119339687c3c1757cc81b9da49709a3b3924863ba87ca666e"
 
 
-CENTRAL = "http://[2001:db8::1]:11434"
+CENTRAL = "https://[2001:db8::1]:11443"
 STATUS = "http://127.0.0.1:8080/api/network/status"
 DEATH = "2026-11-22T22:00:01Z ollama[812]: llama-server process no longer running"
 
@@ -37,13 +37,13 @@ ABSENT: dict[str, Any] = {"load": "not-found", "active": "inactive", "enabled": 
 def state(**changes: Any) -> dict[str, Any]:
     """What host_state returns of a server that serves the fleet; changes replace whole sections."""
     return {
-        "system": {"root": True},
+        "system": {"root": True, "ipv6": True},
         "memory": {"total": 16_000_000_000, "available": 9_000_000_000},
         "disks": {
             "/var/lib/ollama/models": {"free": 80_000_000_000, "total": 10**11, "path": "/var/lib/ollama/models"}
         },
         "releases": {"/opt/ollama": {"current": "0.34.2", "finished": ["0.34.2"], "unfinished": []}},
-        "ports": ports(listener("0.0.0.0"), listener("::")),
+        "ports": ports(listener("127.0.0.1")),
         "units": units(),
         "guards": guards(),
         "journals": journal("2026-11-22T21:00:00Z systemd[1]: Started ollama.service - Ollama."),
@@ -53,9 +53,15 @@ def state(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def units(gizzi_api: dict[str, Any] | None = None, **changes: Any) -> dict[str, Any]:
+def units(
+    gizzi_api: dict[str, Any] | None = None, gateway: dict[str, Any] | None = None, **changes: Any
+) -> dict[str, Any]:
     """The units that are looked at; changes are to Ollama's."""
-    return {"ollama.service": unit(**changes), "gizzi-api.service": gizzi_api or unit()}
+    return {
+        "ollama.service": unit(**changes),
+        "gizzi-api.service": gizzi_api or unit(),
+        "gizzi-gateway.service": gateway or unit(),
+    }
 
 
 def journal(*lines: str, death: str = "", killed: bool = True) -> dict[str, Any]:
@@ -72,20 +78,45 @@ SOURCES = ["192.0.2.1", "2001:db8::1"]
 
 def guard(**changes: Any) -> dict[str, Any]:
     """A guard that holds, as host_state describes it."""
-    return {"port": 11434, "sources": SOURCES, "effective": True, "unseen": False, "reason": ""} | changes
+    return {"port": 11443, "sources": SOURCES, "effective": True, "unseen": False, "reason": ""} | changes
 
 
 def guards(**changes: Any) -> dict[str, Any]:
-    """The guards of the Gizzi host under Option A; changes are to that of Ollama's port."""
-    return {"ollama": guard(**changes), "gizzi-api": guard(port=8080)}
+    """The guards of the Gizzi host under Option A; changes are to that of the gateway's port for Ollama."""
+    return {"gateway": guard(**changes), "gateway-api": guard(port=8443)}
 
 
-def listener(address: str, process: str = "ollama") -> dict[str, Any]:
-    return {"address": address, "pid": 812, "process": process, "unit": "ollama.service"}
+def listener(address: str, process: str = "ollama", unit: str = "ollama.service") -> dict[str, Any]:
+    return {"address": address, "pid": 812, "process": process, "unit": unit}
 
 
-def ports(*listeners: dict[str, Any]) -> dict[str, Any]:
-    return {"11434": list(listeners)}
+def nginx(*addresses: str, unit: str = "gizzi-gateway.service") -> list[dict[str, Any]]:
+    """The gateway at one of its ports."""
+    return [listener(address, "nginx", unit) for address in addresses]
+
+
+def ports(*listeners: dict[str, Any], **others: list[dict[str, Any]]) -> dict[str, Any]:
+    """Who listens at Ollama's port, and where it is not as it should be, at those of ``api``, ``gateway`` (of Ollama)
+    and ``gateway_api``."""
+    both = nginx("0.0.0.0", "::")
+    return {
+        "11434": list(listeners),
+        "8080": others.get("api", [listener("127.0.0.1", "gizzi-api", "gizzi-api.service")]),
+        "11443": others.get("gateway", both),
+        "8443": others.get("gateway_api", both),
+    }
+
+
+DAY = 86400
+
+
+def gateway(stranger: int = 401, change: int = 403, token: str = "", **certificate: Any) -> dict[str, Any]:
+    """What gateway_info returns; certificate changes that of the port for Ollama."""
+    sound = {"problem": "", "left": 364.9 * DAY, "addresses": SOURCES}
+    return {
+        "certificates": {"11443": sound | certificate, "8443": sound},
+        "gateways": {CENTRAL: {"token": token, "stranger": stranger, "change": change}},
+    }
 
 
 def capacity(**failed: str) -> dict[str, Any]:
@@ -171,6 +202,7 @@ def server(**changes: Any) -> dict[str, Any]:
         "state": state(**{"capacity": capacity(), "ollama_environment": environment()} | changes),
         "info": info(),
         "health": health(),
+        "gateway": gateway(),
         "blobs": {"skipped": True},
     }
 
@@ -183,7 +215,13 @@ def changed(host: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 def client() -> dict[str, Any]:
     """What is seen of a healthy host that does not serve."""
-    absent = {"units": units(**ABSENT), "guards": {}, "releases": releases(""), "ports": ports(), "journals": journal()}
+    absent = {
+        "units": units(gateway=unit(**ABSENT), **ABSENT),
+        "guards": {},
+        "releases": releases(""),
+        "ports": ports(),
+        "journals": journal(),
+    }
     return server() | {"state": state(**absent), "info": {"skipped": True}}
 
 
@@ -191,6 +229,8 @@ def wanted(**changes: Any) -> dict[str, Any]:
     """What is wanted of the Gizzi host under Option A, as the inventory gives it."""
     return {
         "host": "validator01",
+        "addresses": SOURCES,
+        "gateway": {"ollama": 11443, "api": 8443},
         "topology": "centralized",
         "serves": True,
         "shared": True,

@@ -13,15 +13,18 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed impo
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import parse_wanted
 from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import observations as seen
 
-DISTRIBUTED = {"topology": "distributed", "shared": False, "sources": []}
-CLIENT = {"serves": False, "shared": False, "sources": [], "gizzi": False}
+# The Gizzi host, and another validator, where each serves itself.
+DISTRIBUTED = {"topology": "distributed", "shared": False, "sources": [], "gateway": {"api": 8443}}
+ALONE = DISTRIBUTED | {"gizzi": False, "gateway": {}}
+CLIENT = {"serves": False, "shared": False, "sources": [], "gizzi": False, "gateway": {}, "urls": [seen.CENTRAL]}
 # A validator of its own, and one that the others fall back to.
-FALLS_BACK = DISTRIBUTED | {"urls": ["http://127.0.0.1:11434", seen.CENTRAL], "gizzi": False}
-FALLBACK = {"topology": "distributed"}
+FALLS_BACK = ALONE | {"urls": ["http://127.0.0.1:11434", seen.CENTRAL]}
+FALLBACK = {"topology": "distributed", "gizzi": False, "gateway": {"ollama": 11443}}
 
 
 # What is looked at on every server.
 SERVING = "login memory installed service exposure environment secrets models listening "
+GATEWAY = "gateway gateway_listening certificate "
 NOT_RUNNING = seen.environment(unseen="The server does not run.")
 
 
@@ -46,50 +49,57 @@ def verdicts(host: dict[str, Any], **wanted: Any) -> dict[str, tuple[str, str]]:
 
 
 def local(**changes: Any) -> dict[str, Any]:
-    alone = {"ports": seen.ports(seen.listener("127.0.0.1")), "connections": knock(), "guards": {}}
-    return seen.server(**(alone | changes))
+    units = seen.units(gateway=seen.unit(**seen.ABSENT))
+    return seen.server(**({"units": units, "connections": knock(), "guards": {}} | changes))
 
 
 def falls_back() -> dict[str, Any]:
-    return local(documents=seen.gizzi("http://127.0.0.1:11434/", "http://[2001:db8:0::1]:11434/"))
+    return local(documents=seen.gizzi("http://127.0.0.1:11434/", "https://[2001:db8:0::1]:11443/"))
 
 
 @pytest.mark.parametrize(
     ("host", "wanted", "checks"),
     [
+        (seen.server(), {}, SERVING + GATEWAY + "guard reach answers client api api_listening api_guard network"),
         (
-            seen.server(),
-            {},
-            SERVING + "guard reach answers client api api_guard network",
+            seen.changed(seen.client(), {"documents": seen.gizzi(seen.CENTRAL)}),
+            CLIENT,
+            "login listening refusals no_gateway reach answers client absent network",
         ),
-        (seen.client(), CLIENT, "login listening reach answers client absent network"),
         (
             seen.changed(seen.client(), {"documents": {}}),
             CLIENT | {"client": False},
-            "login listening reach answers absent network",
+            "login listening refusals no_gateway reach answers absent network",
         ),
+        (local(), ALONE, SERVING + "no_gateway isolated reach answers client network"),
         (
-            local(),
-            DISTRIBUTED | {"gizzi": False},
-            SERVING + "isolated reach answers client network",
+            seen.server(connections=knock(), guards={"gateway-api": seen.guard(port=8443)}),
+            DISTRIBUTED,
+            SERVING + GATEWAY + "isolated reach answers client api api_listening api_guard network",
         ),
+        (falls_back(), FALLS_BACK, SERVING + "refusals no_gateway isolated reach answers client network"),
         (
-            falls_back(),
-            FALLS_BACK,
-            SERVING + "isolated reach answers client network",
-        ),
-        (
-            seen.server(connections=knock()),
-            FALLBACK | {"gizzi": False},
-            SERVING + "guard isolated reach answers client network",
+            seen.server(connections=knock(), guards={"gateway": seen.guard()}),
+            FALLBACK,
+            SERVING + GATEWAY + "guard isolated reach answers client network",
         ),
         (
             local(connections=[]),
-            DISTRIBUTED | {"gizzi": False, "neighbour": ""},
-            SERVING + "isolated reach answers client network",
+            ALONE | {"neighbour": ""},
+            SERVING + "no_gateway isolated reach answers client network",
+        ),
+        (
+            seen.server(
+                system={"ipv6": False},
+                ports=seen.ports(
+                    seen.listener("127.0.0.1"), gateway=seen.nginx("0.0.0.0"), gateway_api=seen.nginx("0.0.0.0")
+                ),
+            ),
+            {},
+            SERVING + GATEWAY + "guard reach answers client api api_listening api_guard network",
         ),
     ],
-    ids=["server", "client", "no client", "distributed", "falls back", "fallback", "alone"],
+    ids=["server", "client", "no client", "alone", "distributed", "falls back", "fallback", "last", "no IPv6"],
 )
 def test_a_healthy_host_passes(host: dict[str, Any], wanted: dict[str, Any], checks: str) -> None:
     found = verdicts(host, **wanted)
@@ -192,14 +202,72 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
         ("models", {}, {"models": [{"name": "mistral"}]}, "mistral:latest is not there"),
         ("models", {}, {"models": [{"name": "llama3.1:8b", "digest": "sha256:" + "0" * 64}]}, "000000000000 is wanted"),
         ("listening", {"ports": seen.ports()}, {}, "nothing listens"),
-        ("listening", {"ports": seen.ports(seen.listener("127.0.0.1"))}, {}, "listens on 127.0.0.1"),
-        ("listening", {}, DISTRIBUTED, "listens on 0.0.0.0"),
-        ("listening", {}, {"serves": False, "shared": False, "sources": []}, "listens on 0.0.0.0"),
-        ("listening", {"ports": seen.ports(seen.listener("127.0.0.1"))}, FALLBACK, "listens on 127.0.0.1"),
-        ("guard", {"guards": {}}, {}, "port 11434 has no guard"),
+        *(
+            ("listening", {"ports": seen.ports(*map(seen.listener, where))}, wanted, f"listens on {', '.join(where)}")
+            for where in (["0.0.0.0"], ["127.0.0.1", "::"], ["192.0.2.1"])
+            for wanted in ({}, DISTRIBUTED, FALLBACK)
+        ),
+        ("listening", {}, CLIENT, "listens on 127.0.0.1"),
+        ("api_listening", {"ports": seen.ports(api=[])}, {}, "nothing listens"),
+        ("api_listening", {"ports": seen.ports(api=[seen.listener("::")])}, {}, "listens on ::"),
+        ("gateway", {"units": seen.units(gateway=seen.unit(active="failed"))}, {}, "failed, enabled"),
+        ("gateway", {"units": seen.units(gateway=seen.unit(enabled=""))}, {}, "active, not installed"),
+        ("gateway_listening", {"ports": seen.ports(gateway=[])}, {}, "does not listen on 0.0.0.0, ::, port 11443"),
+        (
+            "gateway_listening",
+            {"ports": seen.ports(gateway_api=seen.nginx("0.0.0.0"))},
+            {},
+            "does not listen on ::, port 8443",
+        ),
+        (
+            "gateway_listening",
+            {"ports": seen.ports(gateway=seen.nginx("0.0.0.0", "::", unit="nginx.service"))},
+            {},
+            "port 11443 is held by nginx on 0.0.0.0, nginx on ::; the gateway does not listen",
+        ),
+        (
+            "gateway_listening",
+            {"ports": seen.ports(gateway=[*seen.nginx("0.0.0.0", "::"), seen.listener("192.0.2.1", "socat", "")])},
+            {},
+            "port 11443 is held by socat on 192.0.2.1",
+        ),
+        ("certificate", {"gateway": seen.gateway(problem="it has expired")}, {}, "it has expired"),
+        (
+            "certificate",
+            {"gateway": seen.gateway(left=29.9 * seen.DAY)},
+            {},
+            "that of port 11443 has 29 days left, and should have 30",
+        ),
+        (
+            "certificate",
+            {"gateway": seen.gateway(addresses=["192.0.2.1", "192.0.2.2"])},
+            {},
+            "that of port 11443 is not for 2001:db8::1",
+        ),
+        ("certificate", {"gateway": seen.gateway(left=None)}, {}, "could not be seen"),
+        ("certificate", {"gateway": {"msg": "Traceback"}}, {}, "could not be seen: Traceback"),
+        ("refusals", {"gateway": seen.gateway(stranger=200)}, FALLS_BACK, "answers 200 without a token, and should"),
+        ("refusals", {"gateway": seen.gateway(change=400)}, FALLS_BACK, "answers 400 to a pull, and should answer 403"),
+        ("refusals", {"gateway": seen.gateway(token="is not known")}, FALLS_BACK, "is not known"),
+        (
+            "refusals",
+            {"gateway": seen.gateway() | {"gateways": {seen.CENTRAL: {"unseen": "connection refused"}}}},
+            FALLS_BACK,
+            "could not be seen: connection refused",
+        ),
+        ("refusals", {"gateway": seen.gateway() | {"gateways": {}}}, CLIENT, "could not be seen"),
+        ("no_gateway", {}, CLIENT, "gizzi-gateway.service is active"),
+        ("no_gateway", seen.changed(local(), {"guards": seen.guards()}), ALONE, "the guard gateway is there, and none"),
+        *(
+            (check, {"guards": seen.guards() | {left: seen.guard()}}, {}, f"the guard {left} is there, and none is")
+            for check in ("guard", "api_guard")
+            for left in ("ollama", "gizzi-api")
+        ),
+        ("api_guard", {}, DISTRIBUTED, "the guard gateway is there, and none is wanted"),
+        ("guard", {"guards": {}}, {}, "port 11443 has no guard"),
         ("guard", {"guards": seen.guards(effective=False, reason="strangers are")}, {}, "strangers are"),
         ("guard", {"guards": seen.guards(unseen=True, effective=False, reason="odd")}, {}, "could not be seen: odd"),
-        ("guard", {"guards": seen.guards(port=80)}, {}, "of port 80, not of 11434"),
+        ("guard", {"guards": seen.guards(port=80)}, {}, "of port 80, not of 11443"),
         ("guard", {"guards": seen.guards(sources=["192.0.2.1"])}, {}, "the guard does not let in 2001:db8::1/128"),
         (
             "guard",
@@ -219,13 +287,7 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
         ("answers", {"health": seen.health("loads", "stalled")}, {}, "stalled"),
         ("answers", {"health": seen.health("answers", "is busy", "busy")}, {}, "is busy"),
         ("answers", {"health": seen.health("answers", "gave no token", "unknown")}, {}, "gave no token"),
-        ("absent", {}, {"serves": False, "shared": False, "sources": []}, "version 0.34.2 is installed"),
-        (
-            "absent",
-            seen.client() | {"state": seen.client()["state"] | {"guards": seen.guards()}},
-            {"serves": False, "shared": False, "sources": []},
-            "in the firewall",
-        ),
+        ("absent", {}, CLIENT, "version 0.34.2 is installed"),
         ("client", {"documents": {"client": None}}, {}, "gizzi is not installed"),
         (
             "client",
@@ -250,8 +312,13 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
             "Gizzi API at http://192.0.2.9:8080",
         ),
         ("api", {"units": seen.units(gizzi_api=seen.unit(active="failed"))}, {}, "failed, enabled"),
-        ("api_guard", {"guards": {"ollama": seen.guard()}}, {}, "port 8080 has no guard"),
-        ("api_guard", {"guards": {"gizzi-api": seen.guard(effective=False, reason="not at boot")}}, {}, "not at boot"),
+        ("api_guard", {"guards": {"gateway": seen.guard()}}, {}, "port 8443 has no guard"),
+        (
+            "api_guard",
+            {"guards": {"gateway-api": seen.guard(effective=False, reason="not at boot")}},
+            {},
+            "not at boot",
+        ),
         ("network", {"urls": seen.urls({"unseen": "Connection refused"})}, {}, "could not be seen: Connection"),
         ("network", {"urls": seen.urls(seen.network("validator02"))}, {}, "unknown of validator02: no data"),
         ("network", {}, {"fleet": ["validator01", "validator03"]}, "validator03: it is not in the API's settings"),

@@ -21,7 +21,7 @@ def test_the_table_says_who_passes_and_why_others_do_not() -> None:
     broken = seen.server(units=seen.units(active="failed"))
     report = verified(fleet({"validator01": seen.server(), "validator02": broken, "validator03": broken}, expected=2))
     lines = report.table.splitlines()
-    assert lines[0] == "Topology centralized: 47 passed, 2 failed, 9 skipped"
+    assert lines[0] == "Topology centralized: 59 passed, 2 failed, 9 skipped"
     assert lines[2] == "RESULT  HOSTS  ITEM"
     assert lines[3] == "PASS      1/1  All validators of the network are in the inventory"
     position = lines.index("FAIL      1/3  The service runs and starts at boot")
@@ -29,7 +29,7 @@ def test_the_table_says_who_passes_and_why_others_do_not() -> None:
         "               FAIL validator02, validator03: failed, enabled",
         "               validator01: active, enabled",
     ]
-    assert report.summary == {"passed": 47, "failed": 2, "skipped": 9}
+    assert report.summary == {"passed": 59, "failed": 2, "skipped": 9}
     assert len(report.rows) == sum(report.summary.values())
 
 

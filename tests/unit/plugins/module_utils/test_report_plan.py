@@ -17,10 +17,10 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
 )
 from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import observations as seen
 
-CLIENT = {"serves": False, "shared": False, "gizzi": False, "urls": ["http://192.0.2.9:11434"]}
+CLIENT = {"serves": False, "shared": False, "gizzi": False, "gateway": {}, "urls": ["https://192.0.2.9:11443"]}
 # Servers without a gateway.
 OPEN = Access()
-ALONE = {"topology": "distributed", "shared": False, "gizzi": False}
+ALONE = {"topology": "distributed", "shared": False, "gizzi": False, "gateway": {}}
 
 
 def wanted(**changes: Any) -> Wanted:
@@ -36,12 +36,13 @@ def modules(about: str, blobs: bool = False, **changes: Any) -> list[str]:
 @pytest.mark.parametrize(
     ("about", "changes", "called"),
     [
-        ("verify", CLIENT, "host_state ollama_health"),
+        ("verify", CLIENT, "host_state gateway_info ollama_health"),
         ("verify", CLIENT | {"validator": False, "client": False}, "host_state"),
-        ("verify", {}, "host_state ollama_info ollama_health"),
-        ("verify", {"validator": False, "client": False}, "host_state ollama_info"),
+        ("verify", {}, "host_state ollama_info gateway_info ollama_health"),
+        ("verify", ALONE, "host_state ollama_info ollama_health"),
+        ("verify", {"validator": False, "client": False}, "host_state ollama_info gateway_info"),
         ("diagnose", CLIENT, "host_state ollama_health"),
-        ("diagnose", {}, "host_state ollama_info ollama_health"),
+        ("diagnose", {}, "host_state ollama_info gateway_info ollama_health"),
     ],
 )
 def test_a_host_costs_few_modules(about: str, changes: dict[str, Any], called: str) -> None:
@@ -77,7 +78,9 @@ def test_what_is_looked_at_on_the_host_itself() -> None:
     assert server["exposure"] is True
     assert client["exposure"] is False
     assert "gizzi-api.service" in server["units"]
-    assert client["units"] == ["ollama.service"]
+    assert client["units"] == ["ollama.service", "gizzi-gateway.service"]
+    assert server["ports"] == [11434, 8080, 11443, 8443]
+    assert client["ports"] == [11434]
     assert [one["argv"] for one in server["documents"]] == [["/usr/local/bin/gizzi", "config", "--json"]]
     assert first_step("verify", wanted(client=False), OPEN).options["documents"] == []
     assert server["journals"] == []
@@ -102,6 +105,23 @@ def test_gateways_are_shown_the_token_and_nobody_else_is() -> None:
     own = wanted(urls=["http://127.0.0.1:11434", "http://192.0.2.9:11434"])
     assert first_step("verify", own, access).options["tokens"] == {}
     assert all("token" not in step.options for step in steps("verify", own, access, False, 300))
+
+
+def test_gateways_are_asked_for_what_they_must_refuse() -> None:
+    access = Access("5f" * 32, "PEM")
+    own = ["http://127.0.0.1:11434", "https://192.0.2.9:11443"]
+
+    def options(about: str, **changes: Any) -> dict[str, Any]:
+        all_steps = steps(about, wanted(urls=own, **changes), access, False, 300)
+        return next(step for step in all_steps if step.name == "gateway").options
+
+    asked = {"urls": own[1:], "token": access.token}
+    own_alone = {"ports": [11443, 8443], "urls": [], "ca": "PEM"}
+    assert options("verify") == own_alone | asked
+    assert options("verify", gateway={}) == own_alone | asked | {"ports": []}
+    assert options("verify", validator=False) == own_alone
+    # They would stand in its log as refusals of this host.
+    assert options("diagnose") == own_alone
 
 
 def test_a_neighbour_is_knocked_at_where_each_serves_itself() -> None:

@@ -13,6 +13,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import p
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._topics import TOPICS, diagnose
 from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import observations as seen
 
+CLIENT = {"serves": False, "shared": False, "sources": [], "gizzi": False, "gateway": {}}
+
 
 def findings(host: dict[str, Any], **wanted: Any) -> dict[str, dict[str, Any]]:
     return {row["topic"]: row for row in diagnose(Host(host, parse_wanted(seen.wanted(**wanted))))}
@@ -27,10 +29,10 @@ def died(line: str, killed: bool = True) -> dict[str, Any]:
     [
         (seen.server(), {}),
         (seen.server() | {"info": seen.info(loaded=False, listed=())}, {}),
-        (seen.client(), {"serves": False, "shared": False, "sources": [], "gizzi": False}),
+        (seen.client(), CLIENT),
         (
-            seen.server(ports=seen.ports(seen.listener("127.0.0.1")), guards={"gizzi-api": seen.guard(port=8080)}),
-            {"topology": "distributed", "shared": False, "sources": []},
+            seen.server(guards={"gateway-api": seen.guard(port=8443)}),
+            {"topology": "distributed", "shared": False, "sources": [], "gateway": {"api": 8443}},
         ),
     ],
     ids=["server", "nothing loaded", "client", "distributed"],
@@ -64,20 +66,28 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
         ("loaded", {"info": seen.info(listed=("gone:1",))}, {}, "could not be seen", "other findings"),
         ("service", {"units": seen.units(active="activating", restarts=7)}, {}, "7 times", "journal"),
         ("service", {"units": seen.units(enabled="disabled")}, {}, "at boot", "systemctl enable ollama"),
-        ("service", {}, {"serves": False, "shared": False, "sources": []}, "not meant to serve", "etrid.gizzi.site"),
+        ("service", {}, CLIENT, "not meant to serve", "etrid.gizzi.site"),
         ("version", {}, {"version": "0.34.3"}, "0.34.3 is wanted", "etrid.gizzi.site"),
         ("version", {"info": seen.info() | {"version": "0.34.1"}}, {}, "0.34.1 runs", "systemctl restart ollama"),
         ("memory", {"capacity": seen.capacity(memory_available="8 GB needed, 2 GB there")}, {}, "2 GB there", "phi3"),
         ("listening", {"ports": seen.ports()}, {}, "nothing listens", "service"),
         ("listening", {"ports": seen.ports(seen.listener("::", "nginx"))}, {}, "nginx on ::", "stop nginx"),
-        ("listening", {"ports": seen.ports(seen.listener("127.0.0.1"))}, {}, "cannot connect", "etrid.gizzi.site"),
+        ("listening", {"ports": seen.ports(seen.listener("::"))}, {}, "more than loopback", "etrid.gizzi.site"),
+        ("listening", {}, CLIENT, "not meant to serve", "etrid.gizzi.site"),
+        ("gateway", {"units": seen.units(gateway=seen.unit(**seen.ABSENT))}, {}, "not installed", "etrid.gizzi.site"),
         (
-            "listening",
+            "gateway",
+            {"units": seen.units(gateway=seen.unit(active="failed", result="exit-code"))},
             {},
-            {"topology": "distributed", "shared": False, "sources": []},
-            "more than loopback",
-            "etrid.gizzi.site",
+            "is failed (exit-code)",
+            "journalctl -u gizzi-gateway",
         ),
+        ("gateway", {"ports": seen.ports(gateway=[])}, {}, "does not listen on 0.0.0.0, ::", "restart gizzi-gateway"),
+        ("gateway", {"gateway": seen.gateway(problem="it has expired")}, {}, "it has expired", "etrid.gizzi.site"),
+        ("gateway", {"gateway": seen.gateway(left=seen.DAY)}, {}, "has 1 days left", "etrid.gizzi.site"),
+        ("gateway", {}, CLIENT, "active, and none is wanted", "etrid.gizzi.site"),
+        ("firewall", {"guards": seen.guards() | {"ollama": seen.guard()}}, {}, "guard ollama is there", "gizzi.site"),
+        ("firewall", {"guards": {}}, {}, "port 11443 has no guard; port 8443 has no guard", "etrid.gizzi.site"),
         ("firewall", {"guards": seen.guards(effective=False, reason="its table")}, {}, "its table", "etrid.gizzi.site"),
         ("model store", {"capacity": seen.capacity(disk="no room")}, {}, "no room", "ollama rm"),
         ("model store", {}, {"models": [{"name": "phi3:mini"}]}, "phi3:mini not there", "ollama pull phi3:mini"),
@@ -108,7 +118,6 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
             "is failed",
             "journalctl -u gizzi-api",
         ),
-        ("network status", {"guards": {}}, {}, "port 8080 has no guard", "etrid.gizzi.site"),
         ("network status", {"urls": seen.urls({"unseen": "refused"})}, {}, "not answer: refused", "security list"),
         ("network status", {"urls": seen.urls(seen.network("validator02"))}, {}, "validator02: no data", "targets"),
     ],

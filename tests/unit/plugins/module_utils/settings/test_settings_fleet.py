@@ -182,6 +182,8 @@ def test_a_host_without_models() -> None:
 def test_what_a_look_compares_a_host_with() -> None:
     assert resolve()["hosts"]["v2"]["wanted"] == {
         "host": "v2",
+        "addresses": [V2],
+        "gateway": {},
         "topology": "centralized",
         "serves": False,
         "shared": False,
@@ -205,6 +207,8 @@ def test_what_a_look_compares_a_host_with() -> None:
     }
     wanted = resolve(operator_addresses=["198.51.100.1"])["hosts"]["v1"]["wanted"]
     assert wanted["api_sources"] == [*FLEET, "198.51.100.1"]
+    assert wanted["gateway"] == {"ollama": 11443, "api": 8443}
+    assert resolve(topology="distributed")["hosts"]["v1"]["wanted"]["gateway"] == {"api": 8443}
     assert parse_wanted(wanted).host == "v1"
 
 
