@@ -312,8 +312,8 @@ ports:
         unit: ollama.service
 processes:
   description: >-
-    By path, the processes that run the program, each with C(pid), C(unit) and whether the program's file was
-    C(replaced) since it began. Those of containers with files of their own do not count.
+    By path, the processes that run the program, each with C(pid), C(unit), the C(libraries) that it has loaded, and
+    whether the program's file was C(replaced) since it began. Those of containers with files of their own do not count.
   returned: when O(processes) names some
   type: dict
 processors:

@@ -283,6 +283,7 @@ def test_the_processes_of_a_program(state: Callable[..., dict[str, Any]]) -> Non
     assert found["/usr/sbin/no-such-program"] == []
     (own,) = [one for one in found[python] if one["pid"] == os.getpid()]
     assert own["replaced"] is False
+    assert any("/libc.so" in path for path in own["libraries"])
 
 
 def test_a_process_of_a_container_is_not_of_the_host(tmp_path: Path) -> None:
@@ -291,11 +292,15 @@ def test_a_process_of_a_container_is_not_of_the_host(tmp_path: Path) -> None:
         (tmp_path / number / "exe").symlink_to(exe)
         (tmp_path / number / "root").symlink_to(root)
         (tmp_path / number / "cgroup").write_text("0::/system.slice/nginx.service\n")
+        (tmp_path / number / "maps").write_text(
+            "7f00-7f01 r-xp 0 08:01 7    /usr/lib/a.so\n7f02-7f03 rw-p 0 00:00 0 \n"
+        )
     (tmp_path / "self").symlink_to("7")
     # A process that ended while the folder was read.
     (tmp_path / "9").mkdir()
     found = _processes.processes(["/usr/sbin/nginx"], tmp_path)
-    assert found == {"/usr/sbin/nginx": [{"pid": 7, "unit": "nginx.service", "replaced": True}]}
+    process = {"pid": 7, "unit": "nginx.service", "replaced": True, "libraries": ["/usr/lib/a.so"]}
+    assert found == {"/usr/sbin/nginx": [process]}
 
 
 def test_memory_and_processors(state: Callable[..., dict[str, Any]], monkeypatch: pytest.MonkeyPatch) -> None:

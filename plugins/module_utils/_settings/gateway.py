@@ -1,0 +1,204 @@
+# Copyright: (c) 2026, Ëtrid
+# GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
+# SPDX-License-Identifier: GPL-3.0-or-later
+
+"""The values of role gateway: their problems, values computed from them, and requirements for the host.
+
+The values are those of the role's argument specification, with their types and without the prefix ``gateway_``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._certificate import (
+    certificate_problems,
+    time_problems,
+)
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import key_id, secret_problems, token
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+UNIT = "gizzi-gateway.service"
+OLLAMA_PORT = 11443
+API_PORT = 8443
+# The guard of each port. A name has at most 16 characters.
+GUARDS = {"ollama": "gateway", "api": "gateway-api"}
+PROGRAM = "/usr/sbin/nginx"
+MODULES = "/usr/lib/nginx/modules"
+# The packages that the gateway needs, each with a path by which it is seen. The second has nginx's own configuration,
+# the third reads the questions to Ollama.
+_NGINX, _COMMON, _SCRIPT = "nginx", "nginx-common", "libnginx-mod-http-js"
+PACKAGES = {_NGINX: PROGRAM, _COMMON: "/etc/nginx", _SCRIPT: f"{MODULES}/ngx_http_js_module.so"}
+# The distribution's own unit, which serves a site on port 80, and the link by which we mask it.
+SITE = "nginx.service"
+MASK = f"/etc/systemd/system/{SITE}"
+# A file of the name of each package that we have brought.
+NOTES = "/var/lib/gizzi-gateway-packages"
+# The sandbox needs at least this version of systemd.
+SYSTEMD = 247
+# Bytes of a question, and the connections of one address to the API.
+_BODY = 4 * 1024 * 1024
+_API_CONNECTIONS = 16
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
+# As Ollama's OLLAMA_KEEP_ALIVE: a duration, or seconds.
+_KEEP_ALIVE = re.compile(r"-?[0-9]+(\.[0-9]+)?(ms|s|m|h)?")
+_LEAST = {"num_ctx": 256, "num_thread": 1, "num_gpu": 0}
+
+
+def problems(values: Mapping[str, Any]) -> list[str]:
+    """Return all problems of the values, each with the value and the solution."""
+    if values["state"] == "absent":
+        return []
+    found = [
+        f"gateway_{name}: {one}." for name in ("ollama_sources", "api_sources") for one in source_problems(values[name])
+    ]
+    if not values["ollama_sources"] and not values["api_sources"]:
+        found.append(
+            "gateway_ollama_sources and gateway_api_sources are empty, so that there is nobody to serve. List who may "
+            "connect, or set gateway_state to absent."
+        )
+    found += certificate_problems(values["certificate"], values["key"])
+    return [*found, *_ollama_problems(values)] if values["ollama_sources"] else found
+
+
+def derived(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values that the role's files and templates use; the given values have no problem."""
+    if values["state"] == "absent":
+        return {"key_id": ""}
+    secret = values["token_secret"]
+    asked = bool(values["ollama_sources"])
+    return {
+        "ollama": {
+            "port": OLLAMA_PORT,
+            "upstream": "127.0.0.1:11434",
+            "keep_alive": values["keep_alive"],
+            "options": {name: value for name, value in values["options"].items() if value is not None},
+            "connections": values["connections"],
+            "rate": values["rate"],
+            "body": _BODY,
+        }
+        if asked
+        else {},
+        "api": {"port": API_PORT, "upstream": "127.0.0.1:8080", "connections": _API_CONNECTIONS}
+        if values["api_sources"]
+        else {},
+        "modules_dir": MODULES,
+        "key_id": key_id(secret) if asked else "",
+        "tokens": [{"name": name, "token": token(secret, name)} for name in values["validators"]] if asked else [],
+    }
+
+
+def look(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options of module host_state; the given values have no problem."""
+    paths = [*PACKAGES.values(), MASK, *(f"{NOTES}/{name}" for name in PACKAGES)]
+    if values["state"] == "absent":
+        return {"paths": paths, "processes": [PROGRAM]}
+    return {"paths": paths, "processes": [PROGRAM], "units": [UNIT, SITE], "guards": True}
+
+
+def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what the host lacks for these values; ``host`` is the result for look()."""
+    if values["state"] == "absent":
+        return []
+    system = host["system"]
+    found = time_problems(values["certificate"], system["time"])
+    if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
+        found.append(
+            f"The host does not run systemd {SYSTEMD} or newer, on which the sandbox rests. Run the gateway on one "
+            "that does."
+        )
+    elif _NGINX in _missing(values, host) and host["units"][SITE]["load"] not in ("not-found", "masked"):
+        found.append(
+            f"The host has a {SITE} ({host['units'][SITE]['path']}), and no {PROGRAM}. Install the distribution's "
+            "package nginx, or give that unit another name."
+        )
+    return found
+
+
+def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the packages to bring or to take away, whether the gateway runs, its addresses, and its guards."""
+    if values["state"] == "absent":
+        return {**_brought(host), "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()]}
+    live = host["guards"]
+    sources = {"ollama": values["ollama_sources"], "api": values["api_sources"]}
+    ports = {"ollama": OLLAMA_PORT, "api": API_PORT}
+    missing = _missing(values, host)
+    own = [one for one in host["processes"][PROGRAM] if one["unit"] == UNIT]
+    return {
+        "packages": missing,
+        "masks": _NGINX in missing,
+        "running": host["units"][UNIT]["active"] == "active",
+        # The distribution has replaced the program, perhaps for its safety: only a restart runs the new one.
+        "replaced": any(one["replaced"] for one in own),
+        "listens": ["0.0.0.0", *(["[::]"] if host["system"]["ipv6"] else [])],
+        "guards": [
+            one
+            for name, guard in GUARDS.items()
+            for one in wanted_guard(guard, UNIT, ports[name], sources[name], bool(sources[name]), live)
+        ],
+        "note": {"guards": [one for guard in GUARDS.values() for one in guard_before(guard, UNIT, live)]},
+    }
+
+
+def _missing(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    missing = [name for name, path in PACKAGES.items() if not host["paths"][path]]
+    # Who has the program without its folder has brought it in a way of their own.
+    unneeded = ([] if _NGINX in missing else [_COMMON]) + ([] if values["ollama_sources"] else [_SCRIPT])
+    return [name for name in missing if name not in unneeded]
+
+
+def _brought(host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the packages that we have brought, and which of them go: not those that something else uses."""
+    brought = [name for name in PACKAGES if host["paths"][f"{NOTES}/{name}"]]
+    others = [one for one in host["processes"][PROGRAM] if one["unit"] != UNIT]
+    used = {name for one in others for name in (_NGINX, _COMMON) + ((_SCRIPT,) if _loads(one) else ())}
+    # Who has taken the mask away wants to serve with it.
+    if _NGINX in brought and not host["paths"][MASK]:
+        used |= {_NGINX, _COMMON}
+    removed = [name for name in brought if name not in used]
+    return {
+        "packages": brought,
+        "kept": [name for name in brought if name in used],
+        "removed": [*removed, *([_COMMON] if _NGINX in removed and _COMMON not in removed else [])],
+        "masks": _NGINX in removed,
+        # Where nginx had been there before, its configuration stays.
+        "purged": _NGINX not in removed or _COMMON in removed,
+    }
+
+
+def _loads(process: Mapping[str, Any]) -> bool:
+    return PACKAGES[_SCRIPT] in process["libraries"]
+
+
+def _ollama_problems(values: Mapping[str, Any]) -> list[str]:
+    found = secret_problems(values["token_secret"])
+    names = values["validators"]
+    if not names:
+        found.append("gateway_validators is empty. List the names whose tokens count, for instance [validator01].")
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        found.append(f"gateway_validators names {' and '.join(twice)} twice. Name each host once.")
+    found += [
+        f"gateway_validators has the name {name!r}. It must have 1 to 63 of A-Z, a-z, 0-9, ., _ and -."
+        for name in names
+        if not _NAME.fullmatch(name)
+    ]
+    if not _KEEP_ALIVE.fullmatch(values["keep_alive"]):
+        found.append(
+            f'gateway_keep_alive is "{values["keep_alive"]}". Write a duration as Ollama takes it, for instance "24h", '
+            'or "-1" for without end.'
+        )
+    numbers = {f"options.{name}": (values["options"][name], least) for name, least in _LEAST.items()}
+    numbers |= {name: (values[name], 1) for name in ("connections", "rate")}
+    return found + [
+        f"gateway_{name} is {value}. It must be {least} or more."
+        for name, (value, least) in numbers.items()
+        if value is not None and value < least
+    ]
