@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._certificate import (
     certificate_problems,
+    purpose_problems,
     time_problems,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
@@ -42,6 +43,7 @@ MASK = f"/etc/systemd/system/{SITE}"
 NOTES = "/var/lib/gizzi-gateway-packages"
 # The sandbox needs at least this version of systemd.
 SYSTEMD = 247
+SAME_AS = {"gizzi_addresses": ("fleet", "gizzi_addresses")}
 # Bytes of a question, and the connections of one address to the API.
 _BODY = 4 * 1024 * 1024
 _API_CONNECTIONS = 16
@@ -65,6 +67,9 @@ def problems(values: Mapping[str, Any]) -> list[str]:
             "connect, or set gateway_state to absent."
         )
     found += certificate_problems(values["certificate"], values["key"])
+    # The playbooks let the others ask the first one. A host without the fleet may be asked by a name.
+    for address in values["gizzi_addresses"][:1]:
+        found += purpose_problems(values["certificate"], address)
     return [*found, *_ollama_problems(values)] if values["ollama_sources"] else found
 
 

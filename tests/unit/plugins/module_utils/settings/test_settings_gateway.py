@@ -13,6 +13,10 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import name_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import gateway
@@ -98,6 +102,42 @@ def test_a_wrong_value_is_refused_with_its_remedy(given: dict[str, Any], said: l
     for part in said:
         assert part in problems[0]
     assert SECRET not in problems[0] and "BEGIN" not in problems[0]
+
+
+def own_problems(*addresses: str, certificate: str = "") -> list[str]:
+    """Return the problems of a certificate for 192.0.2.1 on a host that the fleet knows by these addresses."""
+    given = {"gateway_api_sources": ["192.0.2.0/24"], "gizzi_addresses": list(addresses)}
+    given |= {f"gateway_{name}": value for name, value in issued().items()}
+    return judge_role("gateway", given | ({"gateway_certificate": certificate} if certificate else {}), host())[1]
+
+
+def test_a_certificate_is_for_the_address_at_which_the_fleet_asks() -> None:
+    assert own_problems() == own_problems("192.0.2.1") == own_problems("192.0.2.1", "192.0.2.2") == []
+    for address in ("192.0.2.2", "2001:db8::1"):
+        (problem,) = own_problems(address, "192.0.2.1")
+        assert f"gateway_certificate is not for {address}, at which the others reach the host." in problem
+        assert "Its addresses: 192.0.2.1. Have one made with that address" in problem
+    (problem,) = own_problems("host.example.org")
+    assert "gizzi_addresses has 'host.example.org'. It must be an IPv4" in problem
+
+
+def test_a_certificate_for_no_server_is_refused() -> None:
+    key = serialization.load_pem_private_key(issued()["key"].encode(), None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    made = x509.load_pem_x509_certificate(issued()["certificate"].encode())
+    builder = (
+        x509.CertificateBuilder(made.issuer, made.subject, key.public_key(), made.serial_number)
+        .not_valid_before(made.not_valid_before_utc)
+        .not_valid_after(made.not_valid_after_utc)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH]), False)
+    )
+    text = builder.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM).decode()
+    problems = own_problems("192.0.2.1", certificate=text)
+    assert (
+        "gateway_certificate is not for 192.0.2.1, at which the others reach the host. Its addresses: none."
+        in problems[0]
+    )
+    assert problems[1].startswith("gateway_certificate is not for servers. Have one made with the extended key usage")
 
 
 def test_a_clock_that_is_behind_is_told() -> None:
