@@ -43,7 +43,7 @@ class Access:
 
     def context(self) -> ssl.SSLContext | None:
         """Return a context that trusts this authority alone, None where the host's are to be trusted."""
-        return _trusting(self.ca) if self.ca else None
+        return check_ca(self.ca) if self.ca else None
 
 
 def check_access(url: str, token: str, ca: str) -> Access:
@@ -53,7 +53,7 @@ def check_access(url: str, token: str, ca: str) -> Access:
     if token and not url.startswith("https:") and not is_loopback(url):
         raise GizziError(f"token: it would go to {url} in plain text. Use an https:// URL.")
     if ca:
-        _trusting(ca)
+        check_ca(ca)
     return Access(token, ca)
 
 
@@ -72,7 +72,8 @@ def certificate_reason(error: ssl.SSLCertVerificationError, host: str) -> str:
     return f"{shown} is not good ({error.verify_message})"
 
 
-def _trusting(ca: str) -> ssl.SSLContext:
+def check_ca(ca: str) -> ssl.SSLContext:
+    """Return a context that trusts this authority alone; raise GizziError for what is no certificate."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     try:

@@ -12,6 +12,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._access import check_ca
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import (
     further_problems,
     merged,
@@ -20,13 +22,21 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program imp
     wheelhouse_problems,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._thresholds import HOME, threshold_problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import secret_problems, token
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-SAME_AS = {"ollama_client_thresholds": HOME}
+SAME_AS = {
+    "ollama_client_thresholds": HOME,
+    "gateway_token_secret": ("gateway", "gateway_token_secret"),
+}
+# Ansible's own variable that the rules need: each host's token follows from its name.
+OPTIONS = {"inventory_hostname": {"type": "str"}}
 
 CONFIG_DIR = "/etc/gizzi"
+CA_FILE = f"{CONFIG_DIR}/fleet-ca.pem"
+GATEWAY_TOKEN_FILE = f"{CONFIG_DIR}/client-gateway.token"
 API_TOKEN_FILE = f"{CONFIG_DIR}/client-api.token"
 ANTHROPIC_FILE = f"{CONFIG_DIR}/client-anthropic.key"
 ROOT = "/opt/validator/ollama-client"
@@ -43,6 +53,7 @@ _RESERVED = {
     "endpoints": "ollama_client_endpoints",
     "api.url": "ollama_client_api_url",
     "api.token_file": "ollama_client_api_token",
+    "api.ca_file": "ollama_client_ca",
     "claude.api_key_file": "ollama_client_anthropic_key",
 }
 _MODEL = re.compile(r"\S+")
@@ -61,6 +72,8 @@ def problems(values: Mapping[str, Any]) -> list[str]:
         *_model_problems(values["model"]),
         *_endpoint_problems(values["endpoints"]),
         *_api_problems(values["api_url"]),
+        *_ca_problems(values["ca"]),
+        *(secret_problems(values["gateway_token_secret"]) if values["gateway_token_secret"] else []),
         *_context_problems(values["context_length"]),
         *_secret_problems(values),
         *threshold_problems("ollama_client_thresholds", values["thresholds"]),
@@ -71,13 +84,19 @@ def problems(values: Mapping[str, Any]) -> list[str]:
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the program's TOML file and the files of the secrets; the given values have no problem."""
+    """Return the program's TOML file, the files beside it, and the host's token for gateways, "" where it has none.
+
+    The given values have no problem.
+    """
     if values["state"] == "absent":
-        return {"config": "", "secret_files": []}
+        return {"config": "", "files": [], "gateway_token": ""}
     entry = {"owner": "root", "group": GROUP, "mode": "0640", "secret": True}
+    public = [{"owner": "root", "mode": "0644", "path": CA_FILE, "content": values["ca"]}] if values["ca"] else []
+    secrets = [{**entry, "path": path, "content": f"{secret}\n"} for path, secret in _secrets(values)]
     return {
         "config": toml_of(merged(_own_settings(values), values["settings"])),
-        "secret_files": [{**entry, "path": path, "content": f"{secret}\n"} for path, secret in _secrets(values)],
+        "files": public + secrets,
+        "gateway_token": _gateway_token(values),
     }
 
 
@@ -116,11 +135,11 @@ def _is_foreign(there: Mapping[str, Any] | None) -> bool:
 
 def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     thresholds = {name: value for name, value in values["thresholds"].items() if name != "stall_seconds"}
-    token = {"token_file": API_TOKEN_FILE} if values["api_token"] else {}
+    api_token = {"token_file": API_TOKEN_FILE} if values["api_token"] else {}
     return {
         "model": values["model"],
-        "endpoints": [_endpoint(one) for one in values["endpoints"]],
-        "api": {"url": values["api_url"], **token},
+        "endpoints": [_endpoint(one, values) for one in values["endpoints"]],
+        "api": {"url": values["api_url"], **api_token, **_trusted(values["api_url"], values)},
         "prompt": {"context_tokens": values["context_length"]},
         "claude": {"api_key_file": ANTHROPIC_FILE} if values["anthropic_key"] else {},
         "thresholds": thresholds,
@@ -129,9 +148,31 @@ def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _endpoint(one: Mapping[str, Any]) -> dict[str, str]:
-    token = {"token_file": _token_file(one)} if one.get("token") else {}
-    return {"name": one["name"], "url": one["url"], **token}
+def _endpoint(one: Mapping[str, Any], values: Mapping[str, Any]) -> dict[str, str]:
+    shown = {}
+    if one.get("token"):
+        shown = {"token_file": _token_file(one)}
+    elif _is_shown_the_hosts_token(one, values):
+        shown = {"token_file": GATEWAY_TOKEN_FILE}
+    return {"name": one["name"], "url": one["url"], **shown, **_trusted(one["url"], values)}
+
+
+def _trusted(url: str, values: Mapping[str, Any]) -> dict[str, str]:
+    """The setting by which the fleet's authority alone is trusted, where it was given."""
+    return {"ca_file": CA_FILE} if values["ca"] and _is_https(url) else {}
+
+
+def _is_shown_the_hosts_token(endpoint: Mapping[str, Any], values: Mapping[str, Any]) -> bool:
+    return bool(values["gateway_token_secret"]) and _is_https(endpoint["url"]) and not endpoint.get("token")
+
+
+def _is_https(url: str) -> bool:
+    return url.startswith("https:")
+
+
+def _gateway_token(values: Mapping[str, Any]) -> str:
+    secret = values["gateway_token_secret"]
+    return token(secret, values["inventory_hostname"]) if secret else ""
 
 
 def _token_file(endpoint: Mapping[str, Any]) -> str:
@@ -143,6 +184,8 @@ def _secrets(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for one in values["endpoints"]:
         if one.get("token"):
             yield _token_file(one), one.get("token")
+    if any(_is_shown_the_hosts_token(one, values) for one in values["endpoints"]):
+        yield GATEWAY_TOKEN_FILE, _gateway_token(values)
     if values["api_token"]:
         yield API_TOKEN_FILE, values["api_token"]
     if values["anthropic_key"]:
@@ -181,6 +224,21 @@ def _endpoint_problems(endpoints: list[dict[str, Any]]) -> list[str]:
 
 def _api_problems(url: str) -> list[str]:
     return [] if _URL.fullmatch(url) else [f'ollama_client_api_url is "{url}". It must start with http:// or https://.']
+
+
+def _ca_problems(ca: str) -> list[str]:
+    if "PRIVATE KEY" in ca:
+        # All users of the host may read the file.
+        return ["ollama_client_ca holds a private key. Give the certificate of the authority alone."]
+    try:
+        if ca:
+            check_ca(ca)
+    except GizziError:
+        return [
+            "ollama_client_ca is no certificate in PEM form. Give the text of the file that begins with -----BEGIN "
+            "CERTIFICATE-----."
+        ]
+    return []
 
 
 def _context_problems(length: int) -> list[str]:

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 import tomllib
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import token
+from ansible_collections.etrid.gizzi.tests.unit.made_certificates import Authority
 from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
 PYTHON = {"version": "3.11.2", "minor_version": "3.11", "venv": True, "of_distribution": True}
@@ -20,12 +22,17 @@ HOST: dict[str, Any] = {
     "paths": {"/usr/local/bin/gizzi": LINK, "/etc/gizzi/client.toml": None},
     "users": {"ops": {"uid": 1000}, "nobody-knows": None},
 }
+# Variables that are not the role's own.
+OTHERS = ("gateway_token_secret", "inventory_hostname")
+SECRET = "s" * 32
+CA = Authority().pem
+KEY = "-----BEGIN PRIVATE KEY-----\n-----END PRIVATE KEY-----\n"
 OWN = {"name": "own", "url": "http://127.0.0.1:11434"}
 
 
 def judge(host: dict[str, Any] | None = None, **given: Any) -> tuple[dict[str, Any], list[str]]:
     """Return the values and the problems, as the action settings has them."""
-    named = {f"ollama_client_{name}": value for name, value in given.items()}
+    named = {name if name in OTHERS else f"ollama_client_{name}": value for name, value in given.items()}
     return judge_role("ollama_client", named, HOST if host is None else host)
 
 
@@ -49,6 +56,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"api_token": "two words"}, ["ollama_client_api_token, ollama_client_anthropic_key or a token in"]),
     ({"anthropic_key": "ключ"}, ["characters that are not ASCII. Give it as it was given to you."]),
     ({"anthropic_key": "key\n"}, ["has blanks"]),
+    ({"ca": "Fleet"}, ["ollama_client_ca is no certificate in PEM form.", "-----BEGIN CERTIFICATE-----"]),
+    ({"ca": CA + KEY}, ["ollama_client_ca holds a private key. Give the certificate of the authority alone."]),
+    ({"gateway_token_secret": "too short"}, ["gateway_token_secret is not at least 32 visible ASCII characters."]),
+    ({"settings": {"api": {"ca_file": "/x"}}}, ["sets api.ca_file. Set ollama_client_ca instead."]),
     ({"context_length": 255}, ["ollama_client_context_length is 255. Give the tokens of the servers' context"]),
     ({"context_length": 0}, ["ollama_client_context_length is 0."]),
     ({"context_length": -1}, ["ollama_client_context_length is -1."]),
@@ -135,21 +146,70 @@ def test_the_programs_file() -> None:
         "failover": {"cooldown": 10},
     }
     assert not any(secret in found["config"] for secret in ("t-1", "t-2", "t-3"))
-    assert [(one["path"], one["content"]) for one in found["secret_files"]] == [
+    assert [(one["path"], one["content"]) for one in found["files"]] == [
         ("/etc/gizzi/client-endpoint-fleet.token", "t-1\n"),
         ("/etc/gizzi/client-api.token", "t-2\n"),
         ("/etc/gizzi/client-anthropic.key", "t-3\n"),
     ]
-    assert {(one["group"], one["mode"], one["secret"]) for one in found["secret_files"]} == {("gizzi", "0640", True)}
+    assert {(one["group"], one["mode"], one["secret"]) for one in found["files"]} == {("gizzi", "0640", True)}
+
+
+GATEWAY = {"name": "gizzi", "url": "https://192.0.2.1:11443"}
+
+
+def through(**given: Any) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the program's settings and its files by path, on a validator of a fleet with gateways."""
+    found = values(**{"inventory_hostname": "validator-07", "gateway_token_secret": SECRET, "ca": CA, **given})
+    return tomllib.loads(found["config"]), {one["path"]: one for one in found["files"]}
+
+
+def test_through_gateways() -> None:
+    other = {"name": "other", "url": "https://192.0.2.2", "token": "t-1"}
+    settings, files = through(endpoints=[GATEWAY, other, OWN], api_url="https://192.0.2.1:8443")
+    ca = {"ca_file": "/etc/gizzi/fleet-ca.pem"}
+    assert settings["endpoints"] == [
+        GATEWAY | ca | {"token_file": "/etc/gizzi/client-gateway.token"},
+        {"name": "other", "url": "https://192.0.2.2", "token_file": "/etc/gizzi/client-endpoint-other.token"} | ca,
+        # In plain text nothing is shown.
+        OWN,
+    ]
+    # There the address decides.
+    assert settings["api"] == {"url": "https://192.0.2.1:8443"} | ca
+    own = files["/etc/gizzi/client-gateway.token"]
+    assert own["content"] == f"{token(SECRET, 'validator-07')}\n"
+    assert (own["group"], own["mode"], own["secret"]) == ("gizzi", "0640", True)
+    authority = files["/etc/gizzi/fleet-ca.pem"]
+    assert (authority["content"], authority["mode"], authority.get("secret")) == (CA, "0644", None)
+
+
+def test_the_token_is_there_for_modules_too() -> None:
+    given = {"inventory_hostname": "validator-07", "gateway_token_secret": SECRET}
+    assert values(**given)["gateway_token"] == token(SECRET, "validator-07")
+    # A host that asks no gateway keeps none.
+    assert values(**given)["files"] == []
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"gateway_token_secret": ""}, {"ca_file": "/etc/gizzi/fleet-ca.pem"}),
+        ({"ca": ""}, {"token_file": "/etc/gizzi/client-gateway.token"}),
+    ],
+)
+def test_either_alone(given: dict[str, str], kept: dict[str, str]) -> None:
+    settings, files = through(endpoints=[GATEWAY], **given)
+    assert settings["endpoints"] == [GATEWAY | kept]
+    assert list(files) == list(kept.values())
 
 
 def test_without_secrets_no_file_of_one() -> None:
     found = values()
-    assert found["secret_files"] == []
+    assert found["files"] == []
+    assert found["gateway_token"] == ""
     assert "token_file" not in found["config"]
     assert "claude" not in found["config"]
 
 
 def test_removal_asks_for_nothing() -> None:
     found, problems = judge(state="absent", model="a b", endpoints=[], users=["a b"], wheelhouse="/nowhere")
-    assert (problems, found["secret_files"], found["config"]) == ([], [], "")
+    assert (problems, found["files"], found["config"]) == ([], [], "")
