@@ -84,7 +84,10 @@ def test_the_network_does_not_lead_there(
 def test_tls(serve: Serve, settings: MakeSettings, tls: tuple[Path, ssl.SSLContext]) -> None:
     certificate, context = tls
     server = serve(say("x"), 0, context)
-    assert all_say(told(settings, server.url)[:3], ": TLS: its certificate is not trusted: self-signed certificate")
+    assert all_say(
+        told(settings, server.url)[:3],
+        ": TLS: its certificate is of another authority than the one to trust: self-signed",
+    )
     plain = serve(say("x"))
     url = plain.url.replace("http:", "https:")
     assert all_say(told(settings, url, ca_file=str(certificate)), ": TLS: what answers there speaks none")

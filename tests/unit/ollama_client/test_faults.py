@@ -165,6 +165,10 @@ FAULTS = {
     "500": Fault(fake_ollama.status(500), query=errors.ServerError),
     "503 queue full": Fault(fake_ollama.queue_full, query=errors.BusyError),
     "403": Fault(fake_ollama.status(403, b"HEALTHY"), query=errors.RefusedError),
+    "gateway refuses the token": Fault(fake_ollama.status(401), query=errors.RefusedError),
+    "gateway is full": Fault(fake_ollama.status(429), query=errors.BusyError),
+    "too large for the gateway": Fault(fake_ollama.status(413), query=errors.PromptError),
+    "gateway without its Ollama": Fault(fake_ollama.status(502), query=errors.ServerError),
     "redirect": Fault(fake_ollama.status(302, b"HEALTHY"), query=errors.NotOllamaError),
     "HTML from another service": Fault(fake_ollama.html, query=errors.NotOllamaError),
     "JSON from another service": Fault(fake_ollama.other_json, query=errors.NotOllamaError),
@@ -214,6 +218,9 @@ FAULTS = {
         api=fake_ollama.dribble_headers, statuses=nothing, api_query=errors.ApiUnreachableError
     ),
     "Gizzi API 500": Fault(api=fake_ollama.status(500), statuses=nothing, api_query=errors.ApiRefusedError),
+    "gateway without its Gizzi API": Fault(
+        api=fake_ollama.status(502), statuses=nothing, api_query=errors.ApiRefusedError
+    ),
     "HTML for the Gizzi API": Fault(api=fake_ollama.html, statuses=nothing, api_query=errors.ApiAnswerError),
     "stale API data": Fault(api=fleets.api(stale), statuses=stale, api_query=errors.StaleDataError),
     "clock jump": Fault(api=fleets.api(future), statuses=future),

@@ -124,7 +124,7 @@ class Attempt:
             raise self._answered(error, own) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             text = f"no connection to {self.endpoint.address}: {cause.of(error)}"
-            raise self._error(errors.UnreachableError, text, own) from error
+            raise self._error(errors.UnreachableError, text, own, cause.hint(error)) from error
         except (TimeoutError, httpx.TimeoutException) as error:
             waited = "the answer stopped coming" if self._equal else "no token came, as from a server that is busy"
             raise self._error(errors.SlowError, waited, own) from error
@@ -155,8 +155,8 @@ class Attempt:
         return self._error(errors.OnlyThoughtError, text, own)
 
     def _answered(self, error: wire.AnsweredError, own: Deadline) -> errors.PromptError | errors.OllamaError:
-        found = fault.judge(error.status, error.body)
-        made = self._error(found.kind, found.message, own, found.hint)
+        found = fault.judge(error.status, error.body, error.headers.get("location"))
+        made = self._error(found.kind, found.message, own, fault.hint(found, self.endpoint))
         if isinstance(made, errors.BusyError):
             made.after = retry_after(error.headers.get("retry-after"))
         return made

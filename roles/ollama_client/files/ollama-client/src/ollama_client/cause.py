@@ -13,6 +13,15 @@ import httpx
 
 _NO_ROUTE = (errno.EHOSTUNREACH, errno.ENETUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 _NO_TLS = ("WRONG_VERSION_NUMBER", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG")
+# What OpenSSL says of a certificate (x509_vfy.h).
+_EXPIRED, _NOT_YET = 10, 9
+_OTHER_HOST = (62, 64)
+_OTHER_AUTHORITY = (2, 7, 18, 19, 20, 21)
+# What to do about a certificate that is refused.
+_CERTIFICATE = (
+    "Neither token nor question was sent. See its ca_file, and the certificate there. For a gateway of the fleet, run"
+    " the playbook etrid.gizzi.site for both hosts. If that changes nothing, somebody stands between the two."
+)
 _NO_NAME = (socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME))
 
 
@@ -28,6 +37,25 @@ def of(error: BaseException) -> str:
     return (last.strerror if isinstance(last, OSError) else None) or str(last) or type(last).__name__
 
 
+def hint(error: BaseException) -> str | None:
+    """Return what to do where it was this side that refused the other; None for all else."""
+    refused = any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error))
+    return _CERTIFICATE if refused else None
+
+
+def _certificate(error: ssl.SSLCertVerificationError) -> str:
+    match error.verify_code:
+        case code if code == _EXPIRED:
+            return "its certificate has expired"
+        case code if code == _NOT_YET:
+            return "its certificate is not valid yet, or this host's clock is wrong"
+        case code if code in _OTHER_HOST:
+            return f"its certificate is for another host: {error.verify_message}"
+        case code if code in _OTHER_AUTHORITY:
+            return f"its certificate is of another authority than the one to trust: {error.verify_message}"
+    return f"its certificate is not trusted: {error.verify_message}"
+
+
 def _known(error: BaseException) -> str | None:
     match error:
         case socket.gaierror() if error.errno in _NO_NAME:
@@ -37,7 +65,7 @@ def _known(error: BaseException) -> str | None:
         case UnicodeError():
             return "no such host: the name cannot be one"
         case ssl.SSLCertVerificationError():
-            return f"TLS: its certificate is not trusted: {error.verify_message}"
+            return f"TLS: {_certificate(error)}"
         case ssl.SSLError() if error.reason in _NO_TLS:
             return "TLS: what answers there speaks none"
         case ssl.SSLError():

@@ -36,7 +36,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from ollama_client.shown import shown
 
@@ -197,9 +198,15 @@ class ApiRefusedError(GizziApiError):
     """``status`` is the HTTP status."""
 
     hint = "See the path."
+    _HINTS: ClassVar[Mapping[int, str]] = {
+        401: "See api.token_file.",
+        403: "See api.token_file.",
+        429: "Ask again later.",
+        502: GizziApiError.hint,
+    }
 
     def __init__(self, message: str, status: int, *, endpoint: str, elapsed: float) -> None:
-        hint = "See api.token_file." if status in (401, 403) else None
+        hint = self._HINTS.get(status)
         super().__init__(message, endpoint=endpoint, elapsed=elapsed, hint=hint)
         self.status = status
 

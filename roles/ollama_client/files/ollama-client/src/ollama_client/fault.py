@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ollama_client import errors
+from ollama_client.fetch import redirected
+from ollama_client.settings import Server
 
 # Of an error page, so much is told.
 TOLD = 200
@@ -29,9 +31,12 @@ _REQUEST = re.compile(
 )
 _TOO_LONG = re.compile(r"exceed_context_size_error|exceeds (?:the|maximum) context length")
 _REPEATED = "token repeat limit reached"
-_NO_CLOUD = "ollama cloud is disabled"
+_NO_CLOUD = re.compile(r"ollama cloud is disabled|model: \S+ would be answered in the cloud")
+# What a gateway says where a request would set what is the server's.
+_NOT_OWN_CONTEXT = re.compile(r"options\.num_ctx: .* is not the server's value")
 # llama-server's types of errors that are the request's.
 _TYPES = ("invalid_request_error", "not_supported_error")
+_LESS = "Ask with less data or in fewer words."
 _CORRECT = "Correct what it names, or use another model: every server would refuse this."
 
 
@@ -50,12 +55,13 @@ class Fault:
     hint: str | None = None
 
 
-def judge(status: int | None, body: str) -> Fault:
+def judge(status: int | None, body: str, location: str | None = None) -> Fault:
     """Decide what an error is.
 
     Args:
         status: of HTTP; None for an error in the middle of an answer, which has none of its own.
         body: what came with it.
+        location: where it leads on to, if it is a redirect.
     """
     own = _own_text(body)
     told = " ".join((own or body).split())[:TOLD]
@@ -64,19 +70,34 @@ def judge(status: int | None, body: str) -> Fault:
     match status:
         case None:
             return Fault(errors.ServerError, f"it failed in the middle of the answer: {told}")
-        case 429 | 503:
-            return Fault(errors.BusyError, f"its queue is full (HTTP {status})")
+        case 413:
+            return Fault(errors.PromptError, "the question is too large (HTTP 413)", _LESS)
+        case 429:
+            return Fault(
+                errors.BusyError, "it takes no more of this host now (HTTP 429)" + (f": {told}" if told else "")
+            )
+        case 503:
+            return Fault(errors.BusyError, "its queue is full (HTTP 503)")
         case 401 | 403 if _within(own).get("type") == "authentication_error":
             # Its llama-server wants a key that Ollama does not have: LLAMA_API_KEY is in its environment.
             return Fault(errors.ServerError, f"HTTP {status}: {told}")
+        case 403 if own:
+            return Fault(errors.RefusedError, f"it refuses (HTTP 403): {told}", "See what stands there before Ollama.")
         case 401 | 403:
             return Fault(errors.RefusedError, f"it refuses (HTTP {status})")
         case 404 if "model" in told:
             return Fault(errors.ModelMissingError, f"it does not have the model: {told}")
+        case _ if 300 <= status < 400 and location:
+            return Fault(errors.NotOllamaError, redirected(status, location))
         case _ if 300 <= status < 500:
             return Fault(errors.NotOllamaError, f"HTTP {status}: {told}")
         case _:
             return Fault(errors.ServerError, f"HTTP {status}: {told}")
+
+
+def hint(found: Fault, server: Server) -> str | None:
+    """Return what to do about it at this server; None where the class of the error tells it."""
+    return found.hint or (server.token_hint if found.kind is errors.RefusedError else None)
 
 
 def _of_the_request(status: int | None, own: str, told: str) -> Fault | None:
@@ -86,9 +107,15 @@ def _of_the_request(status: int | None, own: str, told: str) -> Fault | None:
         return _too_long(within)
     if _REPEATED in own:
         return Fault(errors.RepeatedError, errors.REPEATED)
-    if own.startswith(_NO_CLOUD):
+    if _NO_CLOUD.match(own):
         hint = "Set `model` to one that the server itself has: those with the tag cloud or …-cloud run at ollama.com."
         return Fault(errors.PromptError, f"it does not pass prompts on: {told}", hint)
+    if _NOT_OWN_CONTEXT.match(own):
+        hint = (
+            "Set prompt.context_tokens to the server's own context: ollama_client_context_length in the inventory is to"
+            " equal ollama_context_length."
+        )
+        return Fault(errors.PromptError, f"it refuses what was asked: {told}", hint)
     if within:
         # What llama-server calls the server's fault is none of the request's, whatever the status.
         return _refused(within.get("message"), told) if within.get("type") in _TYPES else None

@@ -11,6 +11,9 @@ import httpx
 
 from ollama_client.deadline import Limit, LimitedTransport
 
+# Of an address that is none of ours, so much is told.
+TOLD = 200
+
 
 def fetch(url: str, limit: Limit, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
     """Return the HTTP status and the body as it was sent: unpacked, a few bytes could become any number of them.
@@ -28,4 +31,12 @@ def fetch(url: str, limit: Limit, tls: ssl.SSLContext | None, headers: Mapping[s
         httpx.Client(transport=LimitedTransport(limit, tls), headers=sent, timeout=None, trust_env=False) as client,
         client.stream("GET", url) as answer,
     ):
+        if answer.has_redirect_location:
+            # A redirect may lead to plain text, or to somebody else.
+            raise ValueError(redirected(answer.status_code, answer.headers["location"]))
         return answer.status_code, b"".join(answer.iter_raw())
+
+
+def redirected(status: int, target: str) -> str:
+    """Return what there is to say of a redirect, which nobody here follows."""
+    return f"it leads on to {target[:TOLD]} (HTTP {status}), and no redirect is followed"

@@ -100,7 +100,8 @@ def get(api: Api, path: str) -> Any:
         status, body = fetch(api.address + path, deadline, api.tls, headers)
     except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
         text = f"no connection: {cause.of(error)}"
-        raise ApiUnreachableError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error
+        elapsed, hint = deadline.elapsed(), cause.hint(error)
+        raise ApiUnreachableError(text, endpoint=api.address, elapsed=elapsed, hint=hint) from error
     except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
         text = f"no answer: {cause.of(error)}"
         raise ApiUnreachableError(text, endpoint=api.address, elapsed=deadline.elapsed()) from error

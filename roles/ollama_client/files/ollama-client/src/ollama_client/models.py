@@ -51,17 +51,19 @@ def listed(endpoint: Endpoint) -> list[tuple[Held, bool]]:
 
 
 def _get(endpoint: Endpoint, path: str, deadline: Deadline) -> Listing:
-    def failed(kind: type[errors.PromptError | errors.OllamaError], text: str) -> errors.GizziError:
-        return kind(text, endpoint=endpoint.name, elapsed=deadline.elapsed())
+    def failed(
+        kind: type[errors.PromptError | errors.OllamaError], text: str, hint: str | None = None
+    ) -> errors.GizziError:
+        return kind(text, endpoint=endpoint.name, elapsed=deadline.elapsed(), hint=hint)
 
     try:
         status, body = fetch(endpoint.address + path, deadline, endpoint.tls, endpoint.headers())
     except (httpx.HTTPError, OSError, ValueError) as error:
         text = f"no connection to {endpoint.address}: {cause.of(error)}"
-        raise failed(errors.UnreachableError, text) from error
+        raise failed(errors.UnreachableError, text, cause.hint(error)) from error
     if status != httpx.codes.OK:
         found = fault.judge(status, body.decode("utf-8", "replace"))
-        raise failed(found.kind, found.message)
+        raise failed(found.kind, found.message, fault.hint(found, endpoint))
     try:
         return Listing.model_validate_json(body)
     except ValidationError as error:

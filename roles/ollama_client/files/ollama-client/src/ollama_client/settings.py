@@ -58,6 +58,16 @@ class Server(Section):
         """The URL without a slash at its end."""
         return str(self.url).rstrip("/")
 
+    @property
+    def token_hint(self) -> str:
+        """What to do where it refuses the token, or wants one."""
+        if self.token_file is None:
+            return "If it wants a token, give it a token_file."
+        return (
+            f"See whether {self.token_file} holds its token. For a gateway of the fleet, run the playbook"
+            " etrid.gizzi.site for it and this host."
+        )
+
     def headers(self) -> dict[str, str]:
         """Return the authorization, if there is a token. Errors: SettingsError."""
         if self.token_file is None:
