@@ -156,7 +156,7 @@ def test_what_the_client_and_the_modules_send(ask: Asker) -> None:
     with fake_ollama.running(fake_ollama.say("yes")) as server:
         ollama = Ollama(server.url, 5)
         ollama.load(name, 5, frozenset(["completion"]))
-        list(ollama.generate(name, "Hello", 8, 5))
+        list(ollama.generate({"model": str(name), "prompt": "Hello", "options": {"num_predict": 8}}, 5))
         server.behave = fake_ollama.status(200, b"{}")
         ollama.load(name, 5, frozenset(["embedding"]))
         ollama.answer({"model": "a", "prompt": "p", "format": "json", "options": {"seed": 1}}, 5)

@@ -180,7 +180,7 @@ def test_an_impostor_gets_neither_token_nor_prompt(
         assert reason in result["msg"]
         assert f"127.0.0.1:{impostor.port}" in result["msg"]
         with pytest.raises(GizziError, match=f"{reason}.*Nothing was sent"):
-            next(Ollama(impostor.url, 5, TOKEN, authority.pem).generate(parse_model_name("mistral"), PROMPT, 1, 5))
+            next(Ollama(impostor.url, 5, TOKEN, authority.pem).generate({"model": "mistral", "prompt": PROMPT}, 5))
         assert impostor.received() == b""
 
 
