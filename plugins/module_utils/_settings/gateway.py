@@ -19,6 +19,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._certificate
     purpose_problems,
     time_problems,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._gateway_metrics import (
+    TIMER,
+    arguments,
+    folder_problems,
+    metrics_problems,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import key_id, secret_problems, token
 
@@ -70,6 +76,8 @@ def problems(values: Mapping[str, Any]) -> list[str]:
     # The playbooks let the others ask the first one. A host without the fleet may be asked by a name.
     for address in values["gizzi_addresses"][:1]:
         found += purpose_problems(values["certificate"], address)
+    found += metrics_problems(values)
+    found += _name_problems(values["validators"])
     return [*found, *_ollama_problems(values)] if values["ollama_sources"] else found
 
 
@@ -105,7 +113,8 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
     paths = [*PACKAGES.values(), MASK, *(f"{NOTES}/{name}" for name in PACKAGES)]
     if values["state"] == "absent":
         return {"paths": paths, "processes": [PROGRAM]}
-    return {"paths": paths, "processes": [PROGRAM], "units": [UNIT, SITE], "guards": True}
+    paths += [values["metrics_dir"]] if values["metrics_dir"] else []
+    return {"paths": paths, "processes": [PROGRAM], "units": [UNIT, SITE, TIMER], "guards": True}
 
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
@@ -114,6 +123,7 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
         return []
     system = host["system"]
     found = time_problems(values["certificate"], system["time"])
+    found += folder_problems(values["metrics_dir"], host["paths"])
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
         found.append(
             f"The host does not run systemd {SYSTEMD} or newer, on which the sandbox rests. Run the gateway on one "
@@ -128,7 +138,7 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the packages to bring or to take away, whether the gateway runs, its addresses, and its guards."""
+    """Return the packages to bring or to take away, what runs, the gateway's addresses, its guards and its metrics."""
     if values["state"] == "absent":
         return {**_brought(host), "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()]}
     live = host["guards"]
@@ -136,13 +146,17 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
     ports = {"ollama": OLLAMA_PORT, "api": API_PORT}
     missing = _missing(values, host)
     own = [one for one in host["processes"][PROGRAM] if one["unit"] == UNIT]
+    listens = ["0.0.0.0", *(["[::]"] if host["system"]["ipv6"] else [])]
+    served = {name: port for name, port in ports.items() if sources[name]}
     return {
         "packages": missing,
         "masks": _NGINX in missing,
         "running": host["units"][UNIT]["active"] == "active",
         # The distribution has replaced the program, perhaps for its safety: only a restart runs the new one.
         "replaced": any(one["replaced"] for one in own),
-        "listens": ["0.0.0.0", *(["[::]"] if host["system"]["ipv6"] else [])],
+        "listens": listens,
+        "measured": host["units"][TIMER]["active"] == "active",
+        "metrics": arguments(served, listens, values["validators"], values["addresses"]),
         "guards": [
             one
             for name, guard in GUARDS.items()
@@ -182,19 +196,20 @@ def _loads(process: Mapping[str, Any]) -> bool:
     return PACKAGES[_SCRIPT] in process["libraries"]
 
 
-def _ollama_problems(values: Mapping[str, Any]) -> list[str]:
-    found = secret_problems(values["token_secret"])
-    names = values["validators"]
-    if not names:
-        found.append("gateway_validators is empty. List the names whose tokens count, for instance [validator01].")
+def _name_problems(names: list[str]) -> list[str]:
     twice = [name for name, times in Counter(names).items() if times > 1]
-    if twice:
-        found.append(f"gateway_validators names {' and '.join(twice)} twice. Name each host once.")
-    found += [
+    found = [f"gateway_validators names {' and '.join(twice)} twice. Name each host once."] if twice else []
+    return found + [
         f"gateway_validators has the name {name!r}. It must have 1 to 63 of A-Z, a-z, 0-9, ., _ and -."
         for name in names
         if not _NAME.fullmatch(name)
     ]
+
+
+def _ollama_problems(values: Mapping[str, Any]) -> list[str]:
+    found = secret_problems(values["token_secret"])
+    if not values["validators"]:
+        found.append("gateway_validators is empty. List the names whose tokens count, for instance [validator01].")
     if not _KEEP_ALIVE.fullmatch(values["keep_alive"]):
         found.append(
             f'gateway_keep_alive is "{values["keep_alive"]}". Write a duration as Ollama takes it, for instance "24h", '

@@ -35,6 +35,7 @@ OWN = {"pid": 8, "unit": "gizzi-gateway.service", "replaced": False, "libraries"
 UNITS: dict[str, Any] = {
     "gizzi-gateway.service": {"active": "inactive"},
     "nginx.service": {"load": "not-found", "path": ""},
+    "gizzi-gateway-metrics.timer": {"active": "inactive"},
 }
 
 
@@ -83,6 +84,11 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"validators": ["a", "b", "a"]}, ["gateway_validators names a twice. Name each host once."]),
     ({"validators": ['a"; b']}, ["gateway_validators has the name 'a\"; b'. It must have 1 to 63"]),
     ({"keep_alive": "for ever"}, ['gateway_keep_alive is "for ever". Write a duration', '"-1" for without end']),
+    ({"metrics_dir": "/node exporter"}, ['gateway_metrics_dir is "/node exporter"', "or leave it empty"]),
+    ({"metrics_dir": "metrics"}, ['gateway_metrics_dir is "metrics"']),
+    ({"addresses": {"a": "192.0.2.1"}}, ["gateway_addresses has '192.0.2.1' for 'a'. List the IPv4 and IPv6"]),
+    ({"addresses": {"a": ["192.0.2.1", "a.example.org"]}}, ["gateway_addresses has ['192.0.2.1', 'a.example.org']"]),
+    ({"addresses": {"a": ["fe80::1%eth0"]}}, ["gateway_addresses has ['fe80::1%eth0']"]),
     ({"connections": 0}, ["gateway_connections is 0. It must be 1 or more."]),
     ({"rate": -1}, ["gateway_rate is -1. It must be 1 or more."]),
     ({"options": {"num_ctx": 1}}, ["gateway_options.num_ctx is 1. It must be 256 or more."]),
@@ -267,3 +273,34 @@ def test_a_program_that_the_distribution_has_replaced_is_started_anew() -> None:
         processes = {NGINX: [OTHER | {"replaced": True}, OWN | {"replaced": replaced}]}
         found = values(host(NGINX, SCRIPT, units=UNITS | running, processes=processes))
         assert (found["running"], found["replaced"]) == (True, replaced)
+
+
+METRICS = "/var/lib/prometheus/node-exporter"
+
+
+def test_what_is_measured() -> None:
+    seen = host(paths=dict.fromkeys(PATHS) | {METRICS: {"kind": "folder"}})
+    addresses = {"validator01": ["192.0.2.1", "2001:db8::1"]}
+    found = values(seen, metrics_dir=METRICS, addresses=addresses, validators=["validator01", "validator02"])
+    assert found["measured"] is False
+    assert found["metrics"] == {
+        "listeners": ["ollama=127.0.0.1:11443", "ollama=[::1]:11443"],
+        "clients": ["validator01=192.0.2.1,2001:db8::1", "validator02"],
+    }
+    assert METRICS in gateway.look(found)["paths"]
+
+
+def test_the_api_alone_is_measured_too() -> None:
+    seen = host(
+        system={"service_manager": "systemd", "systemd": 252, "time": time.time(), "ipv6": False},
+        units=UNITS | {"gizzi-gateway-metrics.timer": {"active": "active"}},
+    )
+    found = values(seen, ollama_sources=[], api_sources=["192.0.2.0/24"])
+    assert found["metrics"]["listeners"] == ["api=127.0.0.1:8443"]
+    assert found["measured"] is True
+
+
+def test_a_metrics_folder_that_is_none_is_refused() -> None:
+    for kind in ({"kind": "file"}, {"unseen": "why"}, None):
+        _values, problems = judge(host(paths=dict.fromkeys(PATHS) | {METRICS: kind}), metrics_dir=METRICS)
+        assert f'gateway_metrics_dir is "{METRICS}", and the host has no such folder' in problems[-1]
