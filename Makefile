@@ -88,6 +88,10 @@ injections: setup ## Try to talk the model of the client's own settings into hea
 	PYTHONPATH=$(OLLAMA_CLIENT)/src:tests/unit/ollama_client python benchmarks/injected.py \
 	  $(if $(FIRST),--first $(FIRST)) $(if $(COUNT),--count $(COUNT))
 
+.PHONY: benchmark-gateway
+benchmark-gateway: setup ## What the gateway adds to a question, measured in one run
+	PYTHONPATH=tests/unit/gateway python benchmarks/gateway.py
+
 .PHONY: benchmark-update
 benchmark-update: setup ## The figures of benchmarks/model_update.md, measured in one run
 	PYTHONPATH=. python benchmarks/model_update.py
