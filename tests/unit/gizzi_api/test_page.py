@@ -105,7 +105,8 @@ async def test_text_from_outside_is_shown_and_escaped(serve: Serve) -> None:
         assert f">N{shown}N</a>" in page
         assert f'<span class="reason">R{shown}R</span>' in page
         assert f'<p class="warning">E{shown}E. The data is ' in page
-        assert {one for one in page if not one.isprintable()} == {"\n"}
+        kept = set(case["shown"]) & {"\u200c", "\u200d"}
+        assert {one for one in page if not one.isprintable()} == {"\n"} | kept
         assert len(Page(page).tags) == len(harmless)
 
 

@@ -13,6 +13,7 @@ import subprocess
 import sys
 import termios
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,17 @@ def finished(*arguments: str, **options: Any) -> tuple[int, str, str]:
     return running.returncode, out, err
 
 
-def on_a_terminal(*arguments: str, columns: int = 80, rows: int = 24, seconds: float = 20.0) -> tuple[int, str]:
-    """Run it on a terminal, and press Ctrl-C after ``seconds``; return its exit status and all that it wrote there."""
+def on_a_terminal(
+    *arguments: str,
+    columns: int = 80,
+    rows: int = 24,
+    seconds: float = 20.0,
+    enough: Callable[[], bool] = lambda: False,
+) -> tuple[int, str]:
+    """Run it on a terminal; return its exit status and all that it wrote there.
+
+    Ctrl-C is pressed when there is ``enough``, or after ``seconds``.
+    """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
     variables = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "TERM": "xterm-256color"}
@@ -69,10 +79,11 @@ def on_a_terminal(*arguments: str, columns: int = 80, rows: int = 24, seconds: f
         # A terminal whose other side is gone gives an error in place of an end.
         with suppress(OSError):
             while True:
-                if not select.select([ours], [], [], max(0.0, end - time.monotonic()))[0]:
+                if select.select([ours], [], [], 0.1)[0]:
+                    written += os.read(ours, 10_000)
+                if enough() or time.monotonic() > end:
                     running.send_signal(signal.SIGINT)
-                    end = time.monotonic() + 20
-                written += os.read(ours, 10_000)
+                    enough, end = lambda: False, time.monotonic() + 20
     os.close(ours)
     return running.returncode, written.decode()
 

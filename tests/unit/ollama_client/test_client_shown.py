@@ -16,10 +16,11 @@ from fake_ollama import say
 from ollama_client import Settings
 from ollama_client.errors import GizziError
 from ollama_client.ledger import Ledger
-from ollama_client.shown import shown, shown_json, shown_lines
+from ollama_client.shown import shown, shown_json, shown_lines, shown_pieces
 
 # Common to all that show text from outside.
 CASES = json.loads((Path(__file__).parents[1] / "recorded" / "shown.json").read_text(encoding="utf-8"))["cases"]
+JOINERS = {"\u200c", "\u200d"}
 # A colour, a link, a title, markup of rich in good and bad order, a tag, a soft hyphen, marks of direction.
 ODD = "a\x1b[31mb\x1b]8;;http://x\x07c\x9b2Jd[/nope][red]e\U000e0041f\xadg\u061ch\u202ei"
 SEEN = r"a\x1b[31mb\x1b]8;;http://x\x07c\x9b2Jd[/nope][red]e\U000e0041f\xadg\u061ch\u202ei"
@@ -29,7 +30,23 @@ SEEN = r"a\x1b[31mb\x1b]8;;http://x\x07c\x9b2Jd[/nope][red]e\U000e0041f\xadg\u06
 def test_the_common_table(case: dict[str, str]) -> None:
     assert shown(case["text"]) == case["shown"]
     assert json.loads(shown_json([case["text"]])) == [case["text"]]
-    assert shown_json([case["text"]]).replace("\n", "").isprintable()
+    kept = set(case["shown"]) & JOINERS
+    assert {one for one in shown_json([case["text"]]) if not one.isprintable()} == {"\n"} | kept
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: ascii(case["text"]))
+def test_in_pieces_it_is_the_same(case: dict[str, str]) -> None:
+    text = f"{case['text']}\r\n\ta\rb\r"
+    for size in (1, 2, 3):
+        pieces = [text[at : at + size] for at in range(0, len(text), size)]
+        assert "".join(shown_pieces(pieces)) == shown_lines(text)
+
+
+def test_a_piece_is_shown_as_soon_as_it_is_known_what_it_is() -> None:
+    assert list(shown_pieces(["Par", "is.\r", "\n", "\U0001f468", "\u200d", "\U0001f467\u200d"])) == [
+        *("Par", "is.", "\n", "\U0001f468", "", "\u200d\U0001f467"),
+        r"\u200d",
+    ]
 
 
 def test_a_text_of_several_lines_keeps_them() -> None:

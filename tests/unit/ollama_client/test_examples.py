@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -63,3 +64,18 @@ def test_an_example(name: str, serve: Serve, settings: MakeSettings, host: None)
     assert run(name) == shown
     assert asked in ollama.asked[0]["body"]["prompt"]
     assert "hunter2" not in ollama.asked[0]["body"]["prompt"]
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_an_example_shows_nothing_that_a_terminal_obeys(
+    name: str, serve: Serve, settings: MakeSettings, host: None
+) -> None:
+    odd = json.dumps("a\x1b[2Jb\u202e")[1:-1]
+    answer = ANSWERS[name][0]
+    told = re.sub(r'(?<="summary": ")|(?<="reason": ")', lambda _unused: odd, answer)
+    said = told if told != answer else f"a\x1b[2Jb\u202e{answer}"
+    ollama, api, metrics = serve(say(said)), serve(fleets.api(network)), serve(page(peers=2))
+    configure(settings(ollama, api={"url": api.url}, node={"metrics_url": f"{metrics.url}/metrics"}))
+    shown = run(name)
+    assert shown.replace("\n", "").isprintable(), ascii(shown)
+    assert r"a\x1b[2Jb\u202e" in shown or name == "ai_dev_worker", "the checks clean what they return"

@@ -63,3 +63,11 @@ def test_what_is_packed_is_not_unpacked(serve: Serve, settings: MakeSettings) ->
     assert "it is not the Gizzi API that answers" in gizzi("status").stderr
     assert "is not Ollama" in gizzi("models").stderr
     assert {one["headers"]["accept-encoding"] for one in server.asked} == {"identity"}
+
+
+def test_an_answer_has_a_largest_size(serve: Serve, settings: MakeSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ollama_client.deadline.MAX_BYTES", 1000)
+    server = serve(fleets.api(lambda: {"models": [], "more": 2000 * "x"}))
+    configure(settings(server, api={"url": server.url}))
+    for command in ("status", "models"):
+        assert "an answer of more than 1000 bytes" in gizzi(command).stderr

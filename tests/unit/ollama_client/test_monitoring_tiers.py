@@ -200,6 +200,15 @@ def test_an_analysis_counts_for_its_time_alone(check: Any, monkeypatch: pytest.M
     assert len(claude.asked) == 3
 
 
+def test_an_analysis_of_others_does_not_keep_one_alive(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, *_unused = check(status(500), fake_claude.report(fake_claude.VERDICT), repeat_seconds=900)
+    clock = [1000.0]
+    monkeypatch.setattr("ollama_client.cache.now", lambda: clock[0])
+    for seconds, which, paid in ((0, 1, True), (600, 2, True), (300, 1, False), (1, 1, True)):
+        clock[0] += seconds
+        assert (made.quick_health_check(statuses(which))["dollars"] > 0) is paid
+
+
 def test_a_budget_stops_claude_and_says_so(check: Any) -> None:
     made, _unused, claude = check(verdict(ISSUE), fake_claude.report(fake_claude.VERDICT), budget=0.05)
     results = [made.quick_health_check(network(validator(n), validator(n + 1))) for n in range(1, 7)]

@@ -11,7 +11,7 @@ from fake_ollama import Behaviour, Handler, hang, say
 from fleets import HEALTHY
 from ollama_client import errors
 from ollama_client.monitoring.tiers import Verdict
-from ollama_client.schema import one_document
+from ollama_client.schema import LONGEST, one_document
 from ollama_client.thoughts import Thoughts
 
 ANSWER = json.dumps(HEALTHY)
@@ -85,3 +85,9 @@ def test_no_answer_takes_long_to_look_through(text: str) -> None:
     with pytest.raises(ValueError, match=r"no JSON|more than"):
         one_document(text)
     assert time.process_time() - start < 1.0
+
+
+def test_an_answer_is_looked_at_up_to_a_length() -> None:
+    assert one_document(" " * (LONGEST - 2) + "{}") == {}
+    with pytest.raises(ValueError, match="more than 200000 characters"):
+        one_document(" " * (LONGEST - 1) + "{}")

@@ -17,8 +17,9 @@ PACKAGE = Path(ollama_client.__file__).parents[2]
 
 
 def test_public_names() -> None:
-    assert sorted(ollama_client.__all__) == ["Answer", "Data", "GizziError", "OllamaClient", "Settings", "__version__"]
-    assert [getattr(ollama_client, name).__name__ for name in ollama_client.__all__[:-1]] == ollama_client.__all__[:-1]
+    names = ["Answer", "Data", "GizziError", "OllamaClient", "Settings", "shown_lines"]
+    assert sorted(ollama_client.__all__) == sorted(["__version__", *names])
+    assert [getattr(ollama_client, name).__name__ for name in names] == names
     assert sorted(monitoring.__all__) == ["AIDevWorker", "TieredHealthCheck"]
     with pytest.raises(AttributeError, match="Ollama"):
         ollama_client.__getattr__("Ollama")

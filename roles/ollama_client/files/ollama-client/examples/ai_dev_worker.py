@@ -2,7 +2,7 @@
 
 import os
 
-from ollama_client import OllamaClient
+from ollama_client import OllamaClient, shown_lines
 from ollama_client.monitoring import AIDevWorker
 
 client = OllamaClient()
@@ -13,8 +13,8 @@ worker = AIDevWorker(
     ollama_url=client.settings.endpoints[0].address,
 )
 result = worker.quick_health_check(client.network_status())
-print(f"[{worker.aidev_id}] {result['health']} ({result['tier']}): {result['summary']}")
+print(shown_lines(f"[{worker.aidev_id}] {result['health']} ({result['tier']}): {result['summary']}"))
 for action in result["actions"]:
-    print(f"  to do: {action}")
+    print(shown_lines(f"  to do: {action}"))
 for reason in result["reasons"]:
-    print(f"  because {reason}")
+    print(shown_lines(f"  because {reason}"))

@@ -2,7 +2,7 @@
 
 import subprocess
 
-from ollama_client import Data, OllamaClient
+from ollama_client import Data, OllamaClient, shown_lines
 
 command = ["journalctl", "--unit=flare-node", "--lines=100", "--no-pager"]
 logs = subprocess.run(command, check=True, capture_output=True, text=True, timeout=10).stdout
@@ -10,4 +10,5 @@ logs = subprocess.run(command, check=True, capture_output=True, text=True, timeo
 with OllamaClient() as client:
     # As data the journal is fenced, cut at its old end if it is too long, and without its secrets.
     journal = Data("journal of flare-node", logs, keep="end")
-    print(client.query("Am I experiencing any issues? What speaks for and against a restart?", data=[journal]))
+    answer = client.query("Am I experiencing any issues? What speaks for and against a restart?", data=[journal])
+print(shown_lines(answer))

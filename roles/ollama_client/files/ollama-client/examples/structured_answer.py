@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
-from ollama_client import GizziError, OllamaClient
+from ollama_client import GizziError, OllamaClient, shown_lines
 from ollama_client.errors import SchemaError
 
 
@@ -18,7 +18,7 @@ class Triage(BaseModel):
 try:
     with OllamaClient() as client:
         triage = client.query_json("A validator has 1 peer and is 200 blocks behind. How urgent is it?", Triage)
-    print(f"{triage.urgency}: {triage.reason}")
+    print(shown_lines(f"{triage.urgency}: {triage.reason}"))
 except SchemaError as error:
     sys.exit(f"The model did not answer as asked, but: {error.text!r}")
 except GizziError as error:

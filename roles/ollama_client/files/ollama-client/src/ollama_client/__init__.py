@@ -13,9 +13,10 @@ if TYPE_CHECKING:
     from ollama_client.errors import GizziError
     from ollama_client.prompts import Data
     from ollama_client.settings import Settings
+    from ollama_client.shown import shown_lines
 
 __version__ = "1.0.0"
-__all__ = ["Answer", "Data", "GizziError", "OllamaClient", "Settings", "__version__"]
+__all__ = ["Answer", "Data", "GizziError", "OllamaClient", "Settings", "__version__", "shown_lines"]
 
 _HOMES = {
     "Answer": "answer",
@@ -23,6 +24,7 @@ _HOMES = {
     "GizziError": "errors",
     "OllamaClient": "client",
     "Settings": "settings",
+    "shown_lines": "shown",
 }
 
 

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""One GET of a server that may be anything."""
+"""One question to a server that may be anything."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from ollama_client.deadline import Limit, LimitedTransport
 TOLD = 200
 
 
-def fetch(url: str, limit: Limit, tls: ssl.SSLContext | None, headers: Mapping[str, str]) -> tuple[int, bytes]:
+def fetch(
+    url: str, limit: Limit, tls: ssl.SSLContext | None, headers: Mapping[str, str], body: object = None
+) -> tuple[int, bytes]:
     """Return the HTTP status and the body as it was sent: unpacked, a few bytes could become any number of them.
 
     Args:
@@ -23,13 +25,14 @@ def fetch(url: str, limit: Limit, tls: ssl.SSLContext | None, headers: Mapping[s
         limit: the time that it may take; the transport bounds the bytes.
         tls: for https.
         headers: further ones.
+        body: to be sent as JSON, by a POST in place of a GET.
 
     Errors: httpx.HTTPError, httpx.InvalidURL, OSError, ValueError.
     """
     sent = {"Accept-Encoding": "identity"} | dict(headers)
     with (
         httpx.Client(transport=LimitedTransport(limit, tls), headers=sent, timeout=None, trust_env=False) as client,
-        client.stream("GET", url) as answer,
+        client.stream("GET" if body is None else "POST", url, json=body) as answer,
     ):
         if answer.has_redirect_location:
             # A redirect may lead to plain text, or to somebody else.

@@ -6,20 +6,28 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 _TAB = "    "
-# What JSON leaves as it is and a reader may not see. Its own line breaks stay.
-_NOT_ASCII = re.compile(r"[^\n -~]")
+# How much of what was shown before tells how a character is meant.
+_CONTEXT = 16
+# By Unicode, without a sign of their own (Default_Ignorable_Code_Point), though Python calls them printable.
+_IGNORABLE = re.compile(
+    "[\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180d\u180f\u3164\ufe00-\ufe0f\uffa0\U000e0100-\U000e01ef]"
+)
+_ZWNJ, _ZWJ = "\u200c", "\u200d"
+_STYLES = "\ufe0e\ufe0f"  # the sign before as text, or as an emoji
+_VIRAMA = 9  # its Canonical_Combining_Class
 
 
 def shown(text: str) -> str:
     """Return ``text`` as one line: what cannot be seen, or acts on a terminal, is its Python escape, such as ``\\x1b``.
 
-    Markup is not escaped: that depends on where it is put.
+    Each blank is a plain one. Markup is not escaped: that depends on where it is put.
     """
-    return _escaped(text, lambda one: one.encode("unicode_escape").decode("ascii"))
+    return _escaped(text, _python)
 
 
 def shown_lines(text: str) -> str:
@@ -27,13 +35,57 @@ def shown_lines(text: str) -> str:
     return "\n".join(map(shown, text.replace("\r\n", "\n").replace("\t", _TAB).split("\n")))
 
 
+def shown_pieces(pieces: Iterable[str]) -> Iterator[str]:
+    """Yield what ``shown_lines`` makes of the whole, as it comes: where the next piece has a say, it is waited for."""
+    before = held = ""
+    for piece in pieces:
+        text = held + piece
+        end = len(text.rstrip(f"\r{_ZWNJ}{_ZWJ}"))
+        text, held = before + text[:end], text[end:]
+        yield shown_lines(text)[len(shown_lines(before)) :]
+        before = text[-_CONTEXT:]
+    yield shown_lines(before + held)[len(shown_lines(before)) :]
+
+
 def shown_json(value: Any, indent: int | None = 2) -> str:
     """Return ``value`` as JSON. What cannot be seen has JSON's own escape, so that programs read what was there."""
     text = json.dumps(value, indent=indent, ensure_ascii=False)
-    return _NOT_ASCII.sub(lambda match: _escaped(match[0], lambda one: json.dumps(one)[1:-1]), text)
+    return "\n".join(_escaped(line, lambda one: json.dumps(one)[1:-1]) for line in text.split("\n"))
 
 
 def _escaped(text: str, escape: Callable[[str], str]) -> str:
-    if text.isprintable():
+    if text.isascii() and text.isprintable():
         return text
-    return "".join(one if one.isprintable() else escape(one) for one in text)
+    return "".join(one if _seen(text, at) else escape(one) for at, one in enumerate(text))
+
+
+def _python(one: str) -> str:
+    return " " if unicodedata.category(one) == "Zs" else one.encode("unicode_escape").decode("ascii")
+
+
+def _seen(text: str, at: int) -> bool:
+    """Tell whether a character is one that can be seen, or one that makes another look as it is meant to."""
+    if text[at] in _STYLES:
+        # UTS #51, ED-9a and ED-14c: a symbol, or a digit of a keycap; the sign for information is a letter by category.
+        return at > 0 and (text[at - 1] == "\u2139" or unicodedata.category(text[at - 1])[0] in "NPS")
+    if text[at] in (_ZWNJ, _ZWJ):
+        return _joins(text, at)
+    return text[at].isprintable() and not _IGNORABLE.match(text[at])
+
+
+def _joins(text: str, at: int) -> bool:
+    """Tell whether a joiner is where Unicode has a use for it.
+
+    UAX #31, 2.3 (as RFC 5892, A.1 and A.2): ZWNJ between letters of Arabic and what is written like it, and either one
+    at a virama of Indic scripts. UTS #51, ED-16: ZWJ between two emojis.
+    """
+    start = at - 1
+    while start >= 0 and unicodedata.category(text[start]) == "Mn" and unicodedata.combining(text[start]) != _VIRAMA:
+        start -= 1
+    before, after = text[max(start, 0) : start + 1], text[at + 1 : at + 2]
+    if any(one and unicodedata.combining(one) == _VIRAMA for one in (before, after)):
+        return True
+    if text[at] == _ZWNJ:
+        return all(one and unicodedata.bidirectional(one) == "AL" for one in (before, after))
+    # Arrows and colours of skin are no "other symbols".
+    return all(one >= "\u2190" and unicodedata.category(one) in ("So", "Sm", "Sk") for one in (before, after))

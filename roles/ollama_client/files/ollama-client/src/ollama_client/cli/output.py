@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, ParamSpec, TextIO
 import typer
 
 from ollama_client.errors import GizziError
-from ollama_client.shown import shown, shown_json, shown_lines
+from ollama_client.shown import shown, shown_json, shown_lines, shown_pieces
 
 if TYPE_CHECKING:
     from ollama_client.cli.setup import Asking
@@ -128,13 +128,13 @@ def show_asking(asking: Asking, *, verbose: bool, as_json: bool) -> None:
 
 def show_answer(asking: Asking, *, verbose: bool) -> None:
     """Print an answer while it comes; until then turn a wheel."""
-    stream = asking.pieces()
+    stream = shown_pieces(asking.pieces())
     with waiting(f"thinking, at most {asking.seconds:.0f} s"):
         first = next(stream, "")
     try:
-        print(shown_lines(first), end="", flush=True)
+        print(first, end="", flush=True)
         for piece in stream:
-            print(shown_lines(piece), end="", flush=True)
+            print(piece, end="", flush=True)
     finally:
         print(flush=True)
     if (answer := asking.answer) is None:
