@@ -23,7 +23,7 @@ from gizzi_api.settings import Settings
 from recorded_prometheus import Upstream
 from served import served_app
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
 Address = tuple[str, int]
@@ -46,7 +46,10 @@ def files() -> Iterator[None]:
 
 @pytest.fixture
 def serving(settings: Callable[..., Settings]) -> Callable[..., ExitStack]:
-    """The API, and beside its routes one with an answer that no kernel takes off the server's hands at once."""
+    """The API, and beside its routes two with an answer that no kernel takes off the server's hands at once.
+
+    One of them is given out whole, and so over for the app, the other in pieces.
+    """
 
     @contextmanager
     def serve(**limits: float) -> Iterator[Address]:
@@ -55,7 +58,11 @@ def serving(settings: Callable[..., Settings]) -> Callable[..., ExitStack]:
         async def large(request: Request) -> Response:
             return Response(LARGE)
 
+        async def pieces(request: Request) -> Response:
+            return StreamingResponse(LARGE[:100_000] for _unused in range(200))
+
         app.add_route("/large", large)
+        app.add_route("/pieces", pieces)
         with served_app(app, **limits) as url:
             parts = urlsplit(url)
             yield parts.hostname or "", parts.port or 0
@@ -149,14 +156,15 @@ def test_a_slow_body_is_not_waited_for(serving: Callable[..., ExitStack]) -> Non
         assert trickle(caller, b"a") < PATIENCE
 
 
-def test_those_who_do_not_take_their_answers_keep_nobody_out(serving: Callable[..., ExitStack]) -> None:
+@pytest.mark.parametrize("ask", [ASK_LARGE, ASK_LARGE.replace(b"/large", b"/pieces")])
+def test_those_who_do_not_take_their_answers_keep_nobody_out(serving: Callable[..., ExitStack], ask: bytes) -> None:
     with serving(wait_seconds=LIMIT) as address, ExitStack() as callers:
         for _unused in range(10):
             caller = callers.enter_context(socket.create_connection(address))
-            caller.sendall(ASK_LARGE)
+            caller.sendall(ask)
             # The second comes when the first is answered, as far as the server is concerned.
             assert caller.recv(1)
-            caller.sendall(ASK_LARGE)
+            caller.sendall(ask)
             assert alive(address) == 200
         deadline = time.monotonic() + PATIENCE
         while held(address[1]):
