@@ -77,7 +77,9 @@ EXAMPLES = r"""
 
 - name: Does the model answer, from here and fast enough?
   etrid.gizzi.ollama_health:
-    url: http://10.0.0.5:11434
+    url: https://192.0.2.5:11443
+    token: "{{ gateway_token }}"
+    ca: "{{ lookup('ansible.builtin.file', 'gateway/authority.pem') }}"
     model: llama3.1:8b
     min_tokens_per_second: 2
 
