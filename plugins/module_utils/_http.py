@@ -250,7 +250,7 @@ def _pieces(answer: Any, what: str, timeout: float) -> Generator[bytes, None, No
     while left != 0:
         with named(what, timeout):
             # read() would wait for the whole piece, of a server that sends it byte by byte.
-            piece = answer.read1(PIECE if left is None else min(PIECE, left))
+            piece = answer.read1(PIECE)
         if not piece:
             break
         if left is not None:

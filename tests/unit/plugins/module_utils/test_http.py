@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 import tracemalloc
 from contextlib import closing
@@ -171,14 +172,19 @@ def test_a_stream_that_nobody_reads_any_more_is_closed() -> None:
 
 
 def test_a_download_is_no_longer_than_it_says() -> None:
-    body = b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabcdef"
+    """Neither in its first piece nor in the next one."""
+    first_is_read = threading.Event()
 
     class Long(OtherService):
         def answer(self, http: Any, _body: Any) -> None:
-            http.wfile.write(body)
+            http.wfile.write(HEAD + b"Content-Length: 3\r\n\r\nab")
+            first_is_read.wait(5)
+            http.wfile.write(b"cdef")
 
-    with closing(Long()) as long, _http.download(long.url, 2) as (size, pieces):
-        assert (size, b"".join(pieces)) == (3, b"abc")
+    with closing(Long()) as long, _http.download(long.url, 5) as (size, pieces):
+        assert (size, next(pieces)) == (3, b"ab")
+        first_is_read.set()
+        assert b"".join(pieces) == b"c"
 
 
 @pytest.mark.parametrize(

@@ -37,3 +37,15 @@ def test_no_line_takes_long(line: str) -> None:
     start = time.process_time()
     line_of(line)
     assert time.process_time() - start < 0.5
+
+
+def test_only_the_start_of_a_long_line_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked_at = []
+
+    def mask(text: str) -> str:
+        looked_at.append(len(text))
+        return text
+
+    monkeypatch.setattr(_journal, "mask", mask)
+    assert line_of("x" * 1_000_000)
+    assert looked_at == [_journal.LONGEST]

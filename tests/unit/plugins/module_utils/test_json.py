@@ -23,6 +23,9 @@ BAD = [
     ("[NaN]", "NaN is none"),
     ("-Infinity", "-Infinity is none"),
     ('{"digest": "a", "digest": "b"}', "'digest' stands twice"),
+    # However long it is, the message is not.
+    ("9" * 500 + "e999", "the number 9999"),
+    ('{"' + "a" * 500 + '": 1, "' + "a" * 500 + '": 2}', "'aaaa.*' stands twice"),
 ]
 
 

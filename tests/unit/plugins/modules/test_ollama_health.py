@@ -173,6 +173,15 @@ def test_a_server_that_computes_for_others_is_busy(health: Run, ollama: FakeOlla
     assert asked(ollama) >= 3
 
 
+@pytest.mark.parametrize("later", [{7: 2.0}, {7: 2.0, 8: 0.1}], ids=["ended", "another of its number"])
+def test_a_runner_that_ends_takes_nothing_from_what_another_does(
+    health: Run, ollama: FakeOllama, cpu: Callable[..., None], later: dict[int, float]
+) -> None:
+    ollama.generate_lines, ollama.generate_hangs = [], True
+    cpu({7: 1.0, 8: 9.0}, later)
+    failed_at(health(stall_timeout=0.3, timeout=0.4), "answers", "busy")
+
+
 def test_a_server_that_is_free_again_answers(health: Run, ollama: FakeOllama, cpu: Callable[..., None]) -> None:
     cpu({7: 1.0}, {7: 2.0}, {7: 2.0})
     lines, ollama.generate_lines, ollama.generate_hangs = ollama.generate_lines, [], True
@@ -201,8 +210,8 @@ def test_from_elsewhere_silence_is_unknown(
 
 @pytest.mark.parametrize("tokens", [0, 1])
 def test_model_that_loads_but_stalls(health: Run, ollama: FakeOllama, cpu: Callable[..., None], tokens: int) -> None:
-    # One runner is stopped; another has ended meanwhile.
-    cpu({7: 5.0, 8: 9.0}, {7: 5.001})
+    # A process that waits takes a little.
+    cpu({7: 5.0}, {7: 5.001})
     ollama.generate_lines = ollama.generate_lines[:tokens]
     ollama.generate_hangs = True
     started = time.monotonic()
