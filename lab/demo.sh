@@ -71,10 +71,15 @@ on_validator_folded() {
     docker exec --user ops "$prefix-$last" bash -c "$1" | fold --spaces --width=80
 }
 
+# Reads a page of the Gizzi API as the last validator may, by the certificate of the fleet's own authority.
+read_api() {
+    docker exec "$prefix-$last" curl --silent --fail --cacert /etc/gizzi/fleet-ca.pem "$page$1"
+}
+
 # Waits until a page of the Gizzi API has the given text.
 wait_for() {
     for _ in $(seq 120); do
-        docker exec "$prefix-$last" curl --silent --fail "http://gizzi:8080/api/$1" | grep -qE "$2" && return
+        read_api "api/$1" | grep -qE "$2" && return
         sleep 1
     done
     return 1
@@ -96,7 +101,7 @@ recover() {
 
 # Shows the page's title and its first row, the worst validator.
 read_page() {
-    docker exec "$prefix-$last" curl --silent --fail http://gizzi:8080/ | sed -nE \
+    read_api '' | sed -nE \
         -e 's:.*<title>(.*) · Gizzi network</title>.*:  \1:p' \
         -e 's:.*<tr role="row" class="lagging">.*class="reason">([^<]*)<.*href="/api/validator/[0-9]+">([^<]*)<.*:  ▼ lagging  \2  \1:p'
 }
@@ -113,6 +118,7 @@ cat "$lab/summary.txt"
 
 last=$(printf 'validator%02d' "$((10#$VALIDATORS))")
 prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml")
+page=$(sed -n 's/^ *page *//p' "$lab/summary.txt")
 on_validator 'gizzi ask "What is the capital of France?"'
 echo
 step 'Waiting until all are seen healthy' all_healthy
@@ -124,7 +130,7 @@ on_validator 'gizzi status'
 on_validator_folded 'gizzi health; echo "exit code $?"'
 echo 'The rules have judged: the model here, of 135 million parameters, is a toy, and'
 echo 'Claude has no key.'
-printf '\nThe page %s says:\n' "$(sed -n 's/^ *page *//p' "$lab/summary.txt")"
+printf '\nThe page %s says:\n' "$page"
 read_page
 
 echo

@@ -103,8 +103,9 @@ ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/
   /etc/systemd/system/*.wants/ollama* /usr/local/lib/ollama-metrics.py /var/lib/prometheus/node-exporter/*ollama* \
   /var/lib/ollama-metrics /etc/sysusers.d/ollama.conf /var/lib/gizzi-files /var/lib/gizzi-undo \
   /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard \
-  /etc/gizzi-guard /opt/gizzi-api /etc/prometheus/gizzi \
+  /etc/gizzi-guard /etc/gizzi-gateway* /var/lib/gizzi-gateway* /opt/gizzi-api /etc/prometheus/gizzi \
   /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
+  /etc/systemd/system/gizzi-gateway* /etc/systemd/system/*.wants/gizzi-gateway* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \
   /var/cache/gizzi* /var/lib/gizzi /var/lib/gizzi-root /var/lib/gizzi-ollama-pulls /var/lib/gizzi-update \
   /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama
@@ -112,15 +113,15 @@ for folder in /var/lib/ollama /etc/gizzi; do [ ! -e $folder ] || find $folder; d
 (iptables-save; ip6tables-save; nft list tables) | grep -i gizzi
 systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*' 'systemd-journald@ollama.service'
 pgrep --list-full ollama
-ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080'
-getent passwd ollama gizzi-api
+ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080 or sport = :11443 or sport = :8443'
+getent passwd ollama gizzi-api gizzi-gateway
 getent group ollama gizzi-api gizzi
 """
 # The note of a failed pull stays as long as its partial files.
 _MODELS = rf"/var/lib/ollama$|{STORE}(/|$)|/var/lib/gizzi-(ollama-pulls|update)$"
 _CLIENT = (
     r"/opt/validator/ollama-client$|/usr/local/bin/gizzi$|/usr/local/share/bash-completion/|/var/(cache|lib)/gizzi(-root)?$"
-    r"|/etc/gizzi(/client[.]toml)?$|gizzi:"
+    r"|/etc/gizzi(/(client[.]toml|client-gateway[.]token|fleet-ca[.]pem))?$|gizzi:"
 )
 
 

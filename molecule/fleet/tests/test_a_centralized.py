@@ -7,17 +7,19 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from testinfra.host import Host
 
-from lab import client, network, registry
-from lab.ollama import JOURNAL, MODEL, asked, digests, every_address, reached, traces
+from lab import client, gateway, network, registry
+from lab.ollama import JOURNAL, MODEL, PORT, every_address, reached, traces
 from lab.testing import Lab, wait_until
 
 SERVER = "validator01"
@@ -32,48 +34,89 @@ def serves_the_fleet(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     server = fleet[SERVER]
     ipv4, ipv6 = lab.addresses(SERVER)
     for name in others(lab):
-        asked(server, fleet[name], ipv4, lab.addresses(name)[0])
-        assert digests(fleet[name], ipv6)[MODEL] == registry.digest(lab.outside("internet"))
+        gateway.asked(server, fleet[name], ipv4, name)
+        assert gateway.digests(fleet[name], ipv6)[MODEL] == registry.digest(lab.outside("internet"))
         assert not traces(fleet[name], client_kept=True)
-    # The network is open to the stranger, for ssh; the port is not, on any host, in either family.
+    is_closed_to_strangers(lab, fleet, stranger)
+
+
+def is_closed_to_strangers(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    # The network is open to the stranger, for ssh; the ports are not, on any host, in either family.
     assert reached(stranger, every_address(lab), 22) == every_address(lab)
-    assert reached(stranger, every_address(lab)) == set()
-    assert reached(fleet[others(lab)[0]], every_address(lab)) == {ipv4, ipv6}
+    for port in (PORT, network.PORT, gateway.OLLAMA, gateway.API):
+        assert reached(stranger, every_address(lab), port) == set()
+    for port in (gateway.OLLAMA, gateway.API):
+        assert reached(fleet[others(lab)[0]], every_address(lab), port) == set(lab.addresses(SERVER))
+    for port in (PORT, network.PORT):
+        assert reached(fleet[others(lab)[0]], every_address(lab), port) == set()
 
 
-def tells_the_fleet_how_the_network_is(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+def tells_the_fleet_how_the_network_is(lab: Lab, fleet: dict[str, Host]) -> None:
     healthy = dict.fromkeys(range(1, len(lab.groups["validators"]) + 1), "healthy")
+
+    def read(name: str, address: str) -> bool:
+        _status, text = gateway.request(fleet[name], address, "/api/network/status", token="", port=gateway.API)
+        return {one["number"]: one["status"] for one in json.loads(text)["validators"]} == healthy
+
     for name in lab.groups["validators"]:
         for address in lab.addresses(SERVER):
-            wait_until(
-                lambda name=name, address=address: network.statuses(fleet[name], address) == healthy,
-                120,
-                f"{name} reads at {address} that all are healthy",
-            )
-    assert reached(stranger, every_address(lab), network.PORT) == set()
+            wait_until(partial(read, name, address), 120, f"{name} reads at {address} that all are healthy")
 
 
 def test_gizzi_answers_every_validator_and_no_stranger(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     serves_the_fleet(lab, fleet, stranger)
-    tells_the_fleet_how_the_network_is(lab, fleet, stranger)
+    tells_the_fleet_how_the_network_is(lab, fleet)
 
 
 def test_the_guard_is_what_shuts_the_stranger_out(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     # Else it is back before a stranger can ask.
     fleet[SERVER].check_output("systemctl stop gizzi-guards.service")
     try:
-        fleet[SERVER].check_output("nft delete table inet gizzi-ollama")
-        assert reached(stranger, lab.addresses(SERVER)) == set(lab.addresses(SERVER))
+        fleet[SERVER].check_output("nft delete table inet gizzi-gateway")
+        assert reached(stranger, lab.addresses(SERVER), gateway.OLLAMA) == set(lab.addresses(SERVER))
     finally:
         fleet[SERVER].check_output("systemctl start gizzi-guards.service")
-    wait_until(lambda: not reached(stranger, lab.addresses(SERVER)), 10, "the guard is back")
+    wait_until(lambda: not reached(stranger, lab.addresses(SERVER), gateway.OLLAMA), 10, "the guard is back")
+    fleet[SERVER].check_output("iptables -F && ip6tables -F && nft flush ruleset")
+    wait_until(lambda: not reached(stranger, lab.addresses(SERVER), gateway.OLLAMA), 2, "the guard is back in time")
+    is_closed_to_strangers(lab, fleet, stranger)
+
+
+def test_the_gateway_lets_nobody_through_without_a_token_and_nothing_that_changes_models(
+    lab: Lab, fleet: dict[str, Host]
+) -> None:
+    host, address = fleet[others(lab)[0]], lab.addresses(SERVER)[0]
+    own = host.file(gateway.TOKEN).content_string.strip()
+    assert own != fleet[others(lab)[1]].file(gateway.TOKEN).content_string.strip()
+    for token in ("", "0" * 64, own[:-1]):
+        assert gateway.request(host, address, "/api/tags", token=token)[0] == 401
+    assert gateway.request(host, address, f"/api/tags?token={own}", token="")[0] == 401
+    assert gateway.request(host, address, "/api/version")[0] == 200
+    changing = ["pull", "push", "create", "copy", "delete", f"blobs/sha256:{'0' * 64}", "show", "signout"]
+    for path in changing:
+        status, text = gateway.request(host, address, f"/api/{path}", json.dumps({"model": MODEL}))
+        assert (status, list(json.loads(text))) == (403, ["error"]), path
+    unload = json.dumps({"model": MODEL, "KEEP_ALIVE": 0})
+    assert gateway.request(host, address, "/api/generate", unload)[0] == 400
+
+
+def test_nothing_is_to_be_read_on_the_way(lab: Lab, fleet: dict[str, Host]) -> None:
+    host = fleet[others(lab)[0]]
+    with gateway.captured(lab) as seen:
+        answer = client.gizzi(host, "ask", "--no-cache", client.QUESTION)
+        client.gizzi(host, "status")
+    assert answer["endpoint"] == SERVER
+    # The capture has seen the connection: the server's name is sent in clear text, or its address is in each packet.
+    assert socket.inet_aton(lab.addresses(SERVER)[0]) in seen
+    for text in (client.QUESTION, "capital", "Paris", "healthy", host.file(gateway.TOKEN).content_string.strip()):
+        assert text.encode() not in seen, text
 
 
 def test_after_a_reboot_all_is_back_without_a_playbook(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     lab.reboot(lab.groups["validators"])
-    wait_until(lambda: reached(fleet[SERVER], lab.addresses(SERVER)), 120, "Ollama listens")
+    wait_until(lambda: reached(fleet[SERVER], ["127.0.0.1"]), 120, "Ollama listens")
     serves_the_fleet(lab, fleet, stranger)
-    tells_the_fleet_how_the_network_is(lab, fleet, stranger)
+    tells_the_fleet_how_the_network_is(lab, fleet)
 
 
 def test_a_second_run_changes_nothing_and_asks_little(lab: Lab) -> None:
@@ -82,6 +125,19 @@ def test_a_second_run_changes_nothing_and_asks_little(lab: Lab) -> None:
     assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}
     assert {name: calls[name] for name in others(lab) if len(calls[name]) > 5} == {}
     assert len(calls[SERVER]) <= 14, calls[SERVER]
+
+
+def test_a_new_secret_replaces_every_token_while_questions_are_answered(
+    lab: Lab, fleet: dict[str, Host], site: Callable[..., subprocess.CompletedProcess[str]]
+) -> None:
+    host, address = fleet[others(lab)[0]], lab.addresses(SERVER)[0]
+    earlier = host.file(gateway.TOKEN).content_string.strip()
+    with client.asking(host) as answered_by:
+        result = site("centralized", gateway_token_secret="another secret of this test, as long as it must be")
+    assert result.returncode == 0, result.stdout
+    assert answered_by == [SERVER]
+    assert gateway.request(host, address, "/api/version", token=earlier)[0] == 401
+    assert gateway.request(host, address, "/api/version")[0] == 200
 
 
 def test_every_validator_uses_the_client(lab: Lab, fleet: dict[str, Host]) -> None:

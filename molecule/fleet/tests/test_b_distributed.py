@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
-from lab import client, network, registry
+from lab import client, gateway, registry
 from lab.ollama import MODEL, PORT, asked, digests, every_address, guard_rules, reached
 from lab.testing import Lab, wait_until
 
@@ -34,9 +34,9 @@ def each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -
         assert [line.split()[3] for line in listeners] == [f"127.0.0.1:{PORT}"]
         assert guard_rules(host) == []
         assert not host.file("/etc/systemd/system/gizzi-guard-ollama.service").exists
-        # The Gizzi API keeps its own guard.
+        # The gateway before the Gizzi API keeps its guard.
         assert host.file("/usr/local/sbin/gizzi-guard").exists == (name == SERVER)
-        assert reached(host, every_address(lab)) == set()
+        assert reached(host, every_address(lab)) == reached(host, every_address(lab), gateway.OLLAMA) == set()
     assert reached(stranger, every_address(lab), 22) == every_address(lab)
     assert reached(stranger, every_address(lab)) == set()
 
@@ -59,14 +59,14 @@ def test_a_switch_that_fails_leaves_the_fleet_its_server(
     finally:
         fleet[LOSER].check_output("cat /run/hosts > /etc/hosts")
     assert result.returncode != 0
-    asked(fleet[SERVER], fleet[LOSER], lab.addresses(SERVER)[0], lab.addresses(LOSER)[0])
-    assert reached(stranger, every_address(lab)) == set()
+    gateway.asked(fleet[SERVER], fleet[LOSER], lab.addresses(SERVER)[0], LOSER)
+    assert reached(stranger, every_address(lab), gateway.OLLAMA) == set()
 
 
 @contextmanager
 def reading_the_network(lab: Lab, client: Host) -> Iterator[None]:
     """Read the network's status once a second for as long as the block takes; every time it must be there."""
-    status = network.url("/api/network/status", lab.addresses(SERVER)[0])
+    status = f"--cacert {gateway.AUTHORITY} " + gateway.url(lab.addresses(SERVER)[0], "/api/network/status", gateway.API)
     answers = "/run/network-status"
     client.check_output(
         "systemd-run --unit=read-network sh -c %s",
@@ -119,8 +119,8 @@ def test_a_second_run_changes_nothing_and_asks_little(lab: Lab) -> None:
 def test_the_fleet_falls_back_and_nobody_else(lab: Lab, fleet: dict[str, Host], stranger: Host, site: Site) -> None:
     result = site("distributed", gizzi_fallback_server=True)
     assert result.returncode == 0, result.stdout
-    assert reached(fleet[LOSER], every_address(lab)) == set(lab.addresses(SERVER))
-    assert reached(stranger, every_address(lab)) == set()
+    assert reached(fleet[LOSER], every_address(lab), gateway.OLLAMA) == set(lab.addresses(SERVER))
+    assert reached(stranger, every_address(lab), gateway.OLLAMA) == set()
     assert client.gizzi(fleet[LOSER], "ask", "--no-cache", client.QUESTION)["endpoint"] == "own"
     fleet[LOSER].check_output("systemctl stop ollama")
     try:

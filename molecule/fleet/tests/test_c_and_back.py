@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 from testinfra.host import Host
 
-from lab import client
-from lab.ollama import STORE, asked, every_address, guard_rules, reached, traces
+from lab import client, gateway
+from lab.ollama import STORE, every_address, reached, traces
 from lab.testing import Lab
 
 SERVER, KEEPER, LOSER = "validator01", "validator02", "validator03"
@@ -25,10 +25,9 @@ def test_and_back(
 
     ipv4, ipv6 = lab.addresses(SERVER)
     for name in (KEEPER, LOSER):
-        asked(fleet[SERVER], fleet[name], ipv4, lab.addresses(name)[0])
-    assert reached(fleet[KEEPER], every_address(lab)) == {ipv4, ipv6}
-    assert reached(stranger, every_address(lab)) == set()
-    assert guard_rules(fleet[SERVER])
+        gateway.asked(fleet[SERVER], fleet[name], ipv4, name)
+    assert reached(fleet[KEEPER], every_address(lab), gateway.OLLAMA) == {ipv4, ipv6}
+    assert reached(stranger, every_address(lab), gateway.OLLAMA) == set()
     assert traces(fleet[LOSER], client_kept=True) == []
     assert traces(fleet[KEEPER], models_kept=True, client_kept=True) == []
     assert fleet[KEEPER].file(f"{STORE}/blobs").listdir()

@@ -14,7 +14,8 @@
 In addition to the options, the result has
 
 - ``validators``, ``gizzi`` (one name), ``servers`` (all servers), ``shared_servers`` (those that other hosts ask),
-  ``fleet`` (all hosts), each in the inventory's order; ``missing`` (ids without a host); ``port``, ``network_port``;
+  ``fleet`` (all hosts), each in the inventory's order; ``missing`` (ids without a host); ``port`` (Ollama's);
+- ``certificates``: by name of a host with a gateway, the addresses and names by which others reach it;
 - ``hosts``, by name, the settings of each host:
 
     - ``host``, ``validator`` (whether it is one), ``validator_id``, ``gizzi`` (whether it is the Gizzi host),
@@ -26,21 +27,20 @@ In addition to the options, the result has
       ``network_url`` (the Gizzi API), ``neighbour`` (the next host whose server is only for itself, or ""),
       ``neighbour_addresses``;
     - ``client`` (whether it has one), ``client_model``, ``context_length``;
-    - ``ollama``, ``ollama_client``, ``gizzi_api``: values of these roles, by names without the prefix: for ollama all
-      values except secrets, for the others those that depend on the fleet;
+    - ``ollama``, ``ollama_client``, ``gateway``, ``gizzi_api``: values of these roles, by names without the prefix: for
+      ollama all values except secrets, for the others those that depend on the fleet;
     - ``wanted``: the values that verify and diagnose compare the host with.
 """
 
 from __future__ import annotations
 
-import ipaddress
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import (
     is_secret,
-    shown,
     without_prefix,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._fleet_problems import inventory_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import CAPACITY
 
 if TYPE_CHECKING:
@@ -87,16 +87,7 @@ def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -
 
 def problems(values: Mapping[str, Any]) -> list[str]:
     """Return the problems of the inventory, each with the value and the solution."""
-    groups = values["groups"]
-    if not groups["all"]:
-        return ["The inventory has no host. Name the fleet's with -i, for instance -i inventories/production."]
-    return [
-        *_topology_problems(values),
-        *_group_problems(groups),
-        *_id_problems(values),
-        *_address_problems(values["inventory"]),
-        *_operator_problems(values["operator_addresses"]),
-    ]
+    return inventory_problems(values)
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -112,7 +103,7 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "fleet": list(values["inventory"]),
         "missing": missing,
         "port": PORT,
-        "network_port": NETWORK_PORT,
+        "certificates": {name: fleet.reached_by(name) for name in fleet.gateways},
         "hosts": {name: fleet.host(name) for name in values["inventory"]},
         "warnings": [_missing_text(values, fleet.validators, missing)] if missing else [],
     }
@@ -131,112 +122,12 @@ def server_names(groups: Mapping[str, list[str]]) -> list[str]:
     return groups["ollama_servers"] or groups["gizzi"]
 
 
-def _topology_problems(values: Mapping[str, Any]) -> list[str]:
-    found = []
-    if values["topology"] is None:
-        found.append(
-            "gizzi_topology is not set. Set it to centralized (the hosts of group ollama_servers, or the Gizzi host, "
-            "serve the fleet) or distributed (every validator serves itself), in group_vars/all or with -e."
-        )
-    numbers = ("expected_validators", "answer_timeout")
-    return found + [f"gizzi_{name} is {values[name]}. It must be 1 or more." for name in numbers if values[name] < 1]
-
-
-def _group_problems(groups: Mapping[str, list[str]]) -> list[str]:
-    found = []
-    if not groups["validators"]:
-        found.append("Group validators has no host. Put every validator of the fleet into it.")
-    if len(groups["gizzi"]) != 1:
-        names = ", ".join(groups["gizzi"]) or "none"
-        found.append(f"Group gizzi has {names}. It must have exactly one host, which is in group validators too.")
-    elif groups["validators"] and groups["gizzi"][0] not in groups["validators"]:
-        found.append(f"Group gizzi has {groups['gizzi'][0]}, which is not in group validators. Put it in there too.")
-    return found
-
-
-def _id_problems(values: Mapping[str, Any]) -> list[str]:
-    found = []
-    highest = values["expected_validators"]
-    by_id: dict[int, list[str]] = {}
-    for name in values["groups"]["validators"]:
-        host = values["inventory"][name]
-        number = host["validator_id"]
-        if "validator_id" in host["wrong"]:
-            continue
-        if number is None:
-            found.append(f"validator_id of {name} is not set. Give it a whole number from 1 to {highest}.")
-        elif not 1 <= number <= highest:
-            found.append(
-                f"validator_id of {name} is {number}. It must be from 1 to gizzi_expected_validators ({highest})."
-            )
-        else:
-            by_id.setdefault(number, []).append(name)
-    for number, names in by_id.items():
-        if len(names) > 1:
-            found.append(f"validator_id of {_joined(names)} is {number}. Give each validator a number of its own.")
-    return found
-
-
-def _address_problems(inventory: Mapping[str, Any]) -> list[str]:
-    found = []
-    by_address: dict[str, list[str]] = {}
-    for name, host in inventory.items():
-        if not host["addresses"] and "gizzi_addresses" not in host["wrong"]:
-            found.append(
-                f"gizzi_addresses of {name} is empty. List the IPv4 and IPv6 addresses from which it talks to others."
-            )
-        for text in host["addresses"]:
-            address = _address(text)
-            if address is None:
-                found.append(
-                    f"gizzi_addresses of {name} has {shown(text)}. Write IPv4 and IPv6 addresses of hosts; names do "
-                    "not do, since the firewall is built from them."
-                )
-            elif name not in by_address.setdefault(address, []):
-                by_address[address].append(name)
-    for address, names in by_address.items():
-        if len(names) > 1:
-            found.append(
-                f"gizzi_addresses of {_joined(names)} have the address {address} in common. Give each host its own."
-            )
-    return found
-
-
-def _operator_problems(sources: Iterable[str]) -> list[str]:
-    return [
-        f"gizzi_operator_addresses has {shown(text)}. Write addresses or networks, for instance 192.0.2.0/24."
-        for text in sources
-        if not _is_source(text)
-    ]
-
-
-def _address(text: str) -> str | None:
-    """Return the short form of an address, None where the text is no address."""
-    try:
-        address = ipaddress.ip_address(text)
-    except ValueError:
-        return None
-    return None if "%" in text or address.is_unspecified or address.is_multicast else str(address)
-
-
-def _is_source(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text, strict=False)
-    except ValueError:
-        return False
-    return "%" not in text
-
-
-def _joined(names: list[str]) -> str:
-    return f"{', '.join(names[:-1])} and {names[-1]}"
-
-
 def _unique(names: Iterable[str]) -> list[str]:
     return list(dict.fromkeys(names))
 
 
-def _url(address: str, port: int) -> str:
-    return f"http://[{address}]:{port}" if ":" in address else f"http://{address}:{port}"
+def _url(scheme: str, address: str, port: int) -> str:
+    return f"{scheme}://[{address}]:{port}" if ":" in address else f"{scheme}://{address}:{port}"
 
 
 class _Fleet:
@@ -255,11 +146,18 @@ class _Fleet:
             [] if distributed and not values["fallback_server"] else list(server_names(groups))
         )
         self.servers = _unique([*(self.validators if distributed else []), *self.shared_servers])
+        # The Gizzi API is always behind one.
+        self.gateways = _unique([*self.shared_servers, self.gizzi])
         self.sources = _unique(text for name in self.validators for text in self._inventory[name]["addresses"])
 
     def _role_names(self, name: str) -> list[str]:
         client = ["ollama_client"] if name in self.validators else []
-        return ["ollama", *client, *(["gizzi_api"] if name == self.gizzi else [])]
+        return ["ollama", *client, "gateway", *(["gizzi_api"] if name == self.gizzi else [])]
+
+    def reached_by(self, name: str) -> list[str]:
+        """Return the addresses and names by which others may reach a host."""
+        known = self._inventory[name]
+        return _unique([*known["addresses"], known["ssh_host"], name])
 
     def host(self, name: str) -> dict[str, Any]:
         known = self._inventory[name]
@@ -285,7 +183,7 @@ class _Fleet:
             "endpoints": endpoints,
             "urls": [endpoint["url"] for endpoint in endpoints],
             "url": endpoints[0]["url"],
-            "network_url": _url(self._reached("127.0.0.1", name), NETWORK_PORT),
+            "network_url": self._network_url(name),
             "neighbour": neighbour,
             "neighbour_addresses": self._inventory[neighbour]["addresses"] if neighbour else [],
             "client": name in self.validators and known["ollama_client"]["state"] == "present",
@@ -295,15 +193,20 @@ class _Fleet:
         roles = self._roles(known, about)
         return {**about, **roles, "wanted": self._wanted(about, roles)}
 
-    def _reached(self, own: str, name: str) -> str:
-        """Return the Gizzi host's address for a host. In some clouds a host cannot reach its own public address."""
-        return own if name == self.gizzi else self._inventory[self.gizzi]["addresses"][0]
+    def _network_url(self, name: str) -> str:
+        """Return the Gizzi API as a host reaches it. In some clouds a host cannot reach its own public address."""
+        if name == self.gizzi:
+            return _url("http", "127.0.0.1", NETWORK_PORT)
+        return _url("https", self._inventory[self.gizzi]["addresses"][0], API_PORT)
 
     def _endpoints(self, name: str) -> list[dict[str, str]]:
         """Return the servers that a host asks, in this order. A server asks itself first, on loopback."""
-        own = [{"name": "own", "url": _url("127.0.0.1", PORT)}] if name in self.servers else []
+        own = [{"name": "own", "url": _url("http", "127.0.0.1", PORT)}] if name in self.servers else []
         others = [server for server in self._turned(name) if server != name]
-        return own + [{"name": server, "url": _url(self._inventory[server]["addresses"][0], PORT)} for server in others]
+        return own + [
+            {"name": server, "url": _url("https", self._inventory[server]["addresses"][0], OLLAMA_PORT)}
+            for server in others
+        ]
 
     def _place(self, name: str) -> int:
         return self.validators.index(name) if name in self.validators else 0
@@ -320,7 +223,6 @@ class _Fleet:
 
     def _roles(self, known: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
         """Return the values for the roles."""
-        listen = f"{'[::]' if about['shared'] else '127.0.0.1'}:{PORT}"
         client = known["ollama_client"]
         validators = [
             {
@@ -335,8 +237,8 @@ class _Fleet:
             "ollama": {
                 **known["ollama"],
                 "state": "present" if about["serves"] else "absent",
-                "listen": listen,
-                "allowed_sources": about["sources"],
+                "listen": f"127.0.0.1:{PORT}",
+                "allowed_sources": [],
             },
             "ollama_client": {
                 "state": client["state"],
@@ -346,13 +248,26 @@ class _Fleet:
                 "context_length": about["context_length"],
                 "users": client["users"],
             },
+            "gateway": self._gateway(known, about),
             "gizzi_api": {
-                "listen": f"[::]:{NETWORK_PORT}",
-                "allowed_sources": _unique([*self.sources, *self._values["operator_addresses"]]),
+                "listen": f"127.0.0.1:{NETWORK_PORT}",
+                "allowed_sources": [],
                 "validators": validators,
             }
             if about["gizzi"]
             else {},
+        }
+
+    def _gateway(self, known: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
+        ollama = known["ollama"]
+        threads = {"num_thread": ollama["cpu_threads"]} if ollama["cpu_threads"] else {}
+        readers = _unique([*self.sources, *self._values["operator_addresses"]])
+        return {
+            "state": "present" if about["host"] in self.gateways else "absent",
+            "ollama_sources": about["sources"],
+            "api_sources": readers if about["gizzi"] else [],
+            "validators": self.validators,
+            "options": {"num_ctx": ollama["context_length"], **threads},
         }
 
     def _wanted(self, about: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[str, Any]:
@@ -370,7 +285,7 @@ class _Fleet:
             },
             "models_dir": roles["ollama"]["models_dir"],
             "api_port": NETWORK_PORT,
-            "api_sources": roles["gizzi_api"].get("allowed_sources", []),
+            "api_sources": roles["gateway"]["api_sources"],
             "capacity": {**{name: roles["ollama"][ours] for name, ours in CAPACITY.items()}, "port": PORT},
         }
 

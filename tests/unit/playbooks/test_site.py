@@ -20,10 +20,11 @@ import pytest
 from plays import PROJECT
 
 Site = Callable[..., "tuple[int, list[str]]"]
-SAY = "SAID <{{ role_name | split('.') | last }} deploy {{ inventory_hostname }} {{ %s }}>"
+SAY = "SAID <{{ role_name | split('.') | last }} %s {{ inventory_hostname }} {{ %s }}>"
 TOLD = {
     "ollama": "__ollama.state ~ ' ' ~ __ollama.listen",
-    "ollama_client": "__ollama_client.endpoints[0].url | regex_replace('^http://')",
+    "ollama_client": "__ollama_client.endpoints[0].url",
+    "gateway": "'for ' ~ __gateway.ollama_sources | length",
     "gizzi_api": "__gizzi_api.validators | length",
 }
 # Says what each role of a host is told, and fails where the inventory says so, in the place of a look at the host.
@@ -45,12 +46,13 @@ class ActionModule(real.ActionModule):
             if task_vars.get("fails") == f"{{role.role}} preflight":
                 return {{"failed": True}}
         alone = task_vars.get("listens") != "everywhere"
-        return {{"before": {{"on_loopback": alone}}}}
+        return {{"before": {{"on_loopback": alone}}, "left": task_vars.get("has_gateway", False)}}
 
     def _told(self, role, values):
         told = {{
             "ollama": lambda: f"{{values['state']}} {{values['listen']}}",
-            "ollama_client": lambda: values["endpoints"][0]["url"].removeprefix("http://"),
+            "ollama_client": lambda: values["endpoints"][0]["url"],
+            "gateway": lambda: f"for {{len(values['ollama_sources'])}}",
             "gizzi_api": lambda: str(len(values["validators"])),
         }}
         return told[role]()
@@ -59,6 +61,8 @@ class ActionModule(real.ActionModule):
 real._settings.Judged.on = lambda self, host: real._settings.Judged(self.role, {{**self.values, **host}}, [])
 """
 ALL = ["v1", "v2", "v3"]
+FLEET = {"ansible_become": False, "gateway_token_secret": "a secret of the tests, long enough"}
+OWN, SHARED = "http://127.0.0.1:11434", "https://192.0.2.1:11443"
 
 
 def stub(folder: Path, role: str) -> None:
@@ -67,10 +71,10 @@ def stub(folder: Path, role: str) -> None:
     # Its specification, and the presets that its settings may name.
     for name in ("meta", "files"):
         (folder / name).symlink_to(PROJECT / "roles" / role / name)
-    tasks: list[dict[str, Any]] = [{"ansible.builtin.debug": {"msg": SAY % TOLD[role]}}]
-    tasks.append({"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} deploy'"})
-    for stage in ("deploy", "remove"):
-        (folder / f"tasks/{stage}.yml").write_text(json.dumps(tasks))
+    for stage in ("deploy", "remove", "models", "settle"):
+        said = [{"ansible.builtin.debug": {"msg": SAY % (stage, TOLD[role])}}]
+        fails = [{"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} {stage}'"}]
+        (folder / f"tasks/{stage}.yml").write_text(json.dumps([*said, *fails]))
 
 
 @pytest.fixture
@@ -98,7 +102,7 @@ def site(tmp_path: Path) -> Site:
         local = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
         groups = {"validators": {"hosts": known}, "gizzi": {"hosts": {"v1": {}}}}
         inventory = tmp_path / "hosts.json"
-        inventory.write_text(json.dumps({"all": {"children": groups, "vars": local | {"ansible_become": False}}}))
+        inventory.write_text(json.dumps({"all": {"children": groups, "vars": local | FLEET}}))
         # A dry run asks no server for an answer: its place is where it is skipped. One fork keeps the hosts in order.
         command = [
             "ansible-playbook",
@@ -132,70 +136,109 @@ def events(printed: str) -> list[str]:
     return found
 
 
-def server(*hosts: str, listen: str = "127.0.0.1:11434", stage: str = "deploy", state: str = "present") -> list[str]:
-    return [f"ollama {stage} {host} {state} {listen}" for host in hosts]
+def server(*hosts: str, stage: str = "deploy", state: str = "present") -> list[str]:
+    return [f"ollama {stage} {host} {state} 127.0.0.1:11434" for host in hosts]
 
 
 def client(address: str, *hosts: str, stage: str = "deploy") -> list[str]:
-    return [f"ollama_client {stage} {host} {address}:11434" for host in hosts]
+    return [f"ollama_client {stage} {host} {address}" for host in hosts]
+
+
+def gateway(host: str, sources: int, stage: str = "deploy") -> list[str]:
+    return [f"gateway {stage} {host} for {sources}"]
 
 
 def answers(*hosts: str) -> list[str]:
     return [f"server answers {host}" for host in hosts]
 
 
-API = ["gizzi_api deploy v1 3", *(f"api answers {host}" for host in ALL)]
+def preflight(host: str, address: str, state: str, sources: int = 0) -> list[str]:
+    stage = "preflight"
+    found = server(host, stage=stage, state=state) + client(address, host, stage=stage) + gateway(host, sources, stage)
+    return found + (["gizzi_api preflight v1 3"] if host == "v1" else [])
 
 
-def test_to_distributed_the_shared_server_withdraws_when_the_others_have_their_own(site: Site) -> None:
-    status, found = site("distributed", v1={"listens": "everywhere"})
+def changes(found: list[str]) -> list[str]:
+    """Return what happened after all hosts were checked."""
+    return [event for event in found if " preflight " not in event]
+
+
+def after(sources: int) -> list[str]:
+    """Return what comes last: the API, and the end of the tokens of an earlier secret."""
+    return ["gizzi_api deploy v1 3", *(f"api answers {host}" for host in ALL), *gateway("v1", sources, "settle")]
+
+
+def test_to_distributed_the_shared_server_closes_when_the_others_have_their_own(site: Site) -> None:
+    status, found = site("distributed")
     assert status == 0, found
-    own = "127.0.0.1"
     assert found == [
-        *(server("v1", stage="preflight") + client(own, "v1", stage="preflight") + ["gizzi_api preflight v1 3"]),
-        *(server("v2", stage="preflight") + client(own, "v2", stage="preflight")),
-        *(server("v3", stage="preflight") + client(own, "v3", stage="preflight")),
-        *(server("v2", "v3") + answers("v2", "v3") + client(own, "v2", "v3")),
-        *(server("v1") + answers("v1") + client(own, "v1")),
-        *API,
+        *(event for host in ALL for event in preflight(host, OWN, "present")),
+        *(server(*ALL) + answers(*ALL) + client(OWN, *ALL)),
+        *gateway("v1", 0),
+        *after(0),
     ]
 
 
 def test_and_back_the_own_servers_go_when_the_shared_one_has_answered_their_hosts(site: Site) -> None:
     status, found = site("centralized")
     assert status == 0, found
-    shared = {"listen": "[::]:11434"}
-    own = client("127.0.0.1", "v1", stage="preflight")
     assert found == [
-        *(server("v1", stage="preflight", **shared) + own + ["gizzi_api preflight v1 3"]),
-        *(server("v2", stage="preflight", state="absent") + client("192.0.2.1", "v2", stage="preflight")),
-        *(server("v3", stage="preflight", state="absent") + client("192.0.2.1", "v3", stage="preflight")),
-        *(server("v1", **shared) + answers("v1") + client("127.0.0.1", "v1")),
-        *(answers("v2", "v3") + client("192.0.2.1", "v2", "v3")),
+        *preflight("v1", OWN, "present", 3),
+        *(event for host in ("v2", "v3") for event in preflight(host, SHARED, "absent")),
+        *(server("v1") + answers("v1") + client(OWN, "v1")),
+        *gateway("v1", 3),
+        *(answers("v2", "v3") + client(SHARED, "v2", "v3")),
         *server("v2", "v3", state="absent"),
-        *API,
+        *after(3),
     ]
 
 
-@pytest.mark.parametrize("fails", ["ollama preflight", "ollama_client preflight", "gizzi_api preflight"])
+def test_a_plain_server_goes_to_loopback_when_all_ask_its_gateway(site: Site) -> None:
+    status, found = site("centralized", v1={"listens": "everywhere"})
+    assert status == 0, found
+    assert changes(found) == [
+        "ollama models v1 present 127.0.0.1:11434",
+        *gateway("v1", 3),
+        *(answers(*ALL) + client(OWN, "v1") + client(SHARED, "v2", "v3")),
+        *server("v1"),
+        *server("v2", "v3", state="absent"),
+        *after(3),
+    ]
+
+
+def test_a_gateway_that_is_no_longer_needed_goes_when_nobody_asks_it(site: Site) -> None:
+    status, found = site("centralized", v2={"has_gateway": True})
+    assert status == 0, found
+    assert changes(found)[-6:] == [*gateway("v2", 0, "remove"), *after(3)]
+
+
+@pytest.mark.parametrize(
+    "fails", ["ollama preflight", "ollama_client preflight", "gateway preflight", "gizzi_api preflight"]
+)
 def test_a_host_that_cannot_have_it_ends_the_run_before_anything_changes(site: Site, fails: str) -> None:
     status, found = site("distributed", v1={"fails": fails})
     assert status != 0
-    assert [event for event in found if " preflight " not in event] == []
+    assert changes(found) == []
 
 
 def test_a_new_server_that_fails_leaves_the_shared_one_alone(site: Site) -> None:
-    status, found = site("distributed", v1={"listens": "everywhere"}, v3={"fails": "ollama deploy"})
+    status, found = site("distributed", v3={"fails": "ollama deploy"})
     assert status != 0
-    assert [event for event in found if " preflight " not in event] == server("v2", "v3")
+    assert changes(found) == server(*ALL)
+
+
+def test_a_gateway_that_fails_leaves_the_clients_at_their_own_servers(site: Site) -> None:
+    status, found = site("centralized", v1={"fails": "gateway deploy"})
+    assert status != 0
+    assert changes(found) == [*server("v1"), *answers("v1"), *client(OWN, "v1"), *gateway("v1", 3)]
 
 
 def test_with_a_limit_only_those_hosts_are_touched(site: Site) -> None:
     status, found = site("centralized", "--limit", "v2")
     assert status == 0, found
     assert found == [
-        *(server("v2", stage="preflight", state="absent") + client("192.0.2.1", "v2", stage="preflight")),
-        *(answers("v2") + client("192.0.2.1", "v2")),
+        *preflight("v2", SHARED, "absent"),
+        *(answers("v2") + client(SHARED, "v2")),
         *server("v2", state="absent"),
         "api answers v2",
     ]

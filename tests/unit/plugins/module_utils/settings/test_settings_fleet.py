@@ -16,7 +16,8 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings import fleet
 GIZZI, V2, V3 = "192.0.2.1", "2001:db8::2", "192.0.2.3"
 FLEET = [GIZZI, V2, V3]
 OWN = {"name": "own", "url": "http://127.0.0.1:11434"}
-CENTRAL = {"name": "v1", "url": f"http://{GIZZI}:11434"}
+CENTRAL = {"name": "v1", "url": f"https://{GIZZI}:11443"}
+API = ["http://127.0.0.1:8080", f"https://{GIZZI}:8443", f"https://{GIZZI}:8443"]
 CAPACITY = {
     "models_dir": "/var/lib/ollama/models",
     "registry": "https://registry.ollama.ai",
@@ -38,6 +39,7 @@ def host(number: int | None, *addresses: str, given: tuple[str, ...] = (), **oll
         "ollama": {
             "version": "0.34.2",
             "context_length": 4096,
+            "cpu_threads": 0,
             **CAPACITY,
             "minimum_cpus": 2,
             "models": [{**MODEL, **model} for model in models],
@@ -88,10 +90,10 @@ def test_centralized() -> None:
     assert told(found, "shared") == [True, False, False]
     assert told(found, "ollama", "state") == ["present", "absent", "absent"]
     assert told(found, "ollama_client", "endpoints") == [[OWN], [CENTRAL], [CENTRAL]]
-    assert found["hosts"]["v1"]["ollama"]["listen"] == "[::]:11434"
-    assert found["hosts"]["v1"]["ollama"]["allowed_sources"] == FLEET
+    assert told(found, "ollama", "listen") == ["127.0.0.1:11434"] * 3
+    assert told(found, "ollama", "allowed_sources") == [[]] * 3
     assert told(found, "sources") == [FLEET, [], []]
-    assert told(found, "ollama_client", "api_url") == [f"http://{one}:8080" for one in ("127.0.0.1", GIZZI, GIZZI)]
+    assert told(found, "ollama_client", "api_url") == API
     assert told(found, "ollama_client", "model") == ["llama3.1:8b"] * 3
     assert told(found, "ollama_client", "context_length") == [4096] * 3
     assert (found["servers"], found["shared_servers"], found["gizzi"]) == (["v1"], ["v1"], "v1")
@@ -108,8 +110,6 @@ def test_distributed() -> None:
     found = resolve(topology="distributed", ollama={"models": models, "context_length": 8192})
     assert told(found, "serves") == [True] * 3
     assert told(found, "endpoints") == [[OWN]] * 3
-    assert told(found, "ollama", "listen") == ["127.0.0.1:11434"] * 3
-    assert told(found, "ollama", "allowed_sources") == [[]] * 3
     assert told(found, "neighbour") == ["v2", "v3", "v1"]
     assert told(found, "neighbour_addresses") == [[V2], [V3], [GIZZI]]
     assert told(found, "client_model") == ["mistral"] * 3
@@ -123,7 +123,7 @@ def test_distributed_with_a_server_to_fall_back_to() -> None:
     assert told(found, "endpoints") == [[OWN], [OWN, CENTRAL], [OWN, CENTRAL]]
     assert told(found, "urls")[1] == [OWN["url"], CENTRAL["url"]]
     assert told(found, "url") == [OWN["url"]] * 3
-    assert told(found, "ollama", "listen") == ["[::]:11434", "127.0.0.1:11434", "127.0.0.1:11434"]
+    assert told(found, "gateway", "ollama_sources") == [FLEET, [], []]
     assert told(found, "sources") == [FLEET, [], []]
     # The one that the others may ask is not knocked at.
     assert told(found, "neighbour") == ["v2", "v3", "v2"]
@@ -134,7 +134,7 @@ def test_distributed_with_a_server_to_fall_back_to() -> None:
 
 def test_each_validator_starts_with_another_server_of_either_family() -> None:
     found = resolve(servers=("v3", "v2"), inventory={"v4": host(4, "192.0.2.4")}, expected_validators=4)
-    second, third = {"name": "v2", "url": f"http://[{V2}]:11434"}, {"name": "v3", "url": f"http://{V3}:11434"}
+    second, third = {"name": "v2", "url": f"https://[{V2}]:11443"}, {"name": "v3", "url": f"https://{V3}:11443"}
     assert told(found, "endpoints") == [[third, second], [OWN, third], [OWN, second], [second, third]]
 
 
@@ -150,8 +150,8 @@ def test_the_gizzi_host_is_told_of_all_validators() -> None:
     found = resolve(operator_addresses=["198.51.100.0/24", V3])
     assert told(found, "gizzi_api") == [
         {
-            "listen": "[::]:8080",
-            "allowed_sources": [*FLEET, "198.51.100.0/24"],
+            "listen": "127.0.0.1:8080",
+            "allowed_sources": [],
             "validators": [
                 {"number": 1, "name": "v1", "address": "127.0.0.1"},
                 {"number": 2, "name": "v2", "address": V2},
@@ -167,7 +167,7 @@ def test_what_the_inventory_says_of_the_client_holds() -> None:
     given = ("ollama_client_model", "ollama_client_context_length")
     changed = host(2, V2, given=given)
     changed["ollama_client"].update(model="phi3", context_length=2048, state="absent")
-    found = resolve(inventory={"v2": changed}, ollama={"context_length": 8192})
+    found = resolve(topology="distributed", inventory={"v2": changed}, ollama={"context_length": 8192})
     assert told(found, "client_model") == ["llama3.1:8b", "phi3", "llama3.1:8b"]
     assert told(found, "ollama_client", "context_length") == [8192, 2048, 8192]
     assert told(found, "client") == [True, False, True]
@@ -200,7 +200,7 @@ def test_what_a_look_compares_a_host_with() -> None:
         "models": [{"name": "llama3.1:8b", "state": "present"}],
         "sources": [],
         "gizzi": False,
-        "network_url": f"http://{GIZZI}:8080",
+        "network_url": API[1],
         "client": True,
         "client_model": "llama3.1:8b",
         "fleet": ["v1", "v2", "v3"],
@@ -210,6 +210,18 @@ def test_what_a_look_compares_a_host_with() -> None:
     assert wanted["gateway"] == {"ollama": 11443, "api": 8443}
     assert resolve(topology="distributed")["hosts"]["v1"]["wanted"]["gateway"] == {"api": 8443}
     assert parse_wanted(wanted).host == "v1"
+
+
+def test_the_gateways_stand_before_the_shared_servers_and_the_api() -> None:
+    found = resolve(servers=("v2",), operator_addresses=["198.51.100.0/24", V3], ollama={"cpu_threads": 2})
+    same = {"validators": ["v1", "v2", "v3"], "options": {"num_ctx": 4096, "num_thread": 2}}
+    assert told(found, "gateway") == [
+        {"state": "present", "ollama_sources": [], "api_sources": [*FLEET, "198.51.100.0/24"], **same},
+        {"state": "present", "ollama_sources": FLEET, "api_sources": [], **same},
+        {"state": "absent", "ollama_sources": [], "api_sources": [], **same},
+    ]
+    assert found["certificates"] == {"v1": [GIZZI, "v1.example.org", "v1"], "v2": [V2, "v2.example.org", "v2"]}
+    assert list(resolve(topology="distributed")["certificates"]) == ["v1"]
 
 
 def test_how_known_hosts_names_a_host() -> None:
@@ -233,6 +245,10 @@ def groups(**changes: list[str]) -> dict[str, Any]:
     [
         ({"topology": None}, ["gizzi_topology is not set. Set it to centralized (", "or distributed ("]),
         ({"expected_validators": 0}, ["gizzi_expected_validators is 0. It must be 1 or more."]),
+        (
+            {"inventory": {"v2": host(2, V2, given=("ollama_client_context_length",), context_length=8192)}},
+            ["ollama_client_context_length of v2 is 4096, and ollama_context_length is 4096 or 8192.", "Leave "],
+        ),
         ({"answer_timeout": 0}, ["gizzi_answer_timeout is 0. It must be 1 or more."]),
         (groups(validators=[]), ["Group validators has no host. Put every validator of the fleet into it."]),
         (groups(gizzi=[]), ["Group gizzi has none. It must have exactly one host"]),
