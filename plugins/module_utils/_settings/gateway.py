@@ -47,6 +47,8 @@ SITE = "nginx.service"
 MASK = f"/etc/systemd/system/{SITE}"
 # A file of the name of each package that we have brought.
 NOTES = "/var/lib/gizzi-gateway-packages"
+# The first paths that a deployment makes, and the last that a removal deletes.
+TRACES = ("/etc/gizzi-gateway", f"/etc/systemd/system/{UNIT}", NOTES)
 # The sandbox needs at least this version of systemd.
 SYSTEMD = 247
 SAME_AS = {"gizzi_addresses": ("fleet", "gizzi_addresses")}
@@ -112,7 +114,7 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of module host_state; the given values have no problem."""
     paths = [*PACKAGES.values(), MASK, *(f"{NOTES}/{name}" for name in PACKAGES)]
     if values["state"] == "absent":
-        return {"paths": paths, "processes": [PROGRAM]}
+        return {"paths": [*paths, *TRACES], "processes": [PROGRAM]}
     paths += [values["metrics_dir"]] if values["metrics_dir"] else []
     return {"paths": paths, "processes": [PROGRAM], "units": [UNIT, SITE, TIMER], "guards": True}
 
@@ -140,7 +142,8 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     """Return the packages to bring or to take away, what runs, the gateway's addresses, its guards and its metrics."""
     if values["state"] == "absent":
-        return {**_brought(host), "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()]}
+        left = any(host["paths"][path] for path in TRACES)
+        return {**_brought(host), "left": left, "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()]}
     live = host["guards"]
     sources = {"ollama": values["ollama_sources"], "api": values["api_sources"]}
     ports = {"ollama": OLLAMA_PORT, "api": API_PORT}

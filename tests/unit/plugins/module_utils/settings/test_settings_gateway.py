@@ -29,7 +29,7 @@ NGINX, SCRIPT = "/usr/sbin/nginx", "/usr/lib/nginx/modules/ngx_http_js_module.so
 NOTES = "/var/lib/gizzi-gateway-packages"
 MASK = "/etc/systemd/system/nginx.service"
 FILE = {"kind": "file"}
-PATHS = [NGINX, "/etc/nginx", SCRIPT, MASK, *(f"{NOTES}/{name}" for name in gateway.PACKAGES)]
+PATHS = [NGINX, "/etc/nginx", SCRIPT, MASK, *(f"{NOTES}/{name}" for name in gateway.PACKAGES), *gateway.TRACES]
 OTHER = {"pid": 7, "unit": "shop.service", "replaced": False, "libraries": []}
 OWN = {"pid": 8, "unit": "gizzi-gateway.service", "replaced": False, "libraries": [SCRIPT]}
 UNITS: dict[str, Any] = {
@@ -249,6 +249,12 @@ def test_what_goes_is_what_we_have_brought_and_nobody_uses(
     assert (found["removed"], found["masks"], found["purged"]) == (removed, masks, purged)
     assert {*found["removed"], *found["kept"]} - {"nginx-common"} == {*found["packages"]} - {"nginx-common"}
     assert found["guards"] == [{"name": name, "state": "absent"} for name in ("gateway", "gateway-api")]
+
+
+@pytest.mark.parametrize("trace", [None, "/etc/gizzi-gateway", NOTES])
+def test_a_host_that_has_nothing_of_a_gateway_is_left_alone(trace: str | None) -> None:
+    found = values(host(*filter(None, [trace])), state="absent", certificate="", key="")
+    assert found["left"] == bool(trace)
 
 
 def test_a_guard_for_each_listener() -> None:
