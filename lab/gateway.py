@@ -87,4 +87,3 @@ def captured(lab: Lab) -> Iterator[bytearray]:
         finally:
             done.set()
             reader.join()
-

@@ -133,7 +133,7 @@ def test_a_new_secret_replaces_every_token_while_questions_are_answered(
     host, address = fleet[others(lab)[0]], lab.addresses(SERVER)[0]
     earlier = host.file(gateway.TOKEN).content_string.strip()
     with client.asking(host) as answered_by:
-        result = site("centralized", gateway_token_secret="another secret of this test, as long as it must be")
+        result = site("centralized", gateway_token_secret="another-secret-of-this-test-as-long-as-it-must-be")
     assert result.returncode == 0, result.stdout
     assert answered_by == [SERVER]
     assert gateway.request(host, address, "/api/version", token=earlier)[0] == 401

@@ -66,7 +66,9 @@ def test_a_switch_that_fails_leaves_the_fleet_its_server(
 @contextmanager
 def reading_the_network(lab: Lab, client: Host) -> Iterator[None]:
     """Read the network's status once a second for as long as the block takes; every time it must be there."""
-    status = f"--cacert {gateway.AUTHORITY} " + gateway.url(lab.addresses(SERVER)[0], "/api/network/status", gateway.API)
+    status = f"--cacert {gateway.AUTHORITY} " + gateway.url(
+        lab.addresses(SERVER)[0], "/api/network/status", gateway.API
+    )
     answers = "/run/network-status"
     client.check_output(
         "systemd-run --unit=read-network sh -c %s",

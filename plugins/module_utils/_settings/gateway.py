@@ -143,7 +143,11 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
     """Return the packages to bring or to take away, what runs, the gateway's addresses, its guards and its metrics."""
     if values["state"] == "absent":
         left = any(host["paths"][path] for path in TRACES)
-        return {**_brought(host), "left": left, "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()]}
+        return {
+            **_brought(host),
+            "left": left,
+            "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()],
+        }
     live = host["guards"]
     sources = {"ollama": values["ollama_sources"], "api": values["api_sources"]}
     ports = {"ollama": OLLAMA_PORT, "api": API_PORT}

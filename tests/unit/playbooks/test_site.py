@@ -61,7 +61,7 @@ class ActionModule(real.ActionModule):
 real._settings.Judged.on = lambda self, host: real._settings.Judged(self.role, {{**self.values, **host}}, [])
 """
 ALL = ["v1", "v2", "v3"]
-FLEET = {"ansible_become": False, "gateway_token_secret": "a secret of the tests, long enough"}
+FLEET = {"ansible_become": False, "gateway_token_secret": "a-secret-of-the-tests-which-is-long-enough"}
 OWN, SHARED = "http://127.0.0.1:11434", "https://192.0.2.1:11443"
 
 
@@ -188,7 +188,7 @@ def test_and_back_the_own_servers_go_when_the_shared_one_has_answered_their_host
         *(server("v1") + answers("v1") + client(OWN, "v1")),
         *gateway("v1", 3),
         *(answers("v2", "v3") + client(SHARED, "v2", "v3")),
-        *server("v2", "v3", state="absent"),
+        *server("v2", "v3", stage="remove", state="absent"),
         *after(3),
     ]
 
@@ -201,7 +201,7 @@ def test_a_plain_server_goes_to_loopback_when_all_ask_its_gateway(site: Site) ->
         *gateway("v1", 3),
         *(answers(*ALL) + client(OWN, "v1") + client(SHARED, "v2", "v3")),
         *server("v1"),
-        *server("v2", "v3", state="absent"),
+        *server("v2", "v3", stage="remove", state="absent"),
         *after(3),
     ]
 
@@ -239,7 +239,7 @@ def test_with_a_limit_only_those_hosts_are_touched(site: Site) -> None:
     assert found == [
         *preflight("v2", SHARED, "absent"),
         *(answers("v2") + client(SHARED, "v2")),
-        *server("v2", state="absent"),
+        *server("v2", stage="remove", state="absent"),
         "api answers v2",
     ]
 
@@ -249,7 +249,7 @@ def test_without_an_api_nobody_waits_for_its_answer(site: Site) -> None:
     none: dict[str, Any] = {"ollama_models": []}
     status, found = site("distributed", dry=False, v1=none | {"gizzi_api_state": "absent"}, v2=none, v3=none)
     assert status == 0, found
-    assert found[-3:] == [f"api answers {host}" for host in ALL]
+    assert found[-4:] == [*(f"api answers {host}" for host in ALL), *gateway("v1", 0, "settle")]
 
 
 def test_an_inventory_that_is_none_contacts_nobody(site: Site) -> None:
