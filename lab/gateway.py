@@ -7,7 +7,7 @@ import socket
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from testinfra.host import Host
 
@@ -75,10 +75,8 @@ def captured(lab: Lab) -> Iterator[bytearray]:
 
         def read() -> None:
             while not done.is_set():
-                try:
+                with suppress(TimeoutError):
                     seen.extend(wire.recv(65536))
-                except TimeoutError:
-                    continue
 
         reader = threading.Thread(target=read)
         reader.start()

@@ -13,11 +13,12 @@ from ansible.plugins.action import ActionBase
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import Step, first_step, parse_wanted, steps
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import token
 
 SPEC = {
     "about": {"type": "str", "choices": ["verify", "diagnose"], "required": True},
     "wanted": {"type": "dict", "required": True},
-    "token": {"type": "str", "default": "", "no_log": True},
+    "token_secret": {"type": "str", "default": "", "no_log": True},
     "ca": {"type": "str", "default": ""},
     "blobs": {"type": "bool", "default": False},
     "answer_timeout": {"type": "float", "default": 300},
@@ -42,7 +43,8 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         def look(step: Step) -> t.Any:
             return self._execute_module(step.module, step.options, task_vars=task_vars)
 
-        access = Access(arguments["token"], arguments["ca"])
+        secret = arguments["token_secret"]
+        access = Access(token(secret, (task_vars or {})["inventory_hostname"]) if secret else "", arguments["ca"])
         seen = {name: {"skipped": True} for name in NOT_ASKED}
         first = first_step(about, wanted, access)
         seen[first.name] = look(first)

@@ -29,8 +29,9 @@ options:
     description: What the host is to be by the inventory, which decides what there is to look at.
     type: dict
     required: true
-  token:
-    description: The host's token, with which it asks a server through a gateway.
+  token_secret:
+    description: >-
+      The secret of role P(etrid.gizzi.gateway#role), from which the host's own token for gateways is derived.
     type: str
     default: ""
   ca:

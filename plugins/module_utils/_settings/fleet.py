@@ -267,6 +267,7 @@ class _Fleet:
             "ollama_sources": about["sources"],
             "api_sources": readers if about["gizzi"] else [],
             "validators": self.validators,
+            "addresses": {name: self._inventory[name]["addresses"] for name in self.validators},
             "options": {"num_ctx": ollama["context_length"], **threads},
         }
 

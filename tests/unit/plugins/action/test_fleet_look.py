@@ -11,6 +11,7 @@ import pytest
 from ansible.errors import AnsibleActionFail
 
 from ansible_collections.etrid.gizzi.plugins.action import fleet_look
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import token
 from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils import observations as seen
 
 
@@ -28,7 +29,7 @@ def look(monkeypatch: pytest.MonkeyPatch) -> Any:
             return answers.get(name.rpartition(".")[2], {"failed": True, "msg": "broken"})
 
         monkeypatch.setattr(action, "_execute_module", execute)
-        return action.run(task_vars={}), calls
+        return action.run(task_vars={"inventory_hostname": "validator01"}), calls
 
     return run
 
@@ -45,11 +46,12 @@ def test_a_module_that_fails_ends_nothing(look: Any) -> None:
 
 
 def test_the_token_is_for_gateways(look: Any) -> None:
-    through = {"token": "5f" * 32, "ca": "PEM"}
+    own = token("s" * 32, "validator01")
+    through = {"token_secret": "s" * 32, "ca": "PEM"}
     urls = ["https://192.0.2.9:11443", "https://192.0.2.10:11443"]
     _result, calls = look({"host_state": {"system": {}}}, **through, wanted=seen.wanted(serves=False, urls=urls))
-    assert calls["host_state"]["tokens"] == {f"{urls[1]}/api/version": "5f" * 32}
-    assert calls["ollama_health"] | through == calls["ollama_health"]
+    assert calls["host_state"]["tokens"] == {f"{urls[1]}/api/version": own}
+    assert {name: calls["ollama_health"][name] for name in ("token", "ca")} == {"token": own, "ca": "PEM"}
 
 
 def test_a_host_on_which_nothing_can_be_run_is_asked_once(look: Any) -> None:

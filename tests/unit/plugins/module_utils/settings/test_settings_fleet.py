@@ -214,7 +214,8 @@ def test_what_a_look_compares_a_host_with() -> None:
 
 def test_the_gateways_stand_before_the_shared_servers_and_the_api() -> None:
     found = resolve(servers=("v2",), operator_addresses=["198.51.100.0/24", V3], ollama={"cpu_threads": 2})
-    same = {"validators": ["v1", "v2", "v3"], "options": {"num_ctx": 4096, "num_thread": 2}}
+    places = {"v1": [GIZZI], "v2": [V2], "v3": [V3]}
+    same = {"validators": ["v1", "v2", "v3"], "addresses": places, "options": {"num_ctx": 4096, "num_thread": 2}}
     assert told(found, "gateway") == [
         {"state": "present", "ollama_sources": [], "api_sources": [*FLEET, "198.51.100.0/24"], **same},
         {"state": "present", "ollama_sources": FLEET, "api_sources": [], **same},
