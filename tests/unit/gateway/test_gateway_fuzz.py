@@ -143,6 +143,8 @@ def harmed(draw: st.DrawFn, words: list[str]) -> None:
         key = draw(st.sampled_from(sorted(go_reading.RUNNER) if way == "option" else HARM))
         value = draw(st.sampled_from(["0", "1", "true"] if way == "option" else VALUES))
         members = [escaped(key, draw(st.sets(st.integers(0, 6), max_size=2))), ":", value]
+        if way == "option" and not options:
+            place, members = opened[0], ['"options"', ":", "{", *members, "}"]
         words[place + 1 : place + 1] = members if words[place + 1] == "}" else [*members, ","]
     else:
         values = [place for place in range(2, len(words)) if words[place - 1] == ":"]
