@@ -147,6 +147,7 @@ def test_nor_in_a_folder_of_the_readers_own(shared: Path, planted: str) -> None:
         if one.is_file() and not one.is_symlink():
             one.chmod(0o644)
     assert by(ALICE, lambda: read(shared)) is None
+    assert not list(shared.rglob("made"))
 
 
 def test_members_have_each_their_own_answers(shared: Path) -> None:
