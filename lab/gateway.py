@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+import struct
 import subprocess
 import threading
 from collections.abc import Iterator
@@ -18,8 +19,8 @@ OLLAMA, API = 11443, 8443
 AUTHORITY = "/etc/gizzi/fleet-ca.pem"
 TOKEN = "/etc/gizzi/client-gateway.token"
 LOG = "journalctl SYSLOG_IDENTIFIER=gizzi_gateway --output=cat --no-pager"
-# Of linux/if_ether.h: every protocol.
-_ALL = 3
+# Of linux/if_ether.h, linux/socket.h and linux/if_packet.h: every protocol, and frames from one host to another too.
+_ALL, _SOL_PACKET, _ADD_MEMBERSHIP, _PROMISCUOUS = 3, 263, 1, 1
 
 
 def url(address: str, path: str, port: int = OLLAMA) -> str:
@@ -31,10 +32,11 @@ def request(
     client: Host, address: str, path: str, body: str | None = None, token: str | None = None, port: int = OLLAMA
 ) -> tuple[int, str]:
     """Return HTTP status and text of a gateway's answer; without ``token`` the client's own is sent, with "" none."""
-    authorization = f"Authorization: Bearer {token or client.file(TOKEN).content_string.strip()}"
     curl = ["curl", "--silent", "--show-error", "--globoff", "--max-time", "120", "--cacert", AUTHORITY]
     curl += ["--write-out", "\n%{http_code}"]
-    curl += [] if token == "" else ["--header", authorization]
+    if token != "":
+        own = token or client.file(TOKEN).content_string.strip()
+        curl += ["--header", f"Authorization: Bearer {own}"]
     curl += [] if body is None else ["--data", body]
     answer = client.run(" ".join(["%s"] * (len(curl) + 1)), *curl, url(address, path, port))
     assert answer.rc == 0, answer.stderr
@@ -51,7 +53,8 @@ def digests(client: Host, address: str) -> dict[str, str]:
 
 def asked(server: Host, client: Host, address: str, name: str) -> None:
     """Ask from the client, and check that the gateway has noted the client by its validator's name."""
-    body = {"model": MODEL, "prompt": "What is the capital of France?", "stream": False, "options": {"num_predict": 16}}
+    options = {"num_predict": 16, "temperature": 0}
+    body = {"model": MODEL, "prompt": "What is the capital of France?", "stream": False, "options": options}
     before = answered(server).count(name)
     status, text = request(client, address, "/api/generate", json.dumps(body))
     assert (status, "Paris" in text) == (200, True), text
@@ -70,7 +73,10 @@ def captured(lab: Lab) -> Iterator[bytearray]:
     network = json.loads(subprocess.check_output(["docker", "network", "inspect", lab.prefix]))[0]["Id"]
     seen, done = bytearray(), threading.Event()
     with socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(_ALL)) as wire:
-        wire.bind((f"br-{network[:12]}", 0))
+        bridge = f"br-{network[:12]}"
+        wire.bind((bridge, 0))
+        wanted = struct.pack("IHH8x", socket.if_nametoindex(bridge), _PROMISCUOUS, 0)
+        wire.setsockopt(_SOL_PACKET, _ADD_MEMBERSHIP, wanted)
         wire.settimeout(0.2)
 
         def read() -> None:
