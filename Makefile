@@ -15,7 +15,7 @@ OLLAMA_ARCHIVE ?=
 OLLAMA_VERSION ?=
 override OLLAMA_ARCHIVE := $(if $(OLLAMA_ARCHIVE),$(shell realpath --canonicalize-missing -- "$(OLLAMA_ARCHIVE)"))
 export OLLAMA_ARCHIVE OLLAMA_VERSION
-SCENARIOS := model_update programs default fleet firewall
+SCENARIOS := model_update programs default fleet gateway firewall
 
 .PHONY: help
 help: ## Show the targets

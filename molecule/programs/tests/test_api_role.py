@@ -23,10 +23,10 @@ OTHER = "validator02"
 ROOT = "/opt/gizzi-api"
 
 TRACES = """
-ls -d /opt/gizzi-api /etc/gizzi /etc/sysusers.d/gizzi* /var/lib/gizzi-undo /etc/prometheus/gizzi /root/.cache/pip \
+ls -d /opt/gizzi-api /etc/gizzi /etc/sysusers.d/gizzi-api* /var/lib/gizzi-undo /etc/prometheus/gizzi /root/.cache/pip \
   /etc/systemd/system/gizzi-api.service* \
-  /etc/systemd/system/*.wants/gizzi-api.service /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard
-systemctl list-units --all --plain --no-legend 'gizzi*'
+  /etc/systemd/system/*.wants/gizzi-api.service /etc/systemd/system/gizzi-guard-gizzi-api*
+systemctl list-units --all --plain --no-legend 'gizzi-api*'
 pgrep --list-full gizzi-api
 ss --no-header --listening --tcp --numeric sport = :8080
 getent passwd gizzi-api

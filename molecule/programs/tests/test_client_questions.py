@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from testinfra.host import Host
 
+from lab import gateway
 from lab.ollama import answered
 from lab.testing import Lab, wait_until
 
@@ -73,16 +74,13 @@ def run(lab: Lab, host: Host, code: str, settings: dict[str, int], *, repeats: b
     """As ``example``, with a program."""
     central = lab.host("validator10")
 
-    def elsewhere() -> list[str]:
-        return [client for client in answered(central) if client in lab.addresses(host.backend.host)]
-
-    before, before_elsewhere = len(answered(host)), elsewhere()
+    before, before_elsewhere = len(answered(host)), gateway.answered(central)
     done = host.run(f"env {variables(settings)} timeout 240 {PYTHON} -c %s", code)
     repeated = repeats and "own: the model repeated itself" in done.stderr
     assert done.rc == 0 or repeated, done.stderr
     # The metrics ask as well, over loopback.
     wait_until(lambda: len(answered(host)) > before, 60, "the own server has answered")
-    assert elsewhere() == before_elsewhere
+    assert gateway.answered(central) == before_elsewhere
     return str(done.stderr if repeated else done.stdout)
 
 

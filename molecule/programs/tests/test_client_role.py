@@ -109,7 +109,7 @@ def asking(host: Host) -> Iterator[None]:
 def test_what_is_on_the_host(lab: Lab, host: Host) -> None:
     (release,) = set(host.file(ROOT).listdir()) - {"current"}
     assert re.fullmatch(r"1\.0\.0-[0-9a-f]{12}", release)
-    assert urls(host) == ["http://127.0.0.1:11434", f"http://{lab.addresses('validator10')[0]}:11434"]
+    assert urls(host) == ["http://127.0.0.1:11434", f"https://{lab.addresses('validator10')[0]}:11443"]
     assert host.file(TOKEN_FILE).content_string == f"{token(lab)}\n"
     for path, mode in [
         (TOKEN_FILE, 0o640),
@@ -197,7 +197,8 @@ def test_upgrade_has_a_program_and_its_settings_at_every_moment(
         converge(**newer)
         assert urls(host) == ["http://192.0.2.9:11434"]
         assert releases(host) == ["1.0.0", "1.0.1"]
-        assert sorted(host.file("/etc/gizzi").listdir()) == ["client-endpoint-elsewhere.token", "client.toml"]
+        kept = ["client-endpoint-elsewhere.token", "client.toml", "fleet-ca.pem"]
+        assert sorted(host.file("/etc/gizzi").listdir()) == kept
 
         printed = converge(fails=True, **newer | {"_ollama_client_source": program("1.0.2", ends=True)})
         assert "ended at once" in printed
