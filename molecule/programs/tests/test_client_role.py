@@ -135,7 +135,7 @@ def test_each_has_answers_of_their_own_and_root_a_ledger_of_its_own(host: Host) 
     assert set(re.findall(r"^(\S+) ", shared, re.MULTILINE)) == {"ops:gizzi"}
     assert re.search(r"^ops:gizzi -rw-\S+ ledger\.db$", shared, re.MULTILINE)
     own = host.check_output("find /var/cache/gizzi-root /var/lib/gizzi-root -type f")
-    assert "/var/lib/gizzi-root/ledger.db" in own and ".json" in own
+    assert "/var/lib/gizzi-root/0/ledger.db" in own and ".json" in own
 
 
 def test_others_read_no_secret(lab: Lab, host: Host) -> None:

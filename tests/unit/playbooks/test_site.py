@@ -233,6 +233,19 @@ def test_a_gateway_that_fails_leaves_the_clients_at_their_own_servers(site: Site
     assert changes(found) == [*server("v1"), *answers("v1"), *client(OWN, "v1"), *gateway("v1", 3)]
 
 
+def test_each_host_has_what_it_is_to_have_where_others_have_not(site: Site) -> None:
+    """Ansible runs the tasks that the first host includes on all others too, if one task includes both."""
+    status, found = site("distributed", v1={"ollama_client_state": "absent"}, v2={"has_gateway": True})
+    assert status == 0, found
+    done = [
+        *client(OWN, "v1", stage="remove"),
+        *client(OWN, "v2", "v3"),
+        *gateway("v1", 0),
+        *gateway("v2", 0, "remove"),
+    ]
+    assert sorted(event for event in changes(found) if event in done) == sorted(done)
+
+
 def test_with_a_limit_only_those_hosts_are_touched(site: Site) -> None:
     status, found = site("centralized", "--limit", "v2")
     assert status == 0, found
