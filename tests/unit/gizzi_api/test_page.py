@@ -63,7 +63,7 @@ async def test_the_demo_finds_who_lags(serve: Serve, tmp_path: Path) -> None:
     demo = (Path(__file__).parents[3] / "lab/demo.sh").read_text()
     (read_page,) = re.findall(r"^read_page\(\) \{\n.*?^\}\n", demo, re.M | re.S)
     shown = subprocess.run(
-        ["bash", "-euc", f"docker() {{ cat {page}; }}\nprefix= last=\n{read_page}read_page"],
+        ["bash", "-euc", f"read_api() {{ cat {page}; }}\n{read_page}read_page"],
         check=True,
         capture_output=True,
         text=True,

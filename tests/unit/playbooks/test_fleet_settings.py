@@ -185,6 +185,6 @@ def test_a_host_does_not_decide_by_facts_what_the_fleet_is(
     found = json.loads((tmp_path / "fleet.json").read_text(encoding="utf-8"))
     assert found["topology"] == "centralized"
     assert found["hosts"]["v1"]["sources"] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
-    assert found["hosts"]["v1"]["gizzi_api"]["allowed_sources"] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
+    assert found["hosts"]["v1"]["gateway"]["api_sources"] == ["192.0.2.1", "192.0.2.2", "192.0.2.3"]
     assert found["report_dir"] == "reports"
     assert [host["model"] for host in found["hosts"].values()] == ["llama3.1:8b"] * 3
