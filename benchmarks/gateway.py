@@ -73,7 +73,7 @@ def on_one(connect: Connect) -> tuple[float, float]:
     """Ask on one connection, which is there already."""
     with closing(connect()) as connection:
         connection.connect()
-        times = [ask(connection) for _ in range(2)]
+        times = [ask(connection) for _turn in range(2)]
     return times[1]
 
 
@@ -104,11 +104,11 @@ def measure(gateway: Gateway, bare: Connect) -> None:
     through: Connect = gateway.connection
     print("| figure | bare | through the gateway | added, or ratio |\n|---|---|---|---|")
     for name, way in (("a connection that is there", on_one), ("a new connection", on_new)):
-        pairs = [(way(bare), way(through)) for _ in range(ROUNDS)]
+        pairs = [(way(bare), way(through)) for _turn in range(ROUNDS)]
         for part, what in enumerate(("first token", "whole answer")):
             a, b = (milliseconds([pair[side][part] for pair in pairs]) for side in (0, 1))
             print(f"| {what}, {name}, ms | {a:.1f} | {b:.1f} | {b - a:.1f} ({(b / a - 1) * 100:.1f} %) |")
-    pairs = [(versions(bare), versions(through)) for _ in range(3)]
+    pairs = [(versions(bare), versions(through)) for _turn in range(3)]
     a, b = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
     print(f"| /api/version, requests per second of one caller | {a:.0f} | {b:.0f} | {b / a:.2f} |")
 

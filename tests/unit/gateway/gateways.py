@@ -155,11 +155,11 @@ def write(folder: Path, given: Mapping[str, Any]) -> Path:
 
 @contextmanager
 def running(
-    folder: Path, ollama: str, gizzi_api: str = "127.0.0.1:1", /, access_log: bool = True, **changed: Any
+    folder: Path, upstream: str, gizzi_api: str = "127.0.0.1:1", /, access_log: bool = True, **changed: Any
 ) -> Iterator[Gateway]:
     """Run a gateway before these upstreams."""
     ollama_port, api_port = free_port(), free_port()
-    wanted = {"port": ollama_port, "upstream": ollama} | changed.pop("ollama", {})
+    wanted = {"port": ollama_port, "upstream": upstream} | changed.pop("ollama", {})
     api_wanted = {"port": api_port, "upstream": gizzi_api} | changed.pop("api", {})
     given = values(ollama=wanted, api=api_wanted, **changed)
     configuration = write(folder, given)

@@ -61,8 +61,8 @@ def effects(body: Any) -> set[str]:
 def twins(body: Any) -> set[str]:
     """Return the keys that stand twice in one object, at any depth."""
     if isinstance(body, Pairs):
-        names = [folded(key) for key, _ in body]
-        return {name for name in names if names.count(name) > 1} | _all(value for _, value in body)
+        names = [folded(key) for key, _value in body]
+        return {name for name in names if names.count(name) > 1} | _all(value for _key, value in body)
     return _all(body) if isinstance(body, list) else set()
 
 

@@ -163,10 +163,10 @@ def attacks(draw: st.DrawFn) -> tuple[str, bytes]:
     """A sound body with members, values and bytes at places where they do harm."""
     path, body = draw(sound)
     words = STRUCTURE.findall(json.dumps({"model": "a", **body}))
-    for _ in range(draw(st.sampled_from([0, 1, 1, 1, 2]))):
+    for _turn in range(draw(st.sampled_from([0, 1, 1, 1, 2]))):
         harmed(draw, words)
     data = "".join(words).encode("utf-8", "surrogatepass")
-    for _ in range(draw(st.sampled_from([0, 0, 0, 1]))):
+    for _turn in range(draw(st.sampled_from([0, 0, 0, 1]))):
         place = draw(st.integers(0, len(data)))
         data = data[:place] + draw(st.sampled_from([b"", *PIECES])) + data[place + draw(st.integers(0, 2)) :]
     return path, data

@@ -215,7 +215,7 @@ def test_what_ollama_refuses_comes_back_as_it_is(gateway: Gateway, ollama: Serve
 def test_too_many_at_once_are_told_to_wait(tmp_path: Path, ollama: Server) -> None:
     ollama.behave = fake_ollama.stall
     with gateways.running(tmp_path, f"127.0.0.1:{ollama.port}", ollama={"connections": 2}) as gateway:
-        held = [gateway.connection() for _ in range(2)]
+        held = [gateway.connection() for _turn in range(2)]
         for one in held:
             one.request("POST", "/api/generate", json.dumps(QUESTION), {"Authorization": f"Bearer {TOKEN}"})
             one.getresponse().readline()
@@ -233,12 +233,12 @@ def test_too_many_at_once_are_told_to_wait(tmp_path: Path, ollama: Server) -> No
 
 def test_too_many_in_a_second_are_told_to_wait(tmp_path: Path, ollama: Server) -> None:
     with gateways.running(tmp_path, f"127.0.0.1:{ollama.port}", ollama={"rate": 1}) as gateway:
-        answers = [gateway.ask("/api/version") for _ in range(5)]
+        answers = [gateway.ask("/api/version") for _turn in range(5)]
         assert [one.status for one in answers] == [200, 200, 200, 429, 429]
         assert answers[-1].headers["retry-after"] == "1"
         assert gateway.ask("/api/version", token=OTHER_TOKEN).status == 200
         # What is refused for its token does not count.
-        assert {gateway.ask("/api/version", token=None).status for _ in range(5)} == {401}
+        assert {gateway.ask("/api/version", token=None).status for _turn in range(5)} == {401}
 
 
 def test_a_large_body(gateway: Gateway, ollama: Server) -> None:
@@ -321,7 +321,7 @@ class TestApi:
         ollama.behave = fake_ollama.hang
         upstream = f"127.0.0.1:{ollama.port}"
         with gateways.running(tmp_path, "127.0.0.1:1", upstream, api={"connections": 2}) as gateway:
-            held = [gateway.connection(gateway.api_port) for _ in range(2)]
+            held = [gateway.connection(gateway.api_port) for _turn in range(2)]
             for one in held:
                 one.request("GET", "/api/network/status")
             until(lambda: len(ollama.asked) == 2)

@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from contextlib import suppress
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
@@ -33,11 +34,11 @@ from ansible_collections.etrid.gizzi.plugins.plugin_utils._authority import (
 )
 
 NOW = clock()
-ADDRESSES = ["192.0.2.1", "2001:db8::1", "gizzi.example.org"]
+ADDRESSES = ("192.0.2.1", "2001:db8::1", "gizzi.example.org")
 DAY = timedelta(days=1)
 
 
-def issued(authority: Pair, addresses: list[str] = ADDRESSES, now: datetime = NOW) -> Pair:
+def issued(authority: Pair, addresses: Sequence[str] = ADDRESSES, now: datetime = NOW) -> Pair:
     return made(authority, "gizzi", names_of(addresses), now)
 
 
@@ -145,7 +146,7 @@ def test_reasons_for_a_new_one(authority: Pair) -> None:
     names = names_of(ADDRESSES)
     good = issued(authority)
 
-    def why(pair: Pair, wanted: list[str] = ADDRESSES, now: datetime = NOW, by: Pair = authority) -> str:
+    def why(pair: Pair, wanted: Sequence[str] = ADDRESSES, now: datetime = NOW, by: Pair = authority) -> str:
         return reason(*parts(pair), by, names_of(wanted), now)
 
     assert names == names_of([*reversed(ADDRESSES), "GIZZI.example.org", "2001:db8:0::1"])
@@ -153,7 +154,7 @@ def test_reasons_for_a_new_one(authority: Pair) -> None:
     assert why(good, now=NOW + 305 * DAY + timedelta(seconds=1)).startswith("it ends at 20")
     assert why(good, now=NOW + 500 * DAY).startswith("it ends at 20")
     assert why(good, now=NOW - DAY) == "it begins in the future"
-    for wanted in (ADDRESSES[:2], [*ADDRESSES, "192.0.2.2"], ["192.0.2.2"]):
+    for wanted in ([*ADDRESSES[:2]], [*ADDRESSES, "192.0.2.2"], ["192.0.2.2"]):
         assert why(good, wanted) == "its addresses or names are others"
     assert why(good, by=made_authority(new_key(), NOW)) == "the authority is another one"
     assert why(Pair(good.certificate, new_key())) == "its key is another one"

@@ -40,8 +40,8 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path / "inventory/gateway"
 
 
-def keep(folder: Path, hosts: dict[Any, Any] = HOSTS, key: str = "", now: Any = NOW, check: bool = False) -> Kept:
-    return certificates(folder, hosts, key, now, check)
+def keep(folder: Path, hosts: dict[Any, Any] | None = None, key: str = "", now: Any = NOW, check: bool = False) -> Kept:
+    return certificates(folder, HOSTS if hosts is None else hosts, key, now, check)
 
 
 def content(folder: Path) -> dict[str, str]:
