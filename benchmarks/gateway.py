@@ -114,7 +114,7 @@ def measure(gateway: Gateway, bare: Connect) -> None:
 
 
 def main() -> None:
-    port = gateways.free_port()
+    port, _other = gateways.free_ports()
     server = multiprocessing.Process(target=_server, args=(port,), daemon=True)
     server.start()
     try:

@@ -25,7 +25,7 @@ def test_restart_that_a_run_did_not_reach_is_made_up_for_and_then_nothing_is_don
     values = {"ollama_environment": lab.variables["server"].get("ollama_environment", {}) | {"GIZZI_NEW": "1"}}
     before = server.unit("InvocationID")
     with (
-        lab.running(CONVERGE, variables=values, hold="service | Restart once if anything has changed") as run,
+        lab.running(CONVERGE, variables=values, hold="service | Restart or reload once if anything has changed") as run,
         run.held(),
     ):
         run.kill()

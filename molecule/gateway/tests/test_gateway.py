@@ -153,8 +153,7 @@ def test_a_taken_port_leaves_the_gateway_as_it_was(gateways: Gateways) -> None:
             "--limit=server", names=["gateway.example"], gateway_api_sources=gateways.lab.addresses("peer")
         )
     assert run.returncode == 2
-    # The questions go on, by the same process. A reload takes the change back.
-    assert answers[-1] == "502"
+    assert set(answers) == {"502"}
     assert "The gateway does not listen on 0.0.0.0:8443: python3 (taker.service) has the port." in run.stdout
     assert "The previous release and settings are back, and in use." in run.stdout
     assert gateways.master("server") == before

@@ -35,10 +35,10 @@ TOKEN = "a1" * 32
 OTHER_TOKEN = "b2" * 32
 
 
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+def free_ports() -> tuple[int, int]:
+    """Two ports that nobody listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        return one.getsockname()[1], other.getsockname()[1]
 
 
 def values(**changed: Any) -> dict[str, Any]:
@@ -158,7 +158,7 @@ def running(
     folder: Path, upstream: str, gizzi_api: str = "127.0.0.1:1", /, access_log: bool = True, **changed: Any
 ) -> Iterator[Gateway]:
     """Run a gateway before these upstreams."""
-    ollama_port, api_port = free_port(), free_port()
+    ollama_port, api_port = free_ports()
     wanted = {"port": ollama_port, "upstream": upstream} | changed.pop("ollama", {})
     api_wanted = {"port": api_port, "upstream": gizzi_api} | changed.pop("api", {})
     given = values(ollama=wanted, api=api_wanted, **changed)
