@@ -11,6 +11,7 @@ import errno
 import hashlib
 import os
 import platform
+import re
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -31,6 +32,7 @@ PIECE = 1024 * 1024
 _IOPRIO_SET = {"x86_64": 251, "aarch64": 30}
 _THIS_PROCESS = 1
 _IDLE = 3 << 13
+_NAME = re.compile(r"sha256-[0-9a-f]{64}")
 
 
 @dataclass(frozen=True)
@@ -53,6 +55,11 @@ class Blob:
 def blob_name(digest: str) -> str:
     """Return the name of a blob's file."""
     return digest.replace(":", "-")
+
+
+def blob_digest(name: str) -> str | None:
+    """Return the digest that the name of a blob's file says, None for an unfinished one."""
+    return name.replace("-", ":", 1) if _NAME.fullmatch(name) else None
 
 
 def check_blob(store: Path, digest: str) -> Blob:

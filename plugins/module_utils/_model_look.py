@@ -9,7 +9,14 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._blobs import DAMAGED, NOT_CHECKED, OK, check_blobs, take_away
+from ansible_collections.etrid.gizzi.plugins.module_utils._blobs import (
+    DAMAGED,
+    NOT_CHECKED,
+    OK,
+    blob_digest,
+    check_blobs,
+    take_away,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._pull_notes import PullNotes
@@ -88,6 +95,13 @@ class Look:
         found = check_blobs(self.store.path, PullNotes(self.store.path).unchecked(self.name, held.content))
         self.blobs.update(found)
         return [blob for blob in found.values() if blob.status != OK]
+
+    def hash_orphans(self) -> None:
+        """Hash the blobs that no model of the server has: what a pull left that failed, or that is under way."""
+        if self.store is None:
+            return
+        digests = (blob_digest(path.name) for path in self.store.orphans())
+        self.blobs.update(check_blobs(self.store.path, filter(None, digests)))
 
     def note(self, manifest: Manifest) -> None:
         """Write down, before a pull, what it is to bring, and take what is damaged away."""

@@ -6,18 +6,23 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._fetch import Fetch
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at, shown
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import find_model
-from ansible_collections.etrid.gizzi.plugins.module_utils._progress import PullError
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
-from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import REPLACED_TAG
+from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import REPLACED_TAG, kept_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._fetch import Mirror
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import Look
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
     from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Model, Ollama
@@ -42,6 +47,7 @@ class Desired:
     timeout: float
     request_timeout: float
     verify_blobs: bool = False
+    mirror: Mirror | None = None
 
 
 @dataclass(frozen=True)
@@ -50,6 +56,7 @@ class Outcome:
 
     Attributes:
         repaired: whether blobs were taken away, or missing ones fetched, although the model was there.
+        swept: whether a pull that was cut off had left names of its own.
     """
 
     digest_before: str | None
@@ -60,17 +67,41 @@ class Outcome:
     blobs: str | None = None
     damaged_blobs: list[str] = field(default_factory=list)
     repaired: bool = False
+    swept: bool = False
     warnings: list[str] = field(default_factory=list)
 
     @property
     def changed(self) -> bool:
         """Whether anything in the store is another now."""
-        return self.repaired or self.digest_before != self.digest_after
+        return self.repaired or self.swept or self.digest_before != self.digest_after
 
 
 def sync(desired: Desired, server: Ollama, check_mode: bool) -> Outcome:
     """Bring the model to its state; raise GizziError with what is there now where that fails."""
-    installed = server.find(desired.name)
+    models = server.models()
+    installed = find_model(models, desired.name)
+    hosts = [desired.registry.host, *([desired.mirror.at.host] if desired.mirror else [])]
+    # What a run has left that was cut off. It goes last, because its blobs may be wanted.
+    strays = kept_of(desired.name, models, hosts).strays
+    try:
+        outcome = bring(desired, server, installed, check_mode)
+    except GizziError:
+        with suppress(GizziError):
+            sweep(server, strays, check_mode)
+        raise
+    sweep(server, strays, check_mode)
+    return replace(outcome, swept=bool(strays))
+
+
+def sweep(server: Ollama, strays: Iterable[Model], check_mode: bool) -> None:
+    """Remove the other names of a model that a pull under way has."""
+    for stray in strays:
+        if not check_mode:
+            server.delete(parse_model_name(stray.name))
+
+
+def bring(desired: Desired, server: Ollama, installed: Model | None, check_mode: bool) -> Outcome:
+    """Bring the model to its state; installed is what the server has under its name."""
     before = installed.digest if installed else None
     if desired.state == "absent":
         if before is not None and not check_mode:
@@ -130,10 +161,10 @@ def found(desired: Desired, look: Look) -> dict[str, Any]:
 
 
 def offered(desired: Desired, look: Look) -> Manifest:
-    """Ask the registry; raise GizziError where it does not have what is wanted."""
-    name = desired.name
+    """Ask the registry, where nobody has before; raise GizziError where it does not have what is wanted."""
+    name, pinned = desired.name, desired.mirror.manifest if desired.mirror else None
     try:
-        manifest = desired.registry.manifest(name, desired.request_timeout)
+        manifest = pinned or desired.registry.manifest(name, desired.request_timeout)
     except GizziError as error:
         if not look.broken:
             raise
@@ -180,48 +211,14 @@ def predict(desired: Desired, look: Look, server: Ollama, before: str | None, ma
     return Outcome(before, manifest.rewritten_digest, bytes_missing=missing, **facts)
 
 
-def pull_as(
-    pull_name: ModelName, desired: Desired, look: Look, server: Ollama, before: str | None, manifest: Manifest
-) -> tuple[int, list[str]]:
-    """Pull under a name, and return the bytes that moved and warnings; raise GizziError with what is there then.
-
-    before is the digest of the model that the server has under the usual name.
-    """
-    look.note(manifest)
-    warnings = []
-    try:
-        moved = server.pull(
-            f"http://{pull_name.full}" if desired.registry.insecure else str(pull_name),
-            desired.registry.insecure,
-            desired.stall_timeout,
-            desired.timeout,
-        )
-    except GizziError as error:
-        warnings.append(arrived_all_the_same(look, server, pull_name, before, manifest, error))
-        moved = 0
-    if server.find(pull_name) is None:
-        # Whatever it is that the server cannot read: the next run hashes all that is left of it.
-        look.note_all(manifest)
-        server.delete(pull_name)
-        raise GizziError(
-            f"The pull of {desired.name} ended with 'success', but the server cannot read the model: a layer in its "
-            "store is damaged. The pull was undone, and another run fetches the layers anew."
-        )
-    look.forget()
-    return moved, warnings
-
-
 def replace_model(desired: Desired, look: Look, server: Ollama, before: str | None, manifest: Manifest) -> Outcome:
     """Pull, and give the model its usual name."""
     name = desired.name
     facts = found(desired, look)
-    # The server knows no registry but its own, except as part of a name.
-    elsewhere = desired.registry.host != name.host
-    pull_name = name.at_host(desired.registry.host) if elsewhere else name
-    moved, warnings = pull_as(pull_name, desired, look, server, before, manifest)
-    facts["warnings"] += warnings
-    if elsewhere:
-        adopt(server, pull_name, name, before)
+    fetched = Fetch(desired, look, server, before, manifest, beside=False).run()
+    facts["warnings"] += fetched.warnings
+    if fetched.name != name:
+        adopt(server, fetched.name, name, before)
     installed = server.find(name)
     after = installed.digest if installed else None
     if desired.digest and after != desired.digest and after not in manifest.digests:
@@ -234,7 +231,7 @@ def replace_model(desired: Desired, look: Look, server: Ollama, before: str | No
         facts["blobs"] = "ok"
     if facts["repaired"] and before == after:
         facts["warnings"] += unload(server, name)
-    return Outcome(before, after, True, moved, **facts)
+    return Outcome(before, after, True, fetched.moved, **facts)
 
 
 def unload(server: Ollama, name: ModelName) -> list[str]:
@@ -245,48 +242,6 @@ def unload(server: Ollama, name: ModelName) -> list[str]:
     except GizziError as error:
         return [f"{name} was repaired, but its damaged weights may be in memory still: {error}"]
     return []
-
-
-def arrived_all_the_same(
-    look: Look, server: Ollama, pull_name: ModelName, before: str | None, manifest: Manifest, error: GizziError
-) -> str:
-    """Look at what is there after a pull that failed, and return a warning where the model is there and good.
-
-    Otherwise raises GizziError with the pull's error and what is there: a server goes on where this side gave up.
-    """
-    failed = f"Pulling {look.name} failed: {error}."
-    try:
-        models = server.models()
-    except GizziError as unseen:
-        reason = str(unseen).rstrip(".")
-        raise GizziError(
-            f"{failed} What is installed now could not be seen: {reason}. Another run finds out."
-        ) from error
-    arrived = find_model(models, pull_name)
-    if arrived is None or arrived.digest not in manifest.digests:
-        state = state_now(look, find_model(models, look.name), before)
-        late = "" if isinstance(error, PullError) else " The server may still go on and install it."
-        raise GizziError(f"{failed} {state}, and another run resumes the pull.{late}") from error
-    bad = look.hash_arrived(arrived)
-    new = f"{pull_name} has the wanted digest {arrived.digest[:12]} all the same"
-    if bad is None:
-        raise GizziError(f"{failed} {new}, but its blobs could not be checked. Another run settles it.") from error
-    if bad:
-        look.take_away_damaged()
-        reasons = "; ".join(blob.reason for blob in bad)
-        raise GizziError(f"{failed} {new}, but not all of its blobs: {reasons}. Another run pulls them.") from error
-    return f"{failed} {new}: the server went on. Its blobs were hashed and are good."
-
-
-def state_now(look: Look, current: Model | None, before: str | None) -> str:
-    """Say what the server has under the usual name after a pull that failed."""
-    if current is None:
-        return "Nothing was installed" if before is None else f"The model that was there before ({before[:12]}) is gone"
-    if current.digest != before:
-        return f"Another model ({current.digest[:12]}) is there now"
-    if look.broken:
-        return f"The model that was there before ({before[:12]}) lacks blobs ({shown(look.broken)}) and cannot answer"
-    return f"The model that was there before ({before[:12]}) is untouched"
 
 
 def adopt(server: Ollama, pulled: ModelName, name: ModelName, before: str | None) -> None:

@@ -37,6 +37,10 @@ class RegistryError(GizziError):
     pass
 
 
+class BusyRegistryError(RegistryError):
+    """A registry that lets others have their turn first (429)."""
+
+
 @dataclass(frozen=True)
 class Layer:
     digest: str
@@ -56,6 +60,8 @@ class Manifest:
     layers: tuple[Layer, ...]
     # The config's digest, then the layers' in order: equal content is the same model, however its JSON is written.
     content: tuple[str, ...]
+    # As it was read, byte for byte.
+    text: str
 
     @property
     def digests(self) -> frozenset[str]:
@@ -86,6 +92,8 @@ class Registry:
         except BadStatusError as error:
             if error.status == 404:
                 raise RegistryError(f"There is no such model or tag at the registry {self.url}: {name}.") from error
+            if error.status == 429:
+                raise BusyRegistryError(f"The registry {self.url} is full: {error}.") from error
             raise RegistryError(f"The registry cannot be asked about {name}: {error}.") from error
         except HttpError as error:
             raise RegistryError(f"The registry cannot be asked about {name}: {error}.") from error
@@ -96,10 +104,10 @@ class Registry:
             raise RegistryError(f"{url} did not answer with a model's manifest ({kind}): {error}.") from error
 
 
-def registry_at(url: str) -> Registry:
-    base = check_base_url(url, "registry")
+def registry_at(url: str, option: str = "registry") -> Registry:
+    base = check_base_url(url, option)
     if urlsplit(base).path:
-        raise GizziError(f"registry: {url!r} has a path, but Ollama asks for /v2/ at the root of a host.")
+        raise GizziError(f"{option}: {url!r} has a path, but Ollama asks for /v2/ at the root of a host.")
     return Registry(base)
 
 
@@ -137,6 +145,7 @@ def parse_manifest(body: bytes) -> Manifest:
         created_digest=hashlib.sha256(rewritten + b"\n").hexdigest(),
         layers=tuple({layer.digest: layer for layer in map(_parse_layer, [*layers, config])}.values()),
         content=tuple(layer.digest for layer in map(_parse_layer, [config, *layers])),
+        text=body.decode(),
     )
 
 

@@ -26,7 +26,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Never pulls. It still asks the registry whether it has the model, and checks the disk.
+      - Never pulls. It still asks the registry whether it has the model, and checks the disk. It does not ask
+        O(mirror), which may get the model in the same run.
       - Servers before 0.19 store manifests re-serialised. Where that leaves the prediction open, as without
         O(models_dir), there is a warning.
   diff_mode:
@@ -65,6 +66,31 @@ options:
       - A model from another registry than the default is stored under its usual name.
     type: str
     default: https://registry.ollama.ai
+  mirror:
+    description:
+      - Base URL of a mirror of the registry within the fleet, such as C(http://192.0.2.1:11444), from which the server
+        pulls. Nobody has to trust it. What it gives must have the manifest O(manifest), and its blobs are hashed before
+        the model gets its name. So it needs O(manifest) and O(models_dir).
+      - The registry is not asked then, except with O(mirror_fallback). A mirror that is full (status 429) is waited
+        for, as long as O(timeout).
+      - Until it is hashed the model has the mirror in its name. That name is removed also when the task fails, and one
+        that an earlier run has left by the next.
+    type: str
+  manifest:
+    description:
+      - The manifest that the registry names for the model, whole, as M(etrid.gizzi.ollama_registry_info) returns it.
+      - From it follow the digests under which each version of Ollama stores the model, as those before 0.19 write the
+        manifest anew.
+      - With O(state=present) a model that is there is left alone, whatever its manifest. V(latest) means this one.
+    type: str
+  mirror_fallback:
+    description:
+      - Whether to pull from O(registry) where the mirror does not give the model. The registry must still name
+        O(manifest).
+      - Off by default, as a fleet of which every host pulls from the internet is what a mirror is to prevent, and as
+        some fleets may not reach it at all.
+    type: bool
+    default: false
   models_dir:
     description:
       - The server's model store. When given, a pull is refused before its first byte unless the missing layers
@@ -115,11 +141,24 @@ EXAMPLES = r"""
     state: latest
     models_dir: /var/lib/ollama/models
 
-- name: Pull from a mirror, and accept nothing but this very model
+- name: Accept nothing but this very model
   etrid.gizzi.ollama_model:
     name: mistral
-    registry: http://10.0.0.5:8070
     digest: 6577803aa9a036369e481d648a2baebb381ebc6e897f2bb9a766a2aa7bfbc1cf
+
+- name: What does the registry name?
+  etrid.gizzi.ollama_registry_info:
+    models: [mistral]
+  delegate_to: localhost
+  run_once: true
+  register: registry
+
+- name: Pull just that from a mirror
+  etrid.gizzi.ollama_model:
+    name: mistral
+    mirror: http://192.0.2.1:11444
+    manifest: "{{ registry.models.mistral.manifest }}"
+    models_dir: /var/lib/ollama/models
 
 - name: Hash it, and pull again what is damaged
   etrid.gizzi.ollama_model:
@@ -193,6 +232,7 @@ from typing import Any
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._fetch import read_mirror
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import (
     DEFAULT_HOST,
     parse_model_name,
@@ -225,13 +265,14 @@ def desired_state(params: dict[str, Any]) -> Desired:
         timeout=params["timeout"],
         request_timeout=params["request_timeout"],
         verify_blobs=params["verify_blobs"],
+        mirror=read_mirror(params, pulls=params["state"] != "absent"),
     )
 
 
 def result_of(name: str, outcome: Outcome) -> dict[str, Any]:
     """Return what the module tells."""
     result = asdict(outcome)
-    for key in ("warnings", "repaired"):
+    for key in ("warnings", "repaired", "swept"):
         del result[key]
     before: dict[str, Any] = {"name": name, "digest": outcome.digest_before}
     after = {"name": name, "digest": outcome.digest_after}
@@ -246,6 +287,9 @@ OPTIONS = {
     "state": {"type": "str", "choices": ["present", "latest", "absent"], "default": "present"},
     "digest": {"type": "str"},
     "registry": {"type": "str", "default": DEFAULT_REGISTRY},
+    "mirror": {"type": "str"},
+    "manifest": {"type": "str"},
+    "mirror_fallback": {"type": "bool", "default": False},
     "models_dir": {"type": "path"},
     "reserved_disk": {"type": "int", "default": 1_000_000_000},
     "verify_blobs": {"type": "bool", "default": False},

@@ -93,6 +93,19 @@ options:
     description: Base URL of the registry from which the model is pulled, as for M(etrid.gizzi.ollama_model).
     type: str
     default: https://registry.ollama.ai
+  mirror:
+    description:
+      - Base URL of a mirror to pull from, as for M(etrid.gizzi.ollama_model). Needs O(manifest) and O(models_dir).
+      - The registry is not asked then. What the tag stands for is O(manifest).
+    type: str
+  manifest:
+    description:
+      - The manifest that the registry names, of the return value C(manifest) of M(etrid.gizzi.ollama_registry_info).
+    type: str
+  mirror_fallback:
+    description: Whether to pull from O(registry) where the mirror does not give the model.
+    type: bool
+    default: false
   models_dir:
     description:
       - The server's model store. With it the disk is checked before a pull, and at the end the layers are removed that
@@ -353,6 +366,9 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "digest": {"type": "str"},
     "derived": {"type": "list", "elements": "dict", "default": [], "options": DERIVED},
     "registry": {"type": "str", "default": DEFAULT_REGISTRY},
+    "mirror": {"type": "str"},
+    "manifest": {"type": "str"},
+    "mirror_fallback": {"type": "bool", "default": False},
     "models_dir": {"type": "path"},
     "reserved_disk": {"type": "int", "default": 1_000_000_000},
     "verify_blobs": {"type": "bool", "default": False},

@@ -58,6 +58,7 @@ models:
         - sha256:455f34728c9b5dd3376378bfb809ee166c145b0b4c1f1a6feca069055066ef9a
         - sha256:667b0c1932bc6ffc593ed1d03f895bf2dc8dc6df21db3042284a6f4416b06a29
       size: 4920753328
+      manifest: '{"schemaVersion":2,"mediaType":"application/vnd.docker.distribution.manifest.v2+json", …}'
       error: ""
   contains:
     digest:
@@ -76,6 +77,11 @@ models:
     size:
       description: Bytes of all layers.
       type: int
+    manifest:
+      description:
+        - The manifest as the registry has sent it, V("") when it could not be had.
+        - It is what O(etrid.gizzi.ollama_model#module:manifest) pins a pull from a mirror to.
+      type: str
     error:
       description: Why the manifest could not be had, V("") when it was.
       type: str
@@ -98,12 +104,13 @@ def held(registry: Registry, name: ModelName, timeout: float) -> dict[str, Any]:
     try:
         manifest = source.manifest(name, timeout)
     except GizziError as error:
-        return {"digest": None, "digests": [], "layers": None, "size": 0, "error": str(error)}
+        return {"digest": None, "digests": [], "layers": None, "size": 0, "manifest": "", "error": str(error)}
     return {
         "digest": manifest.digest,
         "digests": sorted(manifest.digests),
         "layers": list(manifest.content),
         "size": manifest.size,
+        "manifest": manifest.text,
         "error": "",
     }
 

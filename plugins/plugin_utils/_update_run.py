@@ -93,7 +93,7 @@ def _row(name: str, action: str, reason: str, **more: t.Any) -> Row:
 
 def _planned(entry: Result, info: Result, stored: list[Model], offered: Result, keep: int, registry_host: str) -> Row:
     name, derived, pin = entry["name"], entry["derived"], entry["digest"]
-    kept = kept_of(name, stored, registry_host)
+    kept = kept_of(name, stored, [registry_host])
     before = kept.previous if kept.next and kept.model and kept.next.digest == kept.model.digest else None
     more = {
         "digest_before": (before or kept.model).digest if kept.model else None,

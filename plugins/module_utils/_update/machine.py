@@ -20,9 +20,10 @@ from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import sync
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._fetch import Fetch
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_look import look_at
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import offered, pull_as, require_disk
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import offered, require_disk
 from ansible_collections.etrid.gizzi.plugins.module_utils._silence import BusyError, UnseenError
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.judging import Judge, said
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.plan import Sight
@@ -31,7 +32,6 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._update.tags import (
     kept_of,
     next_name,
     previous_name,
-    pulled_name,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._update.wanted import (
     CHECKED,
@@ -183,7 +183,9 @@ class Update:
     # Reading the state.
 
     def _look(self) -> Kept:
-        return kept_of(self._name, self._server.models(), self._wanted.registry.host)
+        mirror = self._wanted.mirror
+        hosts = [self._wanted.registry.host, *([mirror.at.host] if mirror else [])]
+        return kept_of(self._name, self._server.models(), hosts)
 
     def _note_before(self, kept: Kept) -> None:
         """Note the model that was in use before the update, which an earlier run may have started."""
@@ -257,18 +259,17 @@ class Update:
 
     def _pull(self, kept: Kept, look: Look, manifest: Manifest) -> None:
         """Pull the new model under the tag ``next``; the model in use stays."""
-        pulled = pulled_name(self._name, self._wanted.registry.host)
         before = kept.model.digest if kept.model else None
         self.result.changed = True
-        moved, warnings = pull_as(pulled, self._wanted.pull(), look, self._server, before, manifest)
-        self.result.bytes_pulled = moved
-        self.result.warnings += warnings
-        arrived = self._server.find(pulled)
+        fetched = Fetch(self._wanted.pull(), look, self._server, before, manifest, beside=True).run()
+        self.result.bytes_pulled = fetched.moved
+        self.result.warnings += fetched.warnings
+        arrived = self._server.find(fetched.name)
         if self._wanted.digest and (arrived is None or arrived.digest not in manifest.digests):
             raise GizziError(f"the tag moved during the pull: what came is not {self._wanted.digest}, as asked")
         self._delete(self._next)
-        self._copy(pulled, self._next)
-        self._delete(pulled)
+        self._copy(fetched.name, self._next)
+        self._delete(fetched.name)
 
     def _judge_next(self, before: Evaluation | None) -> None:
         """Judge the model under the tag ``next``; if it is in use, it is judged already: judge its derived models."""

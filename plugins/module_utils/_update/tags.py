@@ -96,9 +96,9 @@ def pulled_name(name: ModelName, registry_host: str) -> ModelName:
     return name.at_host(host.replace(":", ":0") if ":" in host else f"{host}:443")
 
 
-def kept_of(name: ModelName, models: Iterable[Model], registry_host: str) -> Kept:
-    """Return all tags of a model; registry_host is the registry that it is pulled from."""
-    pulled = pulled_name(name, registry_host)
+def kept_of(name: ModelName, models: Iterable[Model], hosts: Iterable[str]) -> Kept:
+    """Return all tags of a model; hosts are the registry and the mirror that it is pulled from."""
+    pulled = [pulled_name(name, host) for host in hosts]
     own: dict[str, Model] = {}
     strays = []
     for model in models:
@@ -106,7 +106,7 @@ def kept_of(name: ModelName, models: Iterable[Model], registry_host: str) -> Kep
             found = parse_model_name(model.name)
         except InvalidModelNameError:
             continue
-        if found.same_as(pulled):
+        if any(map(found.same_as, pulled)):
             strays.append(model)
         elif found.same_as(name.with_tag(found.tag)):
             own[found.tag.lower()] = model

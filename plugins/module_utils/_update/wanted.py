@@ -14,6 +14,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._derived import Defini
 from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import Desired as DesiredDerived
 from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import read_adapter
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._fetch import Mirror, read_mirror
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import check_base_url
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import Desired
@@ -56,6 +57,7 @@ class Wanted:
     digest: str | None
     derived: tuple[Derived, ...]
     registry: Registry
+    mirror: Mirror | None
     store: Store | None
     reserved_disk: int
     verify_blobs: bool
@@ -84,6 +86,7 @@ class Wanted:
             timeout=self.pull_timeout,
             request_timeout=self.request_timeout,
             verify_blobs=self.verify_blobs,
+            mirror=self.mirror,
         )
 
 
@@ -147,6 +150,7 @@ def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
         digest=parse_digest(params["digest"]) if params["digest"] else None,
         derived=tuple(_derived(name, given) for given in params["derived"]),
         registry=registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}"),
+        mirror=read_mirror(params, pulls=params["state"] == LATEST),
         store=Store(Path(params["models_dir"])) if params["models_dir"] else None,
         reserved_disk=params["reserved_disk"],
         verify_blobs=params["verify_blobs"],

@@ -192,6 +192,8 @@ class FakeOllama(FakeServer):
     def __init__(self, registry: FakeRegistry) -> None:
         super().__init__()
         self.registry = registry
+        # Other registries that it reaches, such as a mirror.
+        self.others: list[FakeRegistry] = []
         self.version = "0.34.2"
         self.store: dict[str, bytes] = {}
         self.loaded: list[dict[str, Any]] = []
@@ -208,6 +210,8 @@ class FakeOllama(FakeServer):
         # there differs from what was published by its first byte.
         self.models_dir: Path | None = None
         self.damages = False
+        # Whether a pull looks at what it brought: as 0.9.3, it removes the first wrong blob and leaves the others.
+        self.verifies = False
         # Seconds of silence while a pull verifies.
         self.verifying = 0.0
         # How many pulls join a download that an earlier client's leaving ends.
@@ -377,22 +381,32 @@ class FakeOllama(FakeServer):
         if scheme == "http" and not body["insecure"]:
             http.send_line({"error": "insecure protocol http"})
             return http.end_stream()
-        offered = self.registry.manifests.get(f"/v2/{repository}/{model}/manifests/{tag}")
+        registries = {f"127.0.0.1:{one.port}": one for one in (self.registry, *self.others)}
+        source = registries.get(host, self.registry)
+        offered = source.manifests.get(f"/v2/{repository}/{model}/manifests/{tag}")
         if self.canceled_pulls:
             self.canceled_pulls -= 1
             # It comes alone, or with the request behind it that was under way.
             request = 'Get "https://blobs.example/sha256-00": ' if self.canceled_pulls % 2 else ""
             http.send_line({"error": f"{request}context canceled"})
             return http.end_stream()
-        if host != f"127.0.0.1:{self.registry.port}" or offered is None:
+        if host not in registries or offered is None:
             http.send_line({"error": "pull model manifest: file does not exist"})
             return http.end_stream()
+        if source.stopped.is_set():
+            http.send_line({"error": f'pull model manifest: Get "http://{host}/v2/": connection refused'})
+            return http.end_stream()
         document = json.loads(offered)
+        came = []
         for entry in [*document["layers"], document["config"]]:
-            if not self._pull_layer(http, entry["digest"], entry["size"]):
+            came += [] if self._has(entry["digest"]) else [entry["digest"]]
+            if not self._pull_layer(http, source, entry["digest"], entry["size"]):
                 return None
         http.send_line({"status": "verifying sha256 digest"})
         self.stopped.wait(self.verifying)
+        if wrong := self._first_wrong(came):
+            http.send_line({"error": f"digest mismatch, file must be downloaded again: want {wrong}, got sha256:00"})
+            return http.end_stream()
         for status in ("writing manifest", "removing unused layers"):
             http.send_line({"status": status})
         if self.pull_fault == "ends":
@@ -406,11 +420,26 @@ class FakeOllama(FakeServer):
         http.send_line({"status": "success"})
         return http.end_stream()
 
-    def _pull_layer(self, http: Any, digest: str, size: int) -> bool:
+    def _has(self, digest: str) -> bool:
+        blob = self._blob_file(digest)
+        return blob.exists() if blob else any(digest.encode() in body for body in self.store.values())
+
+    def _blob_file(self, digest: str) -> Path | None:
+        return self.models_dir / "blobs" / digest.replace(":", "-") if self.models_dir else None
+
+    def _first_wrong(self, digests: list[str]) -> str:
+        """Look at what a pull has brought, in order; remove the first wrong one."""
+        for digest in digests if self.verifies else ():
+            blob = self._blob_file(digest)
+            if blob and f"sha256:{sha256(blob.read_bytes())}" != digest:
+                blob.unlink()
+                return digest
+        return ""
+
+    def _pull_layer(self, http: Any, source: FakeRegistry, digest: str, size: int) -> bool:
         line = {"status": f"pulling {digest[7:19]}", "digest": digest, "total": size}
-        blob = self.models_dir / "blobs" / digest.replace(":", "-") if self.models_dir else None
-        stored = blob.exists() if blob else any(digest.encode() in body for body in self.store.values())
-        if stored:
+        blob = self._blob_file(digest)
+        if self._has(digest):
             # As Ollama does: whatever it is that is there.
             http.send_line({**line, "completed": size})
             return True
@@ -439,7 +468,7 @@ class FakeOllama(FakeServer):
             http.send_line({**line, "completed": size * (part + 1) // 5})
             self.stopped.wait(pause)
         if blob:
-            content = self.registry.contents[digest]
+            content = source.contents[digest]
             blob.parent.mkdir(parents=True, exist_ok=True)
             blob.write_bytes(bytes([content[0] ^ 1]) + content[1:] if self.damages else content)
         return True

@@ -30,6 +30,7 @@ def test_one_small_request_for_each_model(run_module: Run, registry: FakeRegistr
     assert {digest, sha256(rewritten(manifest("one")))} < set(found["digests"])
     wanted = json.loads(manifest("one"))
     assert found["layers"] == [layer["digest"] for layer in (wanted["config"], *wanted["layers"])]
+    assert sha256(found["manifest"].encode()) == digest
     assert "no such model" in result["models"]["phi3:mini"]["error"]
     assert result["models"]["phi3:mini"]["layers"] is None
     assert [(method, path) for method, path, _body in registry.requests] == [
