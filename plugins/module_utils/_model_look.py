@@ -104,13 +104,13 @@ class Look:
         self.blobs.update(check_blobs(self.store.path, filter(None, digests)))
 
     def note(self, manifest: Manifest) -> None:
-        """Write down, before a pull, what it is to bring, and take what is damaged away."""
+        """Take away what is damaged, and write down, before a pull, what it is to bring."""
         if self.store is None:
             return
-        missing = {*self.store.missing(manifest), *self.damaged}
+        self.take_away_damaged()
+        missing = self.store.missing(manifest)
         if missing:
             PullNotes(self.store.path).write(self.name, missing)
-        self.take_away_damaged()
 
     def note_all(self, manifest: Manifest) -> None:
         """Write down that nothing of a manifest counts before it is hashed."""
