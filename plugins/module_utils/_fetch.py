@@ -88,7 +88,7 @@ class Fetch:
         if desired.mirror is None:
             elsewhere = self.beside or registry.host != desired.name.host
             name = pulled_name(desired.name, registry.host) if elsewhere else desired.name
-            fetched = self._pull(registry, name)
+            fetched = self._pull(registry, name, desired.timeout)
             self.look.forget()
             return fetched
         try:
@@ -100,13 +100,14 @@ class Fetch:
 
     def _from_mirror(self, mirror: Registry) -> Fetched:
         """Pull from a mirror; where that fails, neither a name nor a damaged blob is left of it."""
-        self._await_offer(mirror)
+        until = time.monotonic() + self.desired.timeout
+        self._await_offer(mirror, until)
         name = pulled_name(self.desired.name, mirror.host)
         # What a run before this one may have left that was cut off.
         self.look.hash_orphans()
         self.look.take_away_damaged()
         try:
-            fetched = self._pull(mirror, name)
+            fetched = self._in_turn(mirror, name, until)
             arrived = self._require_pinned(mirror, name)
             bad = self.look.hash_arrived(arrived)
             if bad is None:
@@ -134,16 +135,34 @@ class Fetch:
                     f"{self.desired.name} has moved at the registry {registry.url} since it was looked up: it is "
                     f"{offered.digest} now, and not {self.manifest.digest}. Look it up once more."
                 )
-            fetched = self._pull(registry, name)
+            fetched = self._pull(registry, name, self.desired.timeout)
             self._require_pinned(registry, name)
         except GizziError as error:
             raise GizziError(f"{why} And from the registry: {error}{self._removed(name)}") from error
         self.look.forget()
         return Fetched(name, fetched.moved, [f"{why} It was pulled from {registry.url} instead.", *fetched.warnings])
 
-    def _await_offer(self, mirror: Registry) -> None:
+    def _in_turn(self, mirror: Registry, name: ModelName, until: float) -> Fetched:
+        """Pull; where others have all answers of a mirror meanwhile, that is no failure: the pull goes on later."""
+        while True:
+            try:
+                return self._pull(mirror, name, max(until - time.monotonic(), 0))
+            except GizziError:
+                if time.monotonic() > until or not self._is_full(mirror):
+                    raise
+            self._await_offer(mirror, until)
+
+    def _is_full(self, mirror: Registry) -> bool:
+        try:
+            mirror.manifest(self.desired.name, self.desired.request_timeout)
+        except BusyRegistryError:
+            return True
+        except GizziError:
+            pass
+        return False
+
+    def _await_offer(self, mirror: Registry, until: float) -> None:
         """See that a mirror has what the registry names, once it has room for one more."""
-        until = time.monotonic() + self.desired.timeout
         while True:
             try:
                 offered = mirror.manifest(self.desired.name, self.desired.request_timeout)
@@ -180,7 +199,7 @@ class Fetch:
             return f" What it left could not be looked at: {error}"
         return ""
 
-    def _pull(self, source: Registry, name: ModelName) -> Fetched:
+    def _pull(self, source: Registry, name: ModelName, timeout: float) -> Fetched:
         """Pull under a name; what came is noted as unchecked still."""
         desired, look, server = self.desired, self.look, self.server
         look.note(self.manifest)
@@ -190,7 +209,7 @@ class Fetch:
                 f"http://{name.full}" if source.insecure else str(name),
                 source.insecure,
                 desired.stall_timeout,
-                desired.timeout,
+                timeout,
             )
         except GizziError as error:
             warnings.append(self._arrived_all_the_same(source, name, error))

@@ -54,6 +54,7 @@ def values(**changed: Any) -> dict[str, Any]:
     }
     api = {"port": 8443, "upstream": "127.0.0.1:8080", "connections": 4}
     given: dict[str, Any] = {"listens": ["127.0.0.1"], "modules_dir": str(MODULES), "ollama": ollama, "api": api}
+    given["mirror"] = {}
     for name, value in changed.items():
         given[name] = {} if value is None else {**given[name], **value} if isinstance(value, dict) else value
     return given

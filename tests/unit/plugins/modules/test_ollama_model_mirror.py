@@ -306,6 +306,31 @@ def test_a_mirror_that_is_full_is_waited_for(
     assert "is full" in model(timeout=0)["msg"]
 
 
+def test_a_pull_that_has_to_wait_for_others_goes_on_later(
+    model: Run, ollama: FakeOllama, mirror: FakeRegistry, store: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """While others have all the answers of a mirror, nothing comes and Ollama gives up: that is no failure."""
+    pull = ollama.post_pull
+    waits: list[float] = []
+
+    def pull_without_luck(http: Any, body: Any) -> None:
+        mirror.status = 429 if len(waits) < 2 else 200
+        ollama.pull_fault = "error" if len(waits) < 2 else ""
+        pull(http, body)
+
+    def wait(seconds: float) -> None:
+        if seconds == _fetch.BUSY_PAUSE:
+            waits.append(seconds)
+            mirror.status = 200
+
+    ollama.post_pull = pull_without_luck  # type: ignore[method-assign]
+    monkeypatch.setattr(_fetch.time, "sleep", wait)
+    assert model()["changed"] is True
+    assert len(waits) == 2
+    assert list(ollama.store) == [NAME]
+    assert damaged(store) == []
+
+
 def test_a_store_that_is_not_the_servers_is_no_place_to_hash(model: Run, ollama: FakeOllama, tmp_path: Path) -> None:
     result = model(models_dir=str(tmp_path / "elsewhere"))
     assert "cannot be hashed, as models_dir is not the store" in result["msg"]
