@@ -47,13 +47,33 @@ class Mirror:
 
     Attributes:
         at: where it is.
-        manifest: what the real registry names, None where nothing is to be pulled.
+        manifest: what the real registry names, None where nobody has said.
         fallback: whether the registry is asked where the mirror does not help.
     """
 
     at: Registry
     manifest: Manifest | None
     fallback: bool
+
+    def pinned(self, name: ModelName, digest: str | None, timeout: float) -> Manifest:
+        """Return what may come from the mirror; raise GizziError where nothing says what that is.
+
+        A digest alone says it too, of a mirror that has the manifest byte for byte. timeout is in seconds.
+        """
+        if self.manifest:
+            return self.manifest
+        if digest is None:
+            raise GizziError(
+                f"{name} is to come from the mirror {self.at.url}, and nothing says what the registry names. Give "
+                "manifest, of what etrid.gizzi.ollama_registry_info returns, or digest. Nothing was pulled."
+            )
+        manifest = self.at.manifest(name, timeout)
+        if manifest.digest != digest:
+            raise GizziError(
+                f"The mirror {self.at.url} offers {name} with the digest {manifest.digest}, not {digest} as asked. "
+                "Nothing was pulled."
+            )
+        return manifest
 
 
 @dataclass(frozen=True)
@@ -174,7 +194,7 @@ class Fetch:
         if offered.digest not in self.manifest.digests:
             raise GizziError(
                 f"The mirror {mirror.url} has another model under {self.desired.name} than the registry names: "
-                f"{offered.digest}, and not {self.manifest.digest}. Nothing was pulled from it."
+                f"{offered.digest}, and not {self.manifest.digest}. Nothing was pulled from it. Update its host first."
             )
 
     def _require_pinned(self, source: Registry, name: ModelName) -> Model:
@@ -275,13 +295,10 @@ def read_mirror(params: Mapping[str, Any], pulls: bool) -> Mirror | None:
     at = registry_at(params["mirror"], "mirror")
     if not pulls:
         return Mirror(at, None, False)
-    if not params["manifest"]:
-        raise GizziError(
-            f"mirror: what {at.url} gives must be what the registry names. Give manifest, of what "
-            "etrid.gizzi.ollama_registry_info returns."
-        )
     if not params["models_dir"]:
         raise GizziError(f"mirror: what {at.url} gives must be hashed. Give models_dir, the store of the server.")
+    if not params["manifest"]:
+        return Mirror(at, None, params["mirror_fallback"])
     try:
         manifest = parse_manifest(params["manifest"].encode())
     except ValueError as error:

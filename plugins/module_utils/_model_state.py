@@ -162,9 +162,9 @@ def found(desired: Desired, look: Look) -> dict[str, Any]:
 
 def offered(desired: Desired, look: Look) -> Manifest:
     """Ask the registry, where nobody has before; raise GizziError where it does not have what is wanted."""
-    name, pinned = desired.name, desired.mirror.manifest if desired.mirror else None
+    name, mirror, seconds = desired.name, desired.mirror, desired.request_timeout
     try:
-        manifest = pinned or desired.registry.manifest(name, desired.request_timeout)
+        manifest = mirror.pinned(name, desired.digest, seconds) if mirror else desired.registry.manifest(name, seconds)
     except GizziError as error:
         if not look.broken:
             raise

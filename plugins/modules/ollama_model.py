@@ -70,7 +70,7 @@ options:
     description:
       - Base URL of a mirror of the registry within the fleet, such as C(http://192.0.2.1:11444), from which the server
         pulls. Nobody has to trust it. What it gives must have the manifest O(manifest), and its blobs are hashed before
-        the model gets its name. So it needs O(manifest) and O(models_dir).
+        the model gets its name. So it needs O(models_dir), and O(manifest) where something has to be pulled.
       - The registry is not asked then, except with O(mirror_fallback). A mirror that is full (status 429) is waited
         for, as long as O(timeout).
       - Until it is hashed the model has the mirror in its name. That name is removed also when the task fails, and one
@@ -81,6 +81,7 @@ options:
       - The manifest that the registry names for the model, whole, as M(etrid.gizzi.ollama_registry_info) returns it.
       - From it follow the digests under which each version of Ollama stores the model, as those before 0.19 write the
         manifest anew.
+      - O(digest) does in its place, if the mirror has the manifest byte for byte, as an Ollama since 0.19 does.
       - With O(state=present) a model that is there is left alone, whatever its manifest. V(latest) means this one.
     type: str
   mirror_fallback:

@@ -95,7 +95,8 @@ options:
     default: https://registry.ollama.ai
   mirror:
     description:
-      - Base URL of a mirror to pull from, as for M(etrid.gizzi.ollama_model). Needs O(manifest) and O(models_dir).
+      - Base URL of a mirror to pull from, as for M(etrid.gizzi.ollama_model). Needs O(models_dir), and O(manifest)
+        or O(digest).
       - The registry is not asked then. What the tag stands for is O(manifest).
     type: str
   manifest:

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 
 MIRROR_PORT = 11444
 MIRROR_GUARD = "gateway-mirror"
-# nginx limits the rate of one answer, so what all may take is shared among so many: two pulls of Ollama's 16. Whoever
+# nginx limits the rate of one answer, so what all may take is shared among so many: one pull of Ollama has 16. Whoever
 # finds them taken is told to ask again.
-ANSWERS = 32
+ANSWERS = 20
 # Bytes per second. With less, a part of a pull may stand still for longer than Ollama waits.
 _LEAST_RATE = 1_000_000
 

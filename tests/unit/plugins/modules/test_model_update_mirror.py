@@ -126,5 +126,5 @@ def test_a_name_that_was_left_goes(
 
 def test_it_is_pinned(update: Run) -> None:
     result = update(manifest="")
-    assert result["failed"] is True
-    assert "Give manifest" in result["msg"]
+    assert result["verdict"] == "failed"
+    assert "Give manifest" in result["reason"]

@@ -337,6 +337,20 @@ def test_a_store_that_is_not_the_servers_is_no_place_to_hash(model: Run, ollama:
     assert ollama.store == {}
 
 
+def test_a_model_that_is_there_needs_no_manifest(model: Run, ollama: FakeOllama, mirror: FakeRegistry) -> None:
+    """Where the registry could not be asked, a run that has nothing to pull goes well."""
+    ollama.have(NAME, "zero")
+    assert model(manifest="")["changed"] is False
+    assert mirror.requests == []
+
+
+def test_a_digest_alone_is_a_pin_too(model: Run, ollama: FakeOllama, registry: FakeRegistry) -> None:
+    digest = sha256(registry.manifests[PATH])
+    result = model(manifest="", digest=f"sha256:{digest}")
+    assert (result["changed"], result["digest_after"]) == (True, digest)
+    assert list(ollama.store) == [NAME]
+
+
 class CutError(BaseException):
     """The run is killed."""
 
@@ -410,7 +424,8 @@ def test_a_name_that_was_left_goes_where_the_run_fails(model: Run, ollama: FakeO
 @pytest.mark.parametrize(
     ("args", "reason"),
     [
-        ({"manifest": None}, "Give manifest"),
+        ({"manifest": None}, "nothing says what the registry names. Give manifest"),
+        ({"manifest": None, "digest": "ab" * 32}, f"not {'ab' * 32} as asked"),
         ({"models_dir": None}, "Give models_dir"),
         ({"mirror": None}, "no mirror is given"),
         ({"mirror": "192.0.2.1:11444"}, "has no scheme"),

@@ -30,8 +30,8 @@ def test_what_the_template_gets() -> None:
             {"path": "library/mistral/manifests/7b", "file": "registry.ollama.ai/library/mistral/7b"},
             {"path": "somebody/model/manifests/Q4", "file": "hf.co/somebody/model/Q4"},
         ],
-        "answers": 32,
-        "rate": 3_125_000,
+        "answers": 20,
+        "rate": 5_000_000,
     }
 
 
