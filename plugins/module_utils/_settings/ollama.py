@@ -299,6 +299,11 @@ def _source_problems(values: Mapping[str, Any]) -> list[str]:
         )
     if not _is_url(registry, "https") and not _is_url(registry, "http"):
         found.append(f'ollama_registry is "{_without_login(registry)}". It must start with https:// or http://.')
+    mirror = values["mirror"]
+    if mirror and not _is_url(mirror, "http") and not _is_url(mirror, "https"):
+        found.append(
+            f'ollama_mirror is "{_without_login(mirror)}". Write it as "http://192.0.2.1:11444", or leave it empty.'
+        )
     return found
 
 
