@@ -26,7 +26,7 @@ CERTIFICATE = "certificate.pem"
 # Timeout of one connection, and the time between two looks, in seconds.
 CONNECT_TIMEOUT = 5
 PAUSE = 0.2
-_LISTEN = re.compile(r"^\s*listen\s+(\S+):(\d+)\b", re.MULTILINE)
+_LISTEN = re.compile(r"^\s*listen\s+(\S+):(\d+)(\s+ssl)?\s*;", re.MULTILINE)
 _WORKER = "nginx: worker process"
 _ENDS = "is shutting down"
 
@@ -63,19 +63,19 @@ class Gateway:
         listens = self.listens()
         if not listens:
             return f"{self._folder / CONFIG} has no address to listen on."
-        holders = _ports.ports([port for _address, port in listens], self._proc)
-        reasons = [self._holder_problem(address, port, holders[str(port)]) for address, port in listens]
+        holders = _ports.ports([port for _address, port, _tls in listens], self._proc)
+        reasons = [self._holder_problem(address, port, holders[str(port)]) for address, port, _tls in listens]
         # A worker that is older may serve with what was there before.
         reasons = [one for one in reasons if one] or ([self._worker_problem()] if reloaded else [])
         certificate = self._certificate()
         return next((one for one in reasons if one), "") or next(
-            (one for address, port in listens if (one := _served_problem(address, port, certificate))), ""
+            (one for address, port, tls in listens if tls and (one := _served_problem(address, port, certificate))), ""
         )
 
-    def listens(self) -> list[tuple[str, int]]:
-        """Return the addresses and ports of the configuration, IPv6 without brackets."""
+    def listens(self) -> list[tuple[str, int, bool]]:
+        """Return the addresses, IPv6 without brackets, and ports of the configuration, and whether they take TLS."""
         text = _seen.read_text(self._folder / CONFIG)
-        return [(address.strip("[]"), int(port)) for address, port in _LISTEN.findall(text)]
+        return [(address.strip("[]"), int(port), bool(tls)) for address, port, tls in _LISTEN.findall(text)]
 
     def _certificate(self) -> bytes:
         text = _seen.read_text(self._folder / CERTIFICATE)

@@ -25,6 +25,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._gateway_met
     folder_problems,
     metrics_problems,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._gateway_mirror import (
+    MIRROR_GUARD,
+    MIRROR_PORT,
+    mirror_derived,
+    mirror_problems,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import key_id, secret_problems, token
 
@@ -35,7 +41,8 @@ UNIT = "gizzi-gateway.service"
 OLLAMA_PORT = 11443
 API_PORT = 8443
 # The guard of each port. A name has at most 16 characters.
-GUARDS = {"ollama": "gateway", "api": "gateway-api"}
+GUARDS = {"ollama": "gateway", "api": "gateway-api", "mirror": MIRROR_GUARD}
+PORTS = {"ollama": OLLAMA_PORT, "api": API_PORT, "mirror": MIRROR_PORT}
 PROGRAM = "/usr/sbin/nginx"
 MODULES = "/usr/lib/nginx/modules"
 # The packages that the gateway needs, each with a path by which it is seen. The second has nginx's own configuration,
@@ -69,11 +76,12 @@ def problems(values: Mapping[str, Any]) -> list[str]:
     found = [
         f"gateway_{name}: {one}." for name in ("ollama_sources", "api_sources") for one in source_problems(values[name])
     ]
-    if not values["ollama_sources"] and not values["api_sources"]:
+    if not any(_sources(values).values()):
         found.append(
-            "gateway_ollama_sources and gateway_api_sources are empty, so that there is nobody to serve. List who may "
-            "connect, or set gateway_state to absent."
+            "gateway_ollama_sources, gateway_api_sources and gateway_mirror_sources are empty, so that there is nobody "
+            "to serve. List who may connect, or set gateway_state to absent."
         )
+    found += mirror_problems(values)
     found += certificate_problems(values["certificate"], values["key"])
     # The playbooks let the others ask the first one. A host without the fleet may be asked by a name.
     for address in values["gizzi_addresses"][:1]:
@@ -104,6 +112,7 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "api": {"port": API_PORT, "upstream": "127.0.0.1:8080", "connections": _API_CONNECTIONS}
         if values["api_sources"]
         else {},
+        "mirror": mirror_derived(values),
         "modules_dir": MODULES,
         "key_id": key_id(secret) if asked else "",
         "tokens": [{"name": name, "token": token(secret, name)} for name in values["validators"]] if asked else [],
@@ -149,12 +158,12 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
             "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()],
         }
     live = host["guards"]
-    sources = {"ollama": values["ollama_sources"], "api": values["api_sources"]}
-    ports = {"ollama": OLLAMA_PORT, "api": API_PORT}
+    sources = _sources(values)
     missing = _missing(values, host)
     own = [one for one in host["processes"][PROGRAM] if one["unit"] == UNIT]
     listens = ["0.0.0.0", *(["[::]"] if host["system"]["ipv6"] else [])]
-    served = {name: port for name, port in ports.items() if sources[name]}
+    # The metrics ask for a certificate, and the mirror has none.
+    served = {name: port for name, port in PORTS.items() if sources[name] and name != "mirror"}
     return {
         "packages": missing,
         "masks": _NGINX in missing,
@@ -167,10 +176,15 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
         "guards": [
             one
             for name, guard in GUARDS.items()
-            for one in wanted_guard(guard, UNIT, ports[name], sources[name], bool(sources[name]), live)
+            for one in wanted_guard(guard, UNIT, PORTS[name], sources[name], bool(sources[name]), live)
         ],
         "note": {"guards": [one for guard in GUARDS.values() for one in guard_before(guard, UNIT, live)]},
     }
+
+
+def _sources(values: Mapping[str, Any]) -> dict[str, list[str]]:
+    """Return who may connect to each of GUARDS."""
+    return {name: values[f"{name}_sources"] for name in GUARDS}
 
 
 def _missing(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:

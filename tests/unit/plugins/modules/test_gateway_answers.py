@@ -100,6 +100,16 @@ def test_what_takes_no_tls_is_told(answers: Answers, folder: Path, tmp_path: Pat
         assert answers()["msg"].startswith(f"127.0.0.1:{port} takes no TLS: ")
 
 
+def test_a_listener_without_tls_shows_no_certificate(answers: Answers, folder: Path, tmp_path: Path) -> None:
+    """The mirror; that it listens is seen all the same."""
+    configure(folder, AUTHORITY.issue(tmp_path, "127.0.0.1"))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port = listener.getsockname()[1]
+        (folder / "nginx.conf").write_text(f"        listen 127.0.0.1:{port};\n")
+        assert answers()["reason"] == ""
+    assert answers()["msg"] == f"The gateway does not listen on 127.0.0.1:{port}."
+
+
 def test_a_folder_without_what_is_needed_is_told(answers: Answers, folder: Path, tmp_path: Path) -> None:
     assert f"{folder}/nginx.conf cannot be read" in answers()["msg"]
     configure(folder, AUTHORITY.issue(tmp_path, "127.0.0.1"))

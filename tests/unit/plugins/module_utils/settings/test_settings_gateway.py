@@ -76,7 +76,11 @@ def values(seen: dict[str, Any] | None = None, **given: Any) -> dict[str, Any]:
 
 # Each rule: values, and what is said of them.
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
-    ({"ollama_sources": []}, ["gateway_ollama_sources and gateway_api_sources are empty", "gateway_state to absent"]),
+    (
+        {"ollama_sources": []},
+        ["gateway_ollama_sources, gateway_api_sources and gateway_mirror_sources are empty", "gateway_state to absent"],
+    ),
+    ({"mirror_sources": ["validator02"]}, ["gateway_mirror_sources: source 'validator02' is not an IP address"]),
     ({"ollama_sources": ["validator01"]}, ["gateway_ollama_sources: source 'validator01' is not an IP address"]),
     ({"api_sources": ["0.0.0.0/0"]}, ["gateway_api_sources: source '0.0.0.0/0' would open the port to everybody"]),
     ({"token_secret": "short"}, ["gateway_token_secret is not at least 32", "openssl rand -hex 32", "Vault"]),
@@ -248,7 +252,7 @@ def test_what_goes_is_what_we_have_brought_and_nobody_uses(
     found = values(host(*there, processes={NGINX: processes}), state="absent", certificate="", key="")
     assert (found["removed"], found["masks"], found["purged"]) == (removed, masks, purged)
     assert {*found["removed"], *found["kept"]} - {"nginx-common"} == {*found["packages"]} - {"nginx-common"}
-    assert found["guards"] == [{"name": name, "state": "absent"} for name in ("gateway", "gateway-api")]
+    assert found["guards"] == [{"name": name, "state": "absent"} for name in gateway.GUARDS.values()]
 
 
 @pytest.mark.parametrize("trace", [None, "/etc/gizzi-gateway", NOTES])
@@ -269,7 +273,12 @@ def test_a_guard_for_each_listener() -> None:
     assert found["note"]["guards"] == [
         {"name": "gateway", "state": "absent"},
         {"name": "gateway-api", "port": 8443, "sources": ["192.0.2.9"], **present},
+        {"name": "gateway-mirror", "state": "absent"},
     ]
+    mirrors = values(host(), mirror_sources=["192.0.2.0/24"], mirror_models=["mistral"])
+    assert mirrors["guards"][-1] == {"name": "gateway-mirror", "port": 11444, "sources": ["192.0.2.0/24"], **present}
+    assert mirrors["mirror"]["port"] == 11444
+    assert found["mirror"] == {}
     assert [problem for name in gateway.GUARDS.values() for problem in name_problems(name)] == []
 
 
