@@ -16,21 +16,21 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._answer import BROKEN_
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError, BrokenOffError, TimedOutError
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import (
-    FULL,
     HostRefusedError,
     NotOllamaError,
     Ollama,
     TokenRefusedError,
     can_complete,
     find_model,
+    is_full,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._progress import StalledError, StallWatch
 from ansible_collections.etrid.gizzi.plugins.module_utils._shown import shown
 from ansible_collections.etrid.gizzi.plugins.module_utils._silence import (
-    BusyError,
     Silence,
     UnhealthyError,
-    UnseenError,
+    ask_until,
+    refused,
     stalled,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import parse_version
@@ -144,8 +144,8 @@ class Probe:
 
     def version(self) -> str:
         if isinstance(self._not_ollama, BadStatusError):
-            if self._not_ollama.status == FULL:
-                raise _refused(self._not_ollama, "It could not be asked")
+            if is_full(self._not_ollama):
+                raise refused(self._not_ollama, "It could not be asked")
             server = self._not_ollama.response.headers.get("server", "it does not say what it is")
             raise UnhealthyError(f"{self._not_ollama}. This is not a working Ollama (Server: {server}).")
         if self._not_ollama:
@@ -180,25 +180,15 @@ class Probe:
                 "whether the host swaps."
             ) from None
         except BadStatusError as error:
-            raise _refused(error, f"{name} does not load") from None
+            raise refused(error, f"{name} does not load") from None
         return f"{name} is in memory."
 
     def answers(self, name: ModelName) -> str:
         """Ask, and once more while the server is busy, until the time for the whole check is over."""
-        patience = self._wanted.stall_timeout
-        while True:
-            try:
-                return self._asked(name, patience)
-            except (BusyError, UnseenError):  # noqa: PERF203  # It is what the loop is for.
-                left = self._deadline - time.monotonic()
-                # In a short time nobody can tell what works from what waits.
-                if left < self._wanted.stall_timeout / 2:
-                    raise
-                patience = left if left < 1.5 * self._wanted.stall_timeout else self._wanted.stall_timeout
+        return ask_until(partial(self._asked, name), self._wanted.stall_timeout, self._deadline)
 
-    def _asked(self, name: ModelName, patience: float) -> str:
+    def _asked(self, name: ModelName, silence: float) -> str:
         budget = self._remaining()
-        silence = min(patience, budget)
         watch = StallWatch(silence, budget, f"{name} is loaded, but its answer")
         tokens = self._wanted.tokens
         payload = {
@@ -221,7 +211,7 @@ class Probe:
             raise UnhealthyError(f"{name}: {BROKEN_OFF}.") from None
         except BadStatusError as error:
             # Whose fault it is, the status does not say: the server's own text does.
-            raise _refused(error, f"{name} is loaded, but does not answer") from None
+            raise refused(error, f"{name} is loaded, but does not answer") from None
         fault = answer.fault(tokens)
         if fault:
             raise UnhealthyError(f"{name}: {fault}.")
@@ -262,9 +252,3 @@ class Probe:
             tokens = count if isinstance(count, int) and count > 1 else len(arrivals)
             self.report.tokens_per_second = round((tokens - 1) / (arrivals[-1] - arrivals[0]), 3)
             self._rate_source = "timed here, since the server gave no durations"
-
-
-def _refused(error: BadStatusError, what: str) -> UnhealthyError:
-    """Say what it means that a server answers with an error; a gateway that is full says nothing of the model."""
-    kind = BusyError if error.status == FULL else UnhealthyError
-    return kind(f"{what}: {error}.")

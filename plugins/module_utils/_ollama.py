@@ -41,8 +41,10 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
 
 AGAIN_PAUSE = 0.5
-# What a gateway answers that has no room now, and how long to wait where it does not say so, in seconds.
-FULL = 429
+# What a gateway answers that has no room now, what Ollama itself does (server/sched.go), and how long to wait where
+# neither says so, in seconds.
+GATEWAY_FULL = 429
+QUEUE_FULL = (503, "maximum pending requests exceeded")
 FULL_PAUSE = 1.0
 
 # The options that every module of Ollama has; the doc fragment "server" describes them.
@@ -321,9 +323,15 @@ def server_of(params: Mapping[str, Any]) -> Ollama:
     return Ollama(params["url"], params["request_timeout"], params["token"] or "", params["ca"] or "")
 
 
+def is_full(error: BadStatusError) -> bool:
+    """Tell whether a gateway, or Ollama itself, only has no room for a question now."""
+    status, text = QUEUE_FULL
+    return error.status == GATEWAY_FULL or (error.status == status and text in error.detail)
+
+
 def _waited_for_room(error: GizziError, until: float) -> bool:
-    """Wait where a gateway has said that it is full, and return whether to ask again: there is time until then."""
-    if not isinstance(error, BadStatusError) or error.status != FULL:
+    """Wait where the server has no room now, and return whether to ask again: there is time until then."""
+    if not isinstance(error, BadStatusError) or not is_full(error):
         return False
     try:
         pause = max(FULL_PAUSE, float(error.response.headers.get("retry-after", FULL_PAUSE)))

@@ -15,6 +15,9 @@ description:
     processor at the first token, while its version, its list of models and the loading of a model are as they should
     be.
   - Loads each model, one after the other, as any question would.
+  - A model that gives no token while the process that computes (C(llama-server), or C(ollama runner) before 0.30) takes
+    processor time is not silent, its server is busy. It is asked again until O(timeout) is over, and is RV(undecided)
+    then, as V(busy). From another host that cannot be seen, and it is V(unknown).
   - With O(version) it first waits until the server answers with that version, which after a start takes a moment.
 extends_documentation_fragment:
   - etrid.gizzi.server
@@ -41,7 +44,8 @@ options:
     type: float
     default: 300
   fail_on:
-    description: With V(never) models that are silent are reported, and so is a server that is, and the task succeeds.
+    description: With V(never) models that are silent or undecided are reported, and so is a server that is silent, and
+      the task succeeds.
     type: str
     choices:
       - silent
@@ -61,7 +65,7 @@ EXAMPLES = r"""
 - name: Do they still answer after the upgrade?
   etrid.gizzi.ollama_answers:
     version: 0.34.2
-    models: "{{ before.answered }}"
+    models: "{{ before.answered + before.undecided | map(attribute='model') }}"
 """
 
 RETURN = r"""
@@ -84,6 +88,21 @@ silent:
     reason:
       description: What came instead.
       type: str
+undecided:
+  description: The models of which nothing is known, since the server was busy until O(timeout) was over.
+  returned: always
+  type: list
+  elements: dict
+  contains:
+    model:
+      description: The model.
+      type: str
+    status:
+      description: V(busy) where the server was seen to work for others, V(unknown) where that cannot be seen from here.
+      type: str
+    reason:
+      description: What was seen, and what to do about it.
+      type: str
 skipped:
   description: The models that were not asked, since they do not generate text, such as those that only embed.
   returned: always
@@ -104,14 +123,22 @@ unreachable:
 
 import time
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._http import TimedOutError
+from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError, TimedOutError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
+from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, can_complete, server_of
+from ansible_collections.etrid.gizzi.plugins.module_utils._silence import (
+    BusyError,
+    Silence,
+    UnseenError,
+    ask_until,
+    refused,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -119,7 +146,8 @@ if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
     from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
 
-COMPLETION = "completion"
+# Seconds without a token after which it is looked whether the server is busy.
+PATIENCE = 60.0
 # Between two looks at a server that starts, in seconds.
 PAUSE = 0.25
 
@@ -130,13 +158,17 @@ class Answers:
 
     answered: list[str] = field(default_factory=list)
     silent: list[dict[str, str]] = field(default_factory=list)
+    undecided: list[dict[str, str]] = field(default_factory=list)
     skipped: list[dict[str, str]] = field(default_factory=list)
     unreachable: str = ""
 
     @property
     def failure(self) -> str:
         """What is wrong, "" when nothing is."""
-        return self.unreachable or " ".join(f"{one['model']} does not answer: {one['reason']}" for one in self.silent)
+        told = [f"{one['model']} does not answer: {one['reason']}" for one in self.silent]
+        return self.unreachable or " ".join(
+            [*told, *(f"{one['model']} may answer: {one['reason']}" for one in self.undecided)]
+        )
 
 
 def wait_for(server: Ollama, version: str, timeout: float) -> str:
@@ -155,33 +187,46 @@ def wait_for(server: Ollama, version: str, timeout: float) -> str:
         time.sleep(PAUSE)
 
 
-def ask(server: Ollama, name: ModelName, timeout: float) -> str:
-    """Ask a model for one token, within timeout seconds. Returns why there was none, "" when there was.
+def ask(server: Ollama, name: ModelName, timeout: float, abilities: frozenset[str]) -> None:
+    """Load a model and ask it for one token, within timeout seconds.
 
-    That one token may be the end of the answer, so that an empty text under ``done`` is an answer too.
+    Raise BusyError or UnseenError where the server was at work for others, or could be, until then; another GizziError
+    says why there was no token.
     """
-    payload = {"model": str(name), "prompt": "Hello", "options": {"num_predict": 1}}
+    deadline = time.monotonic() + timeout
     try:
-        answer = server.answer(payload, timeout)
+        server.load(name, timeout, abilities)
     except TimedOutError:
-        return f"no token came within {timeout:g} s."
-    except GizziError as error:
-        return f"{str(error).rstrip('.')}."
-    if answer.get("error"):
-        return f"{answer['error']}."
-    return "" if answer.get("done") is True else "the server ended its answer before it was done."
+        raise GizziError(f"it did not load within {timeout:g} s.") from None
+    except BadStatusError as error:
+        raise refused(error, "it does not load") from None
+    ask_until(partial(_ask_once, server, name, timeout), min(PATIENCE, timeout), deadline)
 
 
-def cannot_complete(server: Ollama, name: ModelName) -> str:
-    """Return why a model is not asked, "" when it is to be; releases that tell no capabilities are asked."""
+def _ask_once(server: Ollama, name: ModelName, timeout: float, patience: float) -> None:
+    """Ask for a token within ``patience`` seconds; it may be the end, so that an empty text under ``done`` is one."""
+    payload = {"model": str(name), "prompt": "Hello", "options": {"num_predict": 1}}
+    silence = Silence(server.url)
+    # What is left after the loading can be nothing.
+    wait = max(patience, 0.001)
     try:
-        shown = server.show(name) or {}
+        answer = server.answer(payload, wait)
+    except TimedOutError:
+        raise silence.error(name, wait, timeout) from None
+    except BadStatusError as error:
+        raise refused(error, "it is loaded, but does not answer") from None
+    if answer.get("error"):
+        raise GizziError(f"{answer['error']}.")
+    if answer.get("done") is not True:
+        raise GizziError("the server ended its answer before it was done.")
+
+
+def abilities_of(server: Ollama, name: ModelName) -> frozenset[str]:
+    """Return what a model can do, nothing where the server does not tell: then it is asked."""
+    try:
+        return server.abilities(name)
     except GizziError:
-        return ""
-    capabilities = shown.get("capabilities")
-    if not isinstance(capabilities, list) or not capabilities or COMPLETION in capabilities:
-        return ""
-    return f"it does not generate text ({', '.join(str(one) for one in capabilities)})"
+        return frozenset()
 
 
 def ask_all(server: Ollama, models: list[str] | None, timeout: float) -> Answers:
@@ -193,15 +238,19 @@ def ask_all(server: Ollama, models: list[str] | None, timeout: float) -> Answers
         answers.unreachable = str(error)
         return answers
     for name in names:
-        reason = cannot_complete(server, name)
-        if reason:
-            answers.skipped.append({"model": str(name), "reason": reason})
+        model, abilities = str(name), abilities_of(server, name)
+        if not can_complete(abilities):
+            reason = f"it does not generate text ({', '.join(sorted(abilities))})"
+            answers.skipped.append({"model": model, "reason": reason})
             continue
-        reason = ask(server, name, timeout)
-        if reason:
-            answers.silent.append({"model": str(name), "reason": reason})
+        try:
+            ask(server, name, timeout, abilities)
+        except (BusyError, UnseenError) as error:
+            answers.undecided.append({"model": model, "status": error.status, "reason": str(error)})
+        except GizziError as error:
+            answers.silent.append({"model": model, "reason": f"{str(error).rstrip('.')}."})
         else:
-            answers.answered.append(str(name))
+            answers.answered.append(model)
     return answers
 
 

@@ -4,11 +4,14 @@
 
 from __future__ import annotations
 
+import itertools
+import time
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils import _silence
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_answers
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeServer
 from ansible_collections.etrid.gizzi.tests.unit.recorded_ollama import DERIVED, MODEL, THINKER, RecordedOllama
@@ -23,11 +26,17 @@ CRASHED = "llama-server process no longer running: signal: illegal instruction"
 
 
 class FakeModels(FakeServer):
-    """A server of models, each with the status and the body of its answer; None never answers."""
+    """A server of models, each with the status and the body of its answer; None never answers.
+
+    Each loads at once, but for those in ``unloadable``.
+    """
 
     def __init__(self) -> None:
         super().__init__()
         self.models: dict[str, tuple[int, Any] | None] = {}
+        self.unloadable: set[str] = set()
+        # How often a model that answers is silent before, each time.
+        self.busy = 0
         self.capabilities: dict[str, list[str]] = {}
         # One for each look, the last one for all after it.
         self.versions = ["0.34.2"]
@@ -43,20 +52,39 @@ class FakeModels(FakeServer):
         elif body["model"] not in self.models:
             http.send_json(404, {"error": f"model '{body['model']}' not found"})
         else:
-            found = self.models[body["model"]]
-            if found is None:
+            loads = not body.get("prompt")
+            found = (200, {"done": True}) if loads else self.models[body["model"]]
+            if found is None or (loads and body["model"] in self.unloadable):
+                self.stopped.wait(5)
+            elif not loads and self.busy:
+                self.busy -= 1
                 self.stopped.wait(5)
             else:
                 http.send_json(*found)
 
     def asked(self) -> list[str]:
-        return [body["model"] for _method, path, body in self.requests if path == "/api/generate"]
+        return [
+            body["model"] for _method, path, body in self.requests if path == "/api/generate" and body.get("prompt")
+        ]
 
 
 @pytest.fixture
 def server() -> Iterator[FakeModels]:
     with closing(FakeModels()) as fake:
         yield fake
+
+
+@pytest.fixture
+def cpu(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Let the server's processes have taken so much more processor time at each look, in seconds; None is unseen."""
+
+    def grows(seconds: float | None) -> None:
+        looks = itertools.count()
+        monkeypatch.setattr(
+            _silence, "cpu_behind", lambda _url: None if seconds is None else {7: next(looks) * seconds}
+        )
+
+    return grows
 
 
 @pytest.fixture
@@ -68,27 +96,90 @@ def test_every_model_is_asked_for_one_token(run: Run, server: FakeModels) -> Non
     server.models = {"a:1": (200, DONE), "b:latest": (200, {**DONE, "response": ""})}
     result = run()
     assert (result["changed"], result["answered"], result["silent"]) == (False, ["a:1", "b:latest"], [])
-    body = next(body for _method, path, body in server.requests if path == "/api/generate")
+    body = next(body for _method, path, body in server.requests if path == "/api/generate" and body.get("prompt"))
     assert (body["think"], body["stream"], body["options"]) == (False, False, {"num_predict": 1})
-    assert body["prompt"]
 
 
-def test_a_silent_model_is_named_with_its_reason(run: Run, server: FakeModels) -> None:
+def test_a_silent_model_is_named_with_its_reason(run: Run, server: FakeModels, cpu: Callable[..., None]) -> None:
+    # A process that waits takes a little.
+    cpu(0.001)
     server.models = {
         "good:1": (200, DONE),
         "crashes:1": (500, {"error": CRASHED}),
         "hangs:1": None,
+        "slow:1": (200, DONE),
         "broken:1": (200, {"response": "x", "done": False}),
     }
+    server.unloadable = {"slow:1"}
     for fail_on in ("silent", "never"):
         result = run(fail_on=fail_on, timeout=0.1)
         assert result["answered"] == ["good:1"]
         reasons = {one["model"]: one["reason"] for one in result["silent"]}
         assert CRASHED in reasons["crashes:1"]
-        assert reasons["hangs:1"] == "no token came within 0.1 s."
+        assert "before its first token" in reasons["hangs:1"]
+        assert reasons["slow:1"] == "it did not load within 0.1 s."
+        assert result["undecided"] == []
         assert reasons["broken:1"] == "the server ended its answer before it was done."
         assert result.get("failed", False) is (fail_on == "silent")
         assert ("crashes:1 does not answer: " in result.get("msg", "")) is (fail_on == "silent")
+
+
+def test_a_busy_server_is_asked_again(
+    run: Run, server: FakeModels, cpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its models were called silent, and a release that was fine was taken back."""
+    cpu(0.2)
+    monkeypatch.setattr(ollama_answers, "PATIENCE", 0.2)
+    server.models, server.busy = {"a:1": (200, DONE)}, 2
+    result = run(timeout=5)
+    assert (result["answered"], result["silent"], result["undecided"]) == (["a:1"], [], [])
+    assert server.asked() == ["a:1"] * 3
+
+
+@pytest.mark.parametrize(
+    ("taken", "status", "reason"),
+    [
+        (0.2, "busy", "is busy with other questions"),
+        (None, "unknown", "cannot be seen from here"),
+    ],
+)
+def test_of_a_server_that_stays_busy_nothing_is_known(
+    run: Run,
+    server: FakeModels,
+    cpu: Callable[..., None],
+    monkeypatch: pytest.MonkeyPatch,
+    taken: float | None,
+    status: str,
+    reason: str,
+) -> None:
+    cpu(taken)
+    monkeypatch.setattr(ollama_answers, "PATIENCE", 0.2)
+    server.models, server.busy = {"a:1": (200, DONE), "b:1": (200, DONE)}, 3
+    started = time.monotonic()
+    result = run(timeout=0.6)
+    assert time.monotonic() - started < 3
+    assert (result["answered"], result["silent"]) == (["b:1"], [])
+    assert [(one["model"], one["status"]) for one in result["undecided"]] == [("a:1", status)]
+    assert reason in result["undecided"][0]["reason"]
+    # In the end it is not known to answer.
+    assert result["failed"] is True
+    assert result["msg"].startswith("a:1 may answer: a:1 gave no token for 0.")
+    server.busy = 1
+    assert run(timeout=0.2, models=["a:1"], fail_on="never").get("failed", False) is False
+
+
+@pytest.mark.parametrize(
+    "full",
+    [
+        (429, {"error": "too many requests"}),
+        (503, {"error": "server busy, please try again.  maximum pending requests exceeded"}),
+    ],
+)
+def test_one_that_has_no_room_is_busy(run: Run, server: FakeModels, full: tuple[int, Any]) -> None:
+    server.models = {"a:1": full}
+    result = run(timeout=0.2)
+    assert (result["silent"], [one["status"] for one in result["undecided"]]) == ([], ["busy"])
+    assert full[1]["error"][:8] in result["msg"]
 
 
 def test_what_does_not_generate_is_left_out_and_said(run: Run, server: FakeModels) -> None:
