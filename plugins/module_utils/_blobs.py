@@ -67,7 +67,7 @@ def check_blob(store: Path, digest: str) -> Blob:
     name = blob_name(digest)
     try:
         with opened_folder(store / "blobs") as folder, opened_file(folder, name) as file:
-            found, size = _sha256(file)
+            found, size = sha256(file)
     except OSError as error:
         if error.errno == errno.ENOENT:
             return Blob(digest, 0, MISSING, f"there is no file {name}")
@@ -109,8 +109,8 @@ def be_idle() -> None:
         os.setpriority(os.PRIO_PROCESS, 0, 19)
 
 
-def _sha256(file: int) -> tuple[str, int]:
-    """Return the digest of an open file, and its bytes. What was read leaves the memory that other files could use."""
+def sha256(file: int) -> tuple[str, int]:
+    """Return the digest of an open file from where it stands, and its bytes; what was read leaves the page cache."""
     digest, size = hashlib.sha256(), 0
     while True:
         piece = os.read(file, PIECE)
