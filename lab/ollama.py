@@ -100,10 +100,11 @@ def processes(server: Host) -> dict[int, float]:
 
 _TRACES = """
 ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama* \
-  /etc/systemd/system/*.wants/ollama* /usr/local/lib/ollama-metrics.py /var/lib/prometheus/node-exporter/*ollama* \
+  /etc/systemd/system/*.wants/ollama* /usr/local/lib/ollama-metrics /var/lib/prometheus/node-exporter/*ollama* \
   /var/lib/ollama-metrics /etc/sysusers.d/ollama.conf /var/lib/gizzi-files /var/lib/gizzi-undo \
   /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard \
-  /etc/gizzi-guard /etc/gizzi-gateway* /var/lib/gizzi-gateway* /opt/gizzi-api /etc/prometheus/gizzi \
+  /etc/gizzi-guard /etc/gizzi-gateway* /var/lib/gizzi-gateway* /opt/gizzi-api \
+  /usr/local/lib/gizzi-gateway-metrics /etc/prometheus/gizzi \
   /etc/systemd/system/gizzi-api* /etc/systemd/system/*.wants/gizzi-api* \
   /etc/systemd/system/gizzi-gateway* /etc/systemd/system/*.wants/gizzi-gateway* \
   /opt/validator/ollama-client /usr/local/bin/gizzi /usr/local/share/bash-completion/completions/gizzi \

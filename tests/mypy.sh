@@ -10,5 +10,7 @@ MYPYPATH=.ansible/mypy mypy --package ansible_collections.etrid.gizzi.plugins
 MYPYPATH=. mypy --package lab
 MYPYPATH=roles/gizzi_api/files/gizzi-api/src mypy --package gizzi_api
 MYPYPATH=roles/ollama_client/files/ollama-client/src mypy --package ollama_client
-mypy roles/ollama/files/ollama_metrics.py
-mypy roles/gateway/files/gateway_metrics.py
+mkdir -p .ansible/mypy/installed
+ln -sfn "$PWD/plugins/module_utils/_runner.py" .ansible/mypy/installed/runner.py
+MYPYPATH=.ansible/mypy/installed:roles/release/files:roles/ollama/files mypy roles/ollama/files/ollama_metrics.py
+MYPYPATH=roles/release/files:roles/gateway/files mypy roles/gateway/files/gateway_metrics.py

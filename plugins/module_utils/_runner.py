@@ -4,7 +4,8 @@
 
 """The processes that compute for Ollama, as they stand in the cgroup of its unit.
 
-Ollama goes on listing a model whose process was killed, so its own list does not tell whether one is there.
+Ollama goes on listing a model whose process was killed, so its own list does not tell whether one is there. Role ollama
+installs this file beside the program for its metrics, so it imports nothing of the collection.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from __future__ import annotations
 import ipaddress
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -61,6 +63,18 @@ class Unit:
         taken = {runner.pid: self._cpu(runner.pid) for runner in runners}
         return {pid: seconds for pid, seconds in taken.items() if seconds is not None}
 
+    def oom_kills(self) -> int | None:
+        """Return how many of the unit's processes the kernel has killed for want of memory; None where unseen."""
+        # The memory's own tree is of cgroup v1.
+        for tree, name in (("", "memory.events"), ("memory", "memory.oom_control")):
+            for folder in self._folders(tree):
+                with suppress(OSError, ValueError):
+                    pairs = [line.split() for line in (folder / name).read_text("ascii").splitlines()]
+                    yes = [int(pair[1]) for pair in pairs if len(pair) == 2 and pair[0] == "oom_kill"]
+                    if yes:
+                        return yes[0]
+        return None
+
     def _cpu(self, pid: int) -> float | None:
         """In user and kernel mode, in seconds (proc(5), /proc/PID/stat); None for one that has ended."""
         try:
@@ -72,10 +86,10 @@ class Unit:
 
     def _pids(self) -> list[int]:
         """The unit's processes, of the first tree that tells; empty where none does."""
-        return next(filter(None, map(_listed, self._folders())), [])
+        return next(filter(None, map(_listed, self._folders(*_TREES))), [])
 
-    def _folders(self) -> Iterator[Path]:
-        for tree in _TREES:
+    def _folders(self, *trees: str) -> Iterator[Path]:
+        for tree in trees:
             for where in _SLICES:
                 yield from sorted((self.cgroup / tree).glob(f"{where}/{self.name}"))
 

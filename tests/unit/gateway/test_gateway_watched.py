@@ -5,25 +5,19 @@
 from __future__ import annotations
 
 import json
-import sys
 
+import gateway_log
 import gateways
-import pytest
+from gateway_log import Known, State
 
 from ansible_collections.etrid.gizzi.plugins.module_utils import _gateway_look
 from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access
 from ansible_collections.etrid.gizzi.tests.unit.ollama_client import fake_ollama
 
 
-def test_its_log_is_counted(gateway: gateways.Gateway, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.syspath_prepend(gateways.ROLE / "files")
-    import gateway_metrics as metrics
-
-    monkeypatch.delitem(sys.modules, "gateway_metrics")
-    known = metrics.Known(
-        frozenset({"ollama", "api"}), frozenset({"validator01", "validator02"}), {"127.0.0.1": "validator02"}
-    )
-    state = metrics.State(0, 0)
+def test_its_log_is_counted(gateway: gateways.Gateway) -> None:
+    known = Known(frozenset({"ollama", "api"}), frozenset({"validator01", "validator02"}), {"127.0.0.1": "validator02"})
+    state = State(0, 0)
     asked = [
         ("/api/version", None, gateways.TOKEN),
         ("/api/chat", b"no JSON", gateways.TOKEN),
@@ -33,7 +27,7 @@ def test_its_log_is_counted(gateway: gateways.Gateway, monkeypatch: pytest.Monke
     ]
     for path, body, token in asked:
         gateway.ask(path, body, token=token)
-        metrics.add(state, known, json.dumps(gateway.logged()))
+        gateway_log.add(state, known, json.dumps(gateway.logged()))
     assert state.unreadable == 0
     assert {tuple(key): sums.requests for key, sums in state.counts.items()} == {
         ("ollama", "validator01", "2xx"): 1,

@@ -12,14 +12,18 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import gateway_metrics as metrics
+import gateway_certificates
+import gateway_log
+import gateway_metrics
 import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
+from gateway_certificates import Listener
+from gateway_log import Count, Key, Known, LogError, State
 
 from ansible_collections.etrid.gizzi.tests.unit import made_certificates as certificates
 
 NOW = 1_800_000_000.0
-KNOWN = metrics.Known(
+KNOWN = Known(
     frozenset({"ollama", "api"}),
     frozenset({"validator01", "validator02"}),
     {"192.0.2.1": "validator01", "2001:db8::2": "validator02"},
@@ -40,10 +44,10 @@ def line(**changes: Any) -> dict[str, Any]:
     } | changes
 
 
-def counted(*messages: object) -> metrics.State:
-    state = metrics.State(NOW, NOW)
+def counted(*messages: object) -> State:
+    state = State(NOW, NOW)
     for message in messages:
-        metrics.add(state, KNOWN, message)
+        gateway_log.add(state, KNOWN, message)
     return state
 
 
@@ -54,7 +58,7 @@ def keys(*lines: Mapping[str, Any]) -> list[tuple[str, str, str]]:
 class TestLines:
     def test_are_added_up(self) -> None:
         state = counted(*[json.dumps(line(seconds=seconds)) for seconds in (1, 0.25, 0)])
-        assert state.counts == {metrics.Key("ollama", "validator01", "2xx"): metrics.Count(3, 1.25)}
+        assert state.counts == {Key("ollama", "validator01", "2xx"): Count(3, 1.25)}
         assert state.unreadable == 0
 
     @pytest.mark.parametrize(
@@ -94,7 +98,7 @@ class TestLines:
         lines = [line(listener=f"l{n}", validator=f"v{n}", address=f"10.0.0.{n % 256}") for n in range(2000)]
         lines += [line(listener=[n]) for n in range(10)] + [line(status=status) for status in range(1000)]
         # Ten listeners that are lists, and each other status is of one of eight classes.
-        assert len(keys(*lines)) == 2 + len(metrics.CLASSES)
+        assert len(keys(*lines)) == 2 + len(gateway_log.CLASSES)
 
     @pytest.mark.parametrize(
         "message",
@@ -128,7 +132,7 @@ class TestLines:
 
     def test_of_bytes_that_are_no_text_count_too(self) -> None:
         raw = json.dumps(line(path="?")).encode().replace(b"?", b"\xff")
-        assert counted(list(raw)).counts.keys() == {metrics.Key("ollama", "validator01", "2xx")}
+        assert counted(list(raw)).counts.keys() == {Key("ollama", "validator01", "2xx")}
 
 
 JOURNALCTL = """#!/bin/sh
@@ -168,32 +172,32 @@ def journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Journal:
 
 class TestJournal:
     def test_is_read_from_now_on(self, journal: Journal) -> None:
-        state = metrics.State(NOW, NOW)
+        state = State(NOW, NOW)
         journal.holds(line(), line(status=401))
-        metrics.count(state, KNOWN)
+        gateway_log.count(state, KNOWN)
         assert "--since=@1800000000" in journal.asked
         assert {"--all", "SYSLOG_IDENTIFIER=gizzi_gateway", "_SYSTEMD_UNIT=gizzi-gateway.service"} < set(journal.asked)
         assert sum(sums.requests for sums in state.counts.values()) == 2
         assert state.cursor == "s=1;i=2"
 
     def test_is_read_on_where_it_ended(self, journal: Journal) -> None:
-        state = metrics.State(NOW, NOW, cursor="s=1;i=7")
-        metrics.count(state, KNOWN)
+        state = State(NOW, NOW, cursor="s=1;i=7")
+        gateway_log.count(state, KNOWN)
         assert "--after-cursor=s=1;i=7" in journal.asked
         assert not any(word.startswith("--since") for word in journal.asked)
         assert state.cursor == "s=1;i=7"
 
     def test_that_cannot_be_read_is_an_error_and_what_came_before_is_counted(self, journal: Journal) -> None:
-        state = metrics.State(NOW, NOW)
+        state = State(NOW, NOW)
         journal.holds(line(), code=1)
-        with pytest.raises(metrics.LogError, match="ended with 1"):
-            metrics.count(state, KNOWN)
+        with pytest.raises(LogError, match="ended with 1"):
+            gateway_log.count(state, KNOWN)
         assert (len(state.counts), state.cursor) == (1, "s=1;i=1")
 
     def test_without_its_program(self, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
         monkeypatch.setenv("PATH", str(tmp_path))
-        with pytest.raises(metrics.LogError, match="cannot be run: No such file"):
-            metrics.count(metrics.State(NOW, NOW), KNOWN)
+        with pytest.raises(LogError, match="cannot be run: No such file"):
+            gateway_log.count(State(NOW, NOW), KNOWN)
 
     def test_with_odd_lines(self, journal: Journal) -> None:
         cut_off = '{"__CURSOR": "s=1;i=9", "MESSAGE": "'
@@ -201,46 +205,44 @@ class TestJournal:
             "no JSON",
             '{"MESSAGE": "{}"}',
             '{"__CURSOR": "--x y", "MESSAGE": null}',
-            '{"__CURSOR": "s=1;i=8", "MESSAGE": "' + "x" * 3 * metrics.MAX_LINE + '"}',
+            '{"__CURSOR": "s=1;i=8", "MESSAGE": "' + "x" * 3 * gateway_log.MAX_LINE + '"}',
             cut_off,
         ]
-        state = metrics.State(NOW, NOW)
+        state = State(NOW, NOW)
         journal.holds(line(), text="\n".join(odd))
-        metrics.count(state, KNOWN)
+        gateway_log.count(state, KNOWN)
         assert (state.unreadable, state.cursor) == (4, "s=1;i=1")
 
     def test_without_end_is_left_for_the_next_run(self, journal: Journal) -> None:
         journal.path.write_text('#!/bin/sh\ncat "$0.lines"\nexec sleep 60\n')
         journal.holds(line(), text='{"__CURSOR": "s=1;i=9", "MESSA')
-        state, before = metrics.State(NOW, NOW), time.monotonic()
-        metrics.count(state, KNOWN, timeout=0.5)
+        state, before = State(NOW, NOW), time.monotonic()
+        gateway_log.count(state, KNOWN, timeout=0.5)
         assert time.monotonic() - before < 30
         assert (len(state.counts), state.cursor) == (1, "s=1;i=1")
 
     def test_of_the_longest_request(self, journal: Journal) -> None:
         # Each byte escaped as nginx does, and once more by journalctl.
         path = "\\u0001" * 8192
-        state = metrics.State(NOW, NOW)
+        state = State(NOW, NOW)
         journal.holds(line(path=path))
-        metrics.count(state, KNOWN)
+        gateway_log.count(state, KNOWN)
         assert (len(state.counts), state.unreadable) == (1, 0)
 
 
 def test_the_real_journalctl_takes_what_it_is_asked() -> None:
     """Nothing in the journal is no error; an option that it does not know would be."""
     cursor = f"s={'0' * 32};i=1;b={'1' * 32};m=1;t=1;x=1"
-    for state in (metrics.State(NOW, NOW), metrics.State(NOW, NOW, cursor=cursor)):
-        with metrics.journal(state, 30) as lines:
+    for state in (State(NOW, NOW), State(NOW, NOW, cursor=cursor)):
+        with gateway_log.journal(state, 30) as lines:
             list(lines)
 
 
 class TestState:
-    STATE = metrics.State(
-        NOW, NOW + 5, "s=1;i=1", 3, {metrics.Key("ollama", "validator01", "401"): metrics.Count(2, 0.5)}
-    )
+    STATE = State(NOW, NOW + 5, "s=1;i=1", 3, {Key("ollama", "validator01", "401"): Count(2, 0.5)})
 
     def test_outlives_the_program(self) -> None:
-        assert metrics.parse_state(metrics.format_state(self.STATE), KNOWN, NOW + 60) == self.STATE
+        assert gateway_log.parse_state(gateway_log.format_state(self.STATE), KNOWN, NOW + 60) == self.STATE
 
     @pytest.mark.parametrize(
         "text",
@@ -256,14 +258,14 @@ class TestState:
         ],
     )
     def test_that_is_none_begins_now(self, text: str) -> None:
-        assert metrics.parse_state(text, KNOWN, NOW) == metrics.State(NOW, NOW)
+        assert gateway_log.parse_state(text, KNOWN, NOW) == State(NOW, NOW)
 
     @pytest.mark.parametrize(
         "key", [("mirror", "validator01", "2xx"), ("ollama", "gone", "2xx"), ("ollama", "unknown", "9")]
     )
     def test_drops_what_is_not_known_any_more(self, key: tuple[str, str, str]) -> None:
-        state = metrics.State(NOW, NOW, counts={metrics.Key(*key): metrics.Count(1, 1)})
-        assert metrics.parse_state(metrics.format_state(state), KNOWN, NOW).counts == {}
+        state = State(NOW, NOW, counts={Key(*key): Count(1, 1)})
+        assert gateway_log.parse_state(gateway_log.format_state(state), KNOWN, NOW).counts == {}
 
 
 @pytest.fixture(scope="module")
@@ -272,10 +274,10 @@ def authority() -> certificates.Authority:
 
 
 @pytest.fixture
-def closed() -> Iterator[metrics.Listener]:
+def closed() -> Iterator[Listener]:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         port = listener.getsockname()[1]
-    yield metrics.Listener("api", "127.0.0.1", port)
+    yield Listener("api", "127.0.0.1", port)
 
 
 class TestCertificates:
@@ -283,81 +285,86 @@ class TestCertificates:
     def test_expire_at_their_time(self, authority: certificates.Authority, tmp_path: Path, days: int) -> None:
         until = certificates.now() + timedelta(days=days)
         with certificates.served(authority.issue(tmp_path, days=days)) as port:
-            der = metrics.served(metrics.Listener("ollama", "127.0.0.1", port))
-        assert abs((metrics.expiry(der or b"") or 0) - until.timestamp()) < 60
+            der = gateway_certificates.served(Listener("ollama", "127.0.0.1", port))
+        assert abs((gateway_certificates.expiry(der or b"") or 0) - until.timestamp()) < 60
 
     def test_of_the_authority(self, authority: certificates.Authority, tmp_path: Path) -> None:
         path = tmp_path / "fleet-ca.pem"
-        assert metrics.read_authority(path) == []
+        assert gateway_certificates.read_authority(path) == []
         path.write_text(f"a comment\n{authority.pem}")
-        (der,) = metrics.read_authority(path)
-        assert metrics.expiry(der) == authority.expires.timestamp()
+        (der,) = gateway_certificates.read_authority(path)
+        assert gateway_certificates.expiry(der) == authority.expires.timestamp()
 
     def test_that_cannot_be_read(
         self, authority: certificates.Authority, tmp_path: Path, capsys: pytest.CaptureFixture[str]
     ) -> None:
         path = tmp_path / "fleet-ca.pem"
         path.write_text("-----BEGIN CERTIFICATE-----\n?\n-----END CERTIFICATE-----\n")
-        assert metrics.expiries({}, metrics.read_authority(path)) == {}
+        assert gateway_certificates.expiries({}, gateway_certificates.read_authority(path)) == {}
         der = authority.certificate.public_bytes(Encoding.DER)
         # However it is cut or bent: a time or an error, and no other one.
         for at in range(len(der)):
             for bent in (der[:at], der[:at] + b"\xff" + der[at + 1 :], der[:at] + b"\x00" + der[at + 1 :]):
-                metrics.expiries({metrics.Listener("ollama", "::1", 1): bent}, [])
+                gateway_certificates.expiries({Listener("ollama", "::1", 1): bent}, [])
         assert "certificate of ollama" in capsys.readouterr().err
 
     def test_that_expires_first_counts(self, authority: certificates.Authority) -> None:
         older = certificates.Authority(days=30)
         first, second = (one.certificate.public_bytes(Encoding.DER) for one in (older, authority))
-        both = {metrics.Listener("ollama", "127.0.0.1", 1): first, metrics.Listener("ollama", "::1", 1): second}
-        assert metrics.expiries(both, [second]) == {
+        both = {
+            Listener("ollama", "127.0.0.1", 1): first,
+            Listener("ollama", "::1", 1): second,
+        }
+        assert gateway_certificates.expiries(both, [second]) == {
             "ollama": older.expires.timestamp(),
             "authority": authority.expires.timestamp(),
         }
 
     def test_of_a_listener_that_does_not_answer(
-        self, closed: metrics.Listener, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+        self, closed: Listener, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        assert metrics.served(closed) is None
+        assert gateway_certificates.served(closed) is None
         assert "listener api at 127.0.0.1:" in capsys.readouterr().err
         # One that takes connections and says nothing.
-        monkeypatch.setattr(metrics, "CONNECT_TIMEOUT", 0.2)
+        monkeypatch.setattr(gateway_certificates, "CONNECT_TIMEOUT", 0.2)
         with socket.create_server(("127.0.0.1", 0)) as silent:
-            assert metrics.served(metrics.Listener("api", "127.0.0.1", silent.getsockname()[1])) is None
+            assert gateway_certificates.served(Listener("api", "127.0.0.1", silent.getsockname()[1])) is None
 
 
 @pytest.mark.parametrize(
     ("text", "listener"),
     [
-        ("ollama=127.0.0.1:11443", metrics.Listener("ollama", "127.0.0.1", 11443)),
-        ("api=[::1]:8443", metrics.Listener("api", "::1", 8443)),
+        ("ollama=127.0.0.1:11443", Listener("ollama", "127.0.0.1", 11443)),
+        ("api=[::1]:8443", Listener("api", "::1", 8443)),
     ],
 )
-def test_listener(text: str, listener: metrics.Listener) -> None:
-    assert metrics.parse_listener(text) == listener
+def test_listener(text: str, listener: Listener) -> None:
+    assert gateway_metrics.parse_listener(text) == listener
     assert text.endswith(listener.address)
 
 
 @pytest.mark.parametrize("text", ["", "ollama", "ollama=localhost:1", 'o"=127.0.0.1:1', "ollama=127.0.0.1:0", "=::1:1"])
 def test_no_listener(text: str) -> None:
     with pytest.raises(ValueError):
-        metrics.parse_listener(text)
+        gateway_metrics.parse_listener(text)
 
 
 @pytest.mark.parametrize("text", ["", 'v"', "v=", "validator01=192.0.2.1,x", "v=names"])
 def test_client(text: str) -> None:
     if text == "v=":
-        assert metrics.parse_client(text) == ("v", [])
+        assert gateway_metrics.parse_client(text) == ("v", [])
         return
     with pytest.raises(ValueError):
-        metrics.parse_client(text)
+        gateway_metrics.parse_client(text)
 
 
 def run(folder: Path, *listeners: str) -> dict[str, float]:
     """Run the program as its unit does and return the samples that it wrote."""
     arguments = [f"--listener={one}" for one in listeners]
     known = ["validator01=192.0.2.1,2001:db8::1", "validator02=192.0.2.2"]
-    assert metrics.main([*arguments, "--authority", str(folder / "ca.pem"), "--folder", str(folder), *known]) == 0
+    assert (
+        gateway_metrics.main([*arguments, "--authority", str(folder / "ca.pem"), "--folder", str(folder), *known]) == 0
+    )
     text = (folder / "gizzi-gateway.prom").read_text()
     checked = subprocess.run(["promtool", "check", "metrics"], input=text, capture_output=True, text=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, "")
@@ -365,7 +372,7 @@ def run(folder: Path, *listeners: str) -> dict[str, float]:
     return {name: float(value) for name, _space, value in rows}
 
 
-def test_a_day(authority: certificates.Authority, journal: Journal, closed: metrics.Listener, tmp_path: Path) -> None:
+def test_a_day(authority: certificates.Authority, journal: Journal, closed: Listener, tmp_path: Path) -> None:
     (tmp_path / "ca.pem").write_text(authority.pem)
     total = 'gizzi_gateway_requests_total{listener="ollama",client="validator02",status="401"}'
     read = "gizzi_gateway_log_read_timestamp_seconds"

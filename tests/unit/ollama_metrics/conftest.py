@@ -1,6 +1,7 @@
-"""Make the program that role ollama installs importable."""
+"""Give the program the file of the modules under the name by which role ollama installs it."""
 
 import sys
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).parents[3] / "roles" / "ollama" / "files"))
+from ansible_collections.etrid.gizzi.plugins.module_utils import _runner
+
+sys.modules["runner"] = _runner

@@ -13,15 +13,22 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
-import ollama_metrics as metrics
+import ollama_metrics
+import ollama_probes
+import ollama_server
 import pytest
+import textfile
+from ollama_metrics import Processes, Store
+from ollama_probes import Probe
+from ollama_server import Loaded, OllamaError, Request, Server, SilentError
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._runner import Unit
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import OtherService
 
 NOW = 1_800_000_000.0
 MODEL = "llama3.1:8b"
-SEEN = metrics.Unit(alive=True)
-LATER = metrics.Loaded(NOW + 300)
+SEEN = Processes(alive=True)
+LATER = Loaded(NOW + 300)
 
 
 def answers(**changes: Any) -> dict[str, Any]:
@@ -34,7 +41,7 @@ def answers(**changes: Any) -> dict[str, Any]:
     } | {f"/api/{name}": answer for name, answer in changes.items()}
 
 
-def asked(answers: Mapping[str, Any], requests: list[tuple[str, Any]] | None = None) -> metrics.Request:
+def asked(answers: Mapping[str, Any], requests: list[tuple[str, Any]] | None = None) -> Request:
     """Return a server that gives these answers and notes the requests; an answer may be an error."""
 
     def request(path: str, payload: Mapping[str, Any] | None, timeout: float) -> Any:
@@ -59,7 +66,7 @@ def asked(answers: Mapping[str, Any], requests: list[tuple[str, Any]] | None = N
     ],
 )
 def test_a_model_has_one_name(written: str, listed: str) -> None:
-    assert metrics.full_name(written) == listed
+    assert ollama_server.full_name(written) == listed
 
 
 @pytest.mark.parametrize(
@@ -71,29 +78,29 @@ def test_a_model_has_one_name(written: str, listed: str) -> None:
     ],
 )
 def test_time(text: str, seconds: float) -> None:
-    assert metrics.timestamp(text) == seconds
+    assert ollama_server.timestamp(text) == seconds
 
 
 @pytest.mark.parametrize("text", ["", "never", "2027-01-15", "2027-01-15T08:00:00"])
 def test_no_time(text: str) -> None:
     with pytest.raises(ValueError, match="is no time"):
-        metrics.timestamp(text)
+        ollama_server.timestamp(text)
 
 
 class TestServer:
     def test_is_read(self) -> None:
-        assert metrics.read_server(asked(answers())) == metrics.Server(
+        assert ollama_server.read_server(asked(answers())) == Server(
             "0.34.2", {MODEL: "", "phi3:mini": ""}, {MODEL: LATER}
         )
 
     def test_tells_the_context_that_a_model_is_loaded_with(self) -> None:
         loaded = {"models": [{"name": MODEL, "expires_at": "2027-01-15T08:05:00Z", "context_length": 8192}]}
-        assert metrics.read_server(asked(answers(ps=loaded))).loaded == {MODEL: metrics.Loaded(NOW + 300, 8192)}
+        assert ollama_server.read_server(asked(answers(ps=loaded))).loaded == {MODEL: Loaded(NOW + 300, 8192)}
 
     @pytest.mark.parametrize("path", ["version", "tags", "ps"])
     def test_each_answer_is_needed(self, path: str) -> None:
-        with pytest.raises(metrics.OllamaError, match="timed out"):
-            metrics.read_server(asked(answers(**{path: metrics.OllamaError("timed out")})))
+        with pytest.raises(OllamaError, match="timed out"):
+            ollama_server.read_server(asked(answers(**{path: OllamaError("timed out")})))
 
     @pytest.mark.parametrize(
         "changes",
@@ -106,8 +113,8 @@ class TestServer:
         ],
     )
     def test_something_else_is_no_ollama(self, changes: dict[str, Any]) -> None:
-        with pytest.raises(metrics.OllamaError, match="not those of an Ollama"):
-            metrics.read_server(asked(answers(**changes)))
+        with pytest.raises(OllamaError, match="not those of an Ollama"):
+            ollama_server.read_server(asked(answers(**changes)))
 
 
 BASE, DERIVED, OTHER, TUNED = "base:1", "made:1", "other:1", "tuned:1"
@@ -115,7 +122,7 @@ DIGESTS = {BASE: "d1", DERIVED: "d2", OTHER: "d3", TUNED: "d4"}
 BLOBS = {BASE: ["a1"], DERIVED: ["a1"], OTHER: ["b2"], TUNED: ["a1", "c3"]}
 
 
-def shows(parameters: Mapping[str, str] | None = None, requests: list[str] | None = None) -> metrics.Request:
+def shows(parameters: Mapping[str, str] | None = None, requests: list[str] | None = None) -> Request:
     """Return a server that tells what its models are made of; whoever is not there is an error."""
 
     def request(path: str, payload: Mapping[str, Any] | None, timeout: float) -> Any:
@@ -125,7 +132,7 @@ def shows(parameters: Mapping[str, str] | None = None, requests: list[str] | Non
         if requests is not None:
             requests.append(name)
         if name not in BLOBS:
-            raise metrics.OllamaError("HTTP Error 404")
+            raise OllamaError("HTTP Error 404")
         first, *more = [f"/store/blobs/sha256-{blob * 32}" for blob in BLOBS[name]]
         adapters = "".join(f"ADAPTER {path}\n" for path in more)
         modelfile = f'# FROM {name}\n\nFROM {first}\n{adapters}TEMPLATE """x"""\n'
@@ -135,9 +142,9 @@ def shows(parameters: Mapping[str, str] | None = None, requests: list[str] | Non
 
 
 class TestWhatIsHeld:
-    def held(self, listed: Mapping[str, str], request: metrics.Request | None = None) -> dict[str, metrics.Loaded]:
-        entries = {name: metrics.Loaded(NOW + 300, digest=digest) for name, digest in listed.items()}
-        return metrics.held(request or shows(), DIGESTS, metrics.Server("0.34.2", DIGESTS, entries))
+    def held(self, listed: Mapping[str, str], request: Request | None = None) -> dict[str, Loaded]:
+        entries = {name: Loaded(NOW + 300, digest=digest) for name, digest in listed.items()}
+        return ollama_server.held(request or shows(), DIGESTS, Server("0.34.2", DIGESTS, entries))
 
     @pytest.mark.parametrize("name", [BASE, DERIVED])
     def test_models_that_share_weights_are_held_together(self, name: str) -> None:
@@ -150,20 +157,20 @@ class TestWhatIsHeld:
         assert self.held({BASE: "d0"}) == {}
 
     def test_a_copy_from_before_a_pull_tells_whose_weights_they_are(self) -> None:
-        server = metrics.Server("0.34.2", {**DIGESTS, OTHER: "d0"}, {BASE: metrics.Loaded(NOW, digest="d0")})
-        assert metrics.held(shows(), DIGESTS, server).keys() == {OTHER}
+        server = Server("0.34.2", {**DIGESTS, OTHER: "d0"}, {BASE: Loaded(NOW, digest="d0")})
+        assert ollama_server.held(shows(), DIGESTS, server).keys() == {OTHER}
 
     def test_parts_are_asked_for_only_where_digests_do_not_tell(self) -> None:
         requests: list[str] = []
-        server = metrics.Server("0.34.2", DIGESTS, {BASE: metrics.Loaded(NOW, digest="d1")})
-        assert metrics.held(shows(requests=requests), [BASE], server).keys() == {BASE}
+        server = Server("0.34.2", DIGESTS, {BASE: Loaded(NOW, digest="d1")})
+        assert ollama_server.held(shows(requests=requests), [BASE], server).keys() == {BASE}
         assert requests == []
-        metrics.held(shows(requests=requests), [BASE, DERIVED, OTHER, "absent:1"], server)
+        ollama_server.held(shows(requests=requests), [BASE, DERIVED, OTHER, "absent:1"], server)
         assert sorted(requests) == [BASE, DERIVED, OTHER]
 
     def test_what_the_server_does_not_tell_is_not_held(self, capsys: pytest.CaptureFixture[str]) -> None:
-        server = metrics.Server("0.34.2", {"gone:1": "d9", BASE: "d1"}, {BASE: metrics.Loaded(NOW, digest="d1")})
-        assert metrics.held(shows(), ["gone:1"], server) == {}
+        server = Server("0.34.2", {"gone:1": "d9", BASE: "d1"}, {BASE: Loaded(NOW, digest="d1")})
+        assert ollama_server.held(shows(), ["gone:1"], server) == {}
         assert "parts of gone:1" in capsys.readouterr().err
 
     @pytest.mark.parametrize(
@@ -198,28 +205,18 @@ def host(folder: Path, tree: str, processes: Mapping[int, list[str] | None]) -> 
     return folder / "proc", folder / "cgroup"
 
 
+def seen(proc: Path, cgroup: Path) -> Processes:
+    return ollama_metrics.read_processes(Unit(proc=proc, cgroup=cgroup))
+
+
 class TestUnit:
-    @pytest.mark.parametrize(
-        "tree", [SYSTEM, f"unified/{SYSTEM}", f"systemd/{SYSTEM}", "a.slice/a-b.slice/ollama.service"]
-    )
-    @pytest.mark.parametrize(
-        ("process", "alive"),
-        [
-            (LLAMA_SERVER, True),
-            (["/opt/ollama/bin/ollama", "runner", "--model", "x"], True),
-            (["/opt/ollama/lib/ollama/llama-server", "--list-devices"], False),
-            ([], False),
-            (None, False),
-        ],
-    )
-    def test_a_process_that_holds_weights(
-        self, tmp_path: Path, tree: str, process: list[str] | None, alive: bool
-    ) -> None:
-        assert metrics.read_unit(*host(tmp_path, tree, {1: SERVE, 2: process})).alive is alive
+    @pytest.mark.parametrize(("process", "alive"), [(LLAMA_SERVER, True), ([], False)])
+    def test_a_process_that_holds_weights(self, tmp_path: Path, process: list[str], alive: bool) -> None:
+        assert seen(*host(tmp_path, SYSTEM, {1: SERVE, 2: process})).alive is alive
 
     def test_what_cannot_be_seen_is_unknown(self, tmp_path: Path) -> None:
-        assert metrics.read_unit(tmp_path, tmp_path) == metrics.Unit(None, None)
-        assert metrics.read_unit(*host(tmp_path, SYSTEM, {1: None, 2: None})).alive is None
+        assert seen(tmp_path, tmp_path) == Processes(None, None)
+        assert seen(*host(tmp_path, SYSTEM, {1: None, 2: None})).alive is None
 
     @pytest.mark.parametrize(
         ("path", "text"),
@@ -232,14 +229,14 @@ class TestUnit:
     def test_kills_for_want_of_memory_are_counted(self, tmp_path: Path, path: str, text: str) -> None:
         (tmp_path / path).parent.mkdir(parents=True)
         (tmp_path / path).write_text(text)
-        assert metrics.read_unit(tmp_path, tmp_path).oom_kills == 3
+        assert seen(tmp_path, tmp_path).oom_kills == 3
 
     @pytest.mark.parametrize("text", ["", "oom 5\n", "oom_kill many\n"])
     def test_a_count_that_is_not_told_is_unknown(self, tmp_path: Path, text: str) -> None:
         """As with kernels before 4.13, which do not count under version 1."""
         (tmp_path / f"memory/{SYSTEM}").mkdir(parents=True)
         (tmp_path / f"memory/{SYSTEM}/memory.oom_control").write_text(text)
-        assert metrics.read_unit(tmp_path, tmp_path).oom_kills is None
+        assert seen(tmp_path, tmp_path).oom_kills is None
 
 
 class TestWhenToProbe:
@@ -248,61 +245,58 @@ class TestWhenToProbe:
         [
             pytest.param({}, {}, None, id="not loaded"),
             pytest.param({MODEL: LATER}, {}, MODEL, id="never probed"),
-            pytest.param({MODEL: metrics.Loaded(NOW + 29)}, {}, None, id="about to be unloaded"),
+            pytest.param({MODEL: Loaded(NOW + 29)}, {}, None, id="about to be unloaded"),
             pytest.param({"phi3:mini": LATER}, {}, None, id="not wanted"),
-            pytest.param({MODEL: LATER}, {MODEL: metrics.Probe(NOW - 899, True)}, None, id="probed lately"),
-            pytest.param({MODEL: LATER}, {MODEL: metrics.Probe(NOW - 900, True)}, MODEL, id="its turn again"),
+            pytest.param({MODEL: LATER}, {MODEL: Probe(NOW - 899, True)}, None, id="probed lately"),
+            pytest.param({MODEL: LATER}, {MODEL: Probe(NOW - 900, True)}, MODEL, id="its turn again"),
+            pytest.param({MODEL: LATER}, {MODEL: Probe(NOW - 900, True, 4.0, NOW + 299)}, MODEL, id="used since"),
+            pytest.param({MODEL: LATER}, {MODEL: Probe(NOW - 900, True, 4.0, NOW + 300)}, None, id="not used since"),
             pytest.param(
-                {MODEL: LATER}, {MODEL: metrics.Probe(NOW - 900, True, 4.0, NOW + 299)}, MODEL, id="used since"
-            ),
-            pytest.param(
-                {MODEL: LATER}, {MODEL: metrics.Probe(NOW - 900, True, 4.0, NOW + 300)}, None, id="not used since"
-            ),
-            pytest.param(
-                {MODEL: metrics.Loaded(1e10)}, {MODEL: metrics.Probe(NOW - 900, True, 4.0, 1e10)}, MODEL, id="for ever"
+                {MODEL: Loaded(1e10)},
+                {MODEL: Probe(NOW - 900, True, 4.0, 1e10)},
+                MODEL,
+                id="for ever",
             ),
         ],
     )
-    def test_one_model(
-        self, loaded: dict[str, metrics.Loaded], last: dict[str, metrics.Probe], probed: str | None
-    ) -> None:
-        assert metrics.due([MODEL], loaded, last, NOW) == probed
+    def test_one_model(self, loaded: dict[str, Loaded], last: dict[str, Probe], probed: str | None) -> None:
+        assert ollama_probes.due([MODEL], loaded, last, NOW) == probed
 
     def test_the_one_that_has_waited_longest(self) -> None:
-        last = {"a": metrics.Probe(NOW - 1000, True), "b": metrics.Probe(NOW - 2000, True)}
+        last = {"a": Probe(NOW - 1000, True), "b": Probe(NOW - 2000, True)}
         loaded = dict.fromkeys("abc", LATER)
-        assert metrics.due("abc", loaded, last, NOW) == "c"
-        assert metrics.due("ab", loaded, last, NOW) == "b"
+        assert ollama_probes.due("abc", loaded, last, NOW) == "c"
+        assert ollama_probes.due("ab", loaded, last, NOW) == "b"
 
     def test_models_that_share_weights_do_not_keep_one_another_loaded(self) -> None:
         """A probe of one puts off the unloading of both."""
         last = {
-            "a": metrics.Probe(NOW - 1000, True, 4.0, NOW + 100),
-            "b": metrics.Probe(NOW - 900, True, 4.0, NOW + 300),
+            "a": Probe(NOW - 1000, True, 4.0, NOW + 100),
+            "b": Probe(NOW - 900, True, 4.0, NOW + 300),
         }
-        assert metrics.due("ab", dict.fromkeys("ab", LATER), last, NOW) is None
-        asked = dict.fromkeys("ab", metrics.Loaded(NOW + 301))
-        assert metrics.due("ab", asked, last, NOW) == "a"
+        assert ollama_probes.due("ab", dict.fromkeys("ab", LATER), last, NOW) is None
+        asked = dict.fromkeys("ab", Loaded(NOW + 301))
+        assert ollama_probes.due("ab", asked, last, NOW) == "a"
 
     def test_not_one_that_a_question_would_load_anew(self) -> None:
-        assert metrics.due([MODEL], {MODEL: metrics.Loaded(NOW + 300, probed=False)}, {}, NOW) is None
+        assert ollama_probes.due([MODEL], {MODEL: Loaded(NOW + 300, probed=False)}, {}, NOW) is None
 
     def test_the_unloading_is_noted_once(self) -> None:
-        fresh = {MODEL: metrics.Probe(NOW - 60, True, 4.0)}
-        noted = metrics.noted(fresh, {MODEL: LATER}, NOW)
-        assert noted == {MODEL: metrics.Probe(NOW - 60, True, 4.0, LATER.expires)}
-        assert metrics.noted(noted, {MODEL: metrics.Loaded(NOW + 400)}, NOW) == noted
-        assert metrics.noted(fresh, {}, NOW) == fresh
+        fresh = {MODEL: Probe(NOW - 60, True, 4.0)}
+        noted = ollama_probes.noted(fresh, {MODEL: LATER}, NOW)
+        assert noted == {MODEL: Probe(NOW - 60, True, 4.0, LATER.expires)}
+        assert ollama_probes.noted(noted, {MODEL: Loaded(NOW + 400)}, NOW) == noted
+        assert ollama_probes.noted(fresh, {}, NOW) == fresh
 
     @pytest.mark.parametrize(("age", "kept"), [(3599, True), (3600, False), (-1, False)])
     def test_old_results_are_dropped(self, age: float, kept: bool) -> None:
-        assert bool(metrics.noted({MODEL: metrics.Probe(NOW - age, True)}, {}, NOW)) is kept
+        assert bool(ollama_probes.noted({MODEL: Probe(NOW - age, True)}, {}, NOW)) is kept
 
 
 class TestProbe:
     def test_few_tokens_and_their_speed(self) -> None:
         requests: list[tuple[str, Any]] = []
-        assert metrics.probe(asked(answers(), requests), MODEL, LATER, NOW) == metrics.Probe(NOW, True, 4.0)
+        assert ollama_probes.probe(asked(answers(), requests), MODEL, LATER, NOW) == Probe(NOW, True, 4.0)
         [(path, payload)] = requests
         assert (path, payload["model"], payload["stream"]) == ("/api/generate", MODEL, False)
         assert payload["options"] == {"num_predict": 8, "temperature": 0}
@@ -320,18 +314,18 @@ class TestProbe:
         self, generated: dict[str, Any], reason: str, capsys: pytest.CaptureFixture[str]
     ) -> None:
         whole = {"eval_count": 8, "eval_duration": 2_000_000_000, **generated}
-        assert metrics.probe(asked(answers(generate=whole)), MODEL, LATER, NOW) == metrics.Probe(NOW, False)
+        assert ollama_probes.probe(asked(answers(generate=whole)), MODEL, LATER, NOW) == Probe(NOW, False)
         assert reason in capsys.readouterr().err
 
     def test_with_the_context_that_is_loaded(self) -> None:
         requests: list[tuple[str, Any]] = []
-        metrics.probe(asked(answers(), requests), MODEL, metrics.Loaded(NOW + 300, 8192), NOW)
+        ollama_probes.probe(asked(answers(), requests), MODEL, Loaded(NOW + 300, 8192), NOW)
         assert requests[0][1]["options"]["num_ctx"] == 8192
 
     @pytest.mark.parametrize(
         "answer",
         [
-            metrics.OllamaError("HTTP Error 500"),
+            OllamaError("HTTP Error 500"),
             {"error": "no"},
             [],
             {"eval_count": "x", "eval_duration": 1},
@@ -340,37 +334,37 @@ class TestProbe:
         ],
     )
     def test_failure_is_a_result(self, answer: Any, capsys: pytest.CaptureFixture[str]) -> None:
-        assert metrics.probe(asked(answers(generate=answer)), MODEL, LATER, NOW) == metrics.Probe(NOW, False)
+        assert ollama_probes.probe(asked(answers(generate=answer)), MODEL, LATER, NOW) == Probe(NOW, False)
         assert f"probe of {MODEL}: " in capsys.readouterr().err
 
     def test_no_time_is_no_speed(self) -> None:
         generated = {"eval_count": 1, "eval_duration": 0}
-        assert metrics.probe(asked(answers(generate=generated)), MODEL, LATER, NOW) == metrics.Probe(NOW, True, None)
+        assert ollama_probes.probe(asked(answers(generate=generated)), MODEL, LATER, NOW) == Probe(NOW, True, None)
 
 
 def test_an_answer_of_brackets_is_none() -> None:
     """It ended the program with a RecursionError."""
-    with closing(OtherService(200, b"[" * 200_000)) as other, pytest.raises(metrics.OllamaError):
-        metrics.requester(other.url)("/api/tags", None, 5)
+    with closing(OtherService(200, b"[" * 200_000)) as other, pytest.raises(OllamaError):
+        ollama_server.requester(other.url)("/api/tags", None, 5)
 
 
 @pytest.mark.parametrize("text", ["[" * 200_000, "", "{", "[]", '{"a": 1}', '{"a": {"time": 1}}', '{"a": {"new": 1}}'])
 def test_unreadable_results_are_none(text: str) -> None:
-    assert metrics.parse_probes(text) == {}
+    assert ollama_probes.parse_probes(text) == {}
 
 
 def test_results_are_read_as_written() -> None:
-    probes = {MODEL: metrics.Probe(NOW, True, 4.0), "b": metrics.Probe(NOW, False, None, NOW)}
-    assert metrics.parse_probes(metrics.format_probes(probes)) == probes
+    probes = {MODEL: Probe(NOW, True, 4.0), "b": Probe(NOW, False, None, NOW)}
+    assert ollama_probes.parse_probes(ollama_probes.format_probes(probes)) == probes
 
 
 class TestFile:
     def test_everything_known(self) -> None:
-        server = metrics.Server("0.34.2", {MODEL: ""}, {MODEL: LATER})
-        unit = metrics.Unit(alive=True, oom_kills=2)
-        probes = {MODEL: metrics.Probe(NOW, True, 4.5), "gone:1": metrics.Probe(NOW, False)}
-        store = metrics.Store(100_000_000_001, 200_000_000_000)
-        text = metrics.render([MODEL, "phi3:mini"], server, server.loaded, unit, probes, store)
+        server = Server("0.34.2", {MODEL: ""}, {MODEL: LATER})
+        unit = Processes(alive=True, oom_kills=2)
+        probes = {MODEL: Probe(NOW, True, 4.5), "gone:1": Probe(NOW, False)}
+        store = Store(100_000_000_001, 200_000_000_000)
+        text = ollama_metrics.render([MODEL, "phi3:mini"], server, server.loaded, unit, probes, store)
         assert text == (
             "# HELP ollama_up Whether the server answers.\n"
             "# TYPE ollama_up gauge\n"
@@ -404,32 +398,32 @@ class TestFile:
         )
 
     def test_the_unknown_is_left_out(self) -> None:
-        text = metrics.render([MODEL], None, {}, metrics.Unit(), {MODEL: metrics.Probe(NOW, True, 4.5)}, None)
+        text = ollama_metrics.render([MODEL], None, {}, Processes(), {MODEL: Probe(NOW, True, 4.5)}, None)
         assert [line for line in text.splitlines() if not line.startswith("#")] == ["ollama_up 0"]
 
     def test_failed_probe(self) -> None:
-        server = metrics.Server("0.34.2", {MODEL: ""}, {})
-        text = metrics.render([MODEL], server, {}, SEEN, {MODEL: metrics.Probe(NOW, False)}, None)
+        server = Server("0.34.2", {MODEL: ""}, {})
+        text = ollama_metrics.render([MODEL], server, {}, SEEN, {MODEL: Probe(NOW, False)}, None)
         assert 'ollama_probe_success{model="llama3.1:8b"} 0\n' in text
         assert "tokens_per_second" not in text
 
     def test_labels_are_escaped(self) -> None:
-        server = metrics.Server('a"b\\c\nd', {}, {})
-        assert 'version="a\\"b\\\\c\\nd"' in metrics.render([], server, {}, SEEN, {}, None)
+        server = Server('a"b\\c\nd', {}, {})
+        assert 'version="a\\"b\\\\c\\nd"' in ollama_metrics.render([], server, {}, SEEN, {}, None)
 
     @pytest.mark.parametrize(("alive", "listed", "unlisted"), [(True, "1", "0"), (False, "0", "0"), (None, None, "0")])
     def test_loaded_is_listed_and_alive(self, alive: bool | None, listed: str | None, unlisted: str) -> None:
         """Where the processes cannot be seen, of a model that is listed nothing is said."""
-        server = metrics.Server("0.34.2", {MODEL: "", "phi3:mini": ""}, {MODEL: LATER})
-        text = metrics.render([MODEL, "phi3:mini"], server, server.loaded, metrics.Unit(alive), {}, None)
+        server = Server("0.34.2", {MODEL: "", "phi3:mini": ""}, {MODEL: LATER})
+        text = ollama_metrics.render([MODEL, "phi3:mini"], server, server.loaded, Processes(alive), {}, None)
         found = dict(re.findall(r'^ollama_model_loaded\{model="(.*)"\} (.*)$', text, re.MULTILINE))
         assert found == {name: state for name, state in ((MODEL, listed), ("phi3:mini", unlisted)) if state}
 
     def test_is_replaced_at_once_and_readable(self, tmp_path: Path) -> None:
         path = tmp_path / "ollama.prom"
-        metrics.write(path, "old\n")
+        textfile.write(path, "old\n")
         before = path.open()
-        metrics.write(path, "new\n")
+        textfile.write(path, "new\n")
         with before:
             assert before.read() == "old\n"
         assert path.read_text() == "new\n"
@@ -447,24 +441,24 @@ class TestFile:
             draft.symlink_to(victim)
             return fdopen(*arguments, **options)
 
-        monkeypatch.setattr(metrics.os, "fdopen", swap)
-        metrics.write(tmp_path / "ollama.prom", "new\n")
+        monkeypatch.setattr(textfile.os, "fdopen", swap)
+        textfile.write(tmp_path / "ollama.prom", "new\n")
         assert (victim.stat().st_mode & 0o777, victim.read_text()) == (0o600, "")
 
     def test_a_failed_write_leaves_the_old_file_with_its_time(self, tmp_path: Path) -> None:
         path = tmp_path / "ollama.prom"
-        metrics.write(path, "old\n")
+        textfile.write(path, "old\n")
         written = path.stat().st_mtime_ns
         with pytest.raises(UnicodeEncodeError):
-            metrics.write(path, "\ud800")
+            textfile.write(path, "\ud800")
         assert (path.read_text(), path.stat().st_mtime_ns) == ("old\n", written)
         assert list(tmp_path.iterdir()) == [path]
 
     def test_store(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-        store = metrics.read_store(str(tmp_path))
+        store = ollama_metrics.read_store(str(tmp_path))
         assert store is not None
         assert 0 < store.free < store.size
-        assert metrics.read_store(str(tmp_path / "missing")) is None
+        assert ollama_metrics.read_store(str(tmp_path / "missing")) is None
         assert "missing" in capsys.readouterr().err
 
 
@@ -517,7 +511,7 @@ def run(ollama: Ollama, folder: Path, unit: tuple[Path, Path] | None = None) -> 
     proc, cgroup = unit or (folder, folder)
     arguments = ["--url", ollama.url, "--models-dir", str(folder), "--folder", str(folder)]
     arguments += ["--proc", str(proc), "--cgroup", str(cgroup)]
-    assert metrics.main([*arguments, MODEL, "Phi3:mini", "absent"]) == 0
+    assert ollama_metrics.main([*arguments, MODEL, "Phi3:mini", "absent"]) == 0
     lines = (folder / "ollama.prom").read_text().splitlines()
     samples = [line.rpartition(" ") for line in lines if not line.startswith("#")]
     return {name: float(value) for name, _space, value in samples}
@@ -576,27 +570,17 @@ def stat(folder: Path, seconds: float) -> None:
     (folder / "proc/2/stat").write_text(f"2 (llama (x) y) S {'0 ' * 10}{ticks} {ticks} 0 0\n")
 
 
-def test_the_processor_time_of_those_that_hold_weights(tmp_path: Path) -> None:
-    unit = host(tmp_path, SYSTEM, {1: SERVE, 2: LLAMA_SERVER, 3: LLAMA_SERVER})
-    stat(tmp_path, 3)
-    # The third has ended meanwhile.
-    assert metrics.cpu_seconds(*unit) == {"2": 3.0, "3": 0.0}
-    assert metrics.cpu_seconds(tmp_path, tmp_path) is None
-
-
 class TestSilence:
     """A probe gets no answer: what that means."""
 
     @staticmethod
-    def result(
-        looks: list[dict[str, float] | None], last: metrics.Probe | None = None, now: float = NOW
-    ) -> metrics.Probe:
+    def result(looks: list[dict[int, float] | None], last: Probe | None = None, now: float = NOW) -> Probe:
         seen = iter(looks)
 
-        def ask() -> metrics.Probe:
-            raise metrics.SilentError("timed out")
+        def ask() -> Probe:
+            raise SilentError("timed out")
 
-        return metrics.probed(ask, now, last, lambda: next(seen))
+        return ollama_probes.probed(ask, now, last, lambda: next(seen))
 
     @pytest.mark.parametrize(
         "looks",
@@ -608,7 +592,7 @@ class TestSilence:
         ],
     )
     def test_of_a_busy_server_is_neither_success_nor_failure(self, looks: list[dict[str, float] | None]) -> None:
-        assert self.result(looks) == metrics.Probe(NOW, None, silent_since=NOW)
+        assert self.result(looks) == Probe(NOW, None, silent_since=NOW)
 
     @pytest.mark.parametrize(
         "looks",
@@ -619,30 +603,30 @@ class TestSilence:
         ],
     )
     def test_of_a_server_that_does_nothing_is_a_failure(self, looks: list[dict[str, float] | None]) -> None:
-        assert self.result(looks) == metrics.Probe(NOW, False)
+        assert self.result(looks) == Probe(NOW, False)
 
     def test_of_a_server_that_is_busy_for_long_is_a_failure(self) -> None:
         busy: list[dict[str, float] | None] = [{"7": 0.0}, {"7": 60.0}]
-        first = metrics.Probe(NOW, None, silent_since=NOW)
-        assert self.result(busy, first, NOW + 899) == metrics.Probe(NOW + 899, None, silent_since=NOW)
-        failed = metrics.Probe(NOW + 900, False, silent_since=NOW)
+        first = Probe(NOW, None, silent_since=NOW)
+        assert self.result(busy, first, NOW + 899) == Probe(NOW + 899, None, silent_since=NOW)
+        failed = Probe(NOW + 900, False, silent_since=NOW)
         assert self.result(busy, first, NOW + 900) == failed
         # And goes on to be one until it answers.
-        assert self.result(busy, failed, NOW + 960) == metrics.Probe(NOW + 960, False, silent_since=NOW)
-        assert metrics.probed(lambda: metrics.Probe(NOW, True), NOW, failed, dict) == metrics.Probe(NOW, True)
+        assert self.result(busy, failed, NOW + 960) == Probe(NOW + 960, False, silent_since=NOW)
+        assert ollama_probes.probed(lambda: Probe(NOW, True), NOW, failed, dict) == Probe(NOW, True)
         # One that failed for another reason has not been busy since then.
-        assert self.result(busy, metrics.Probe(NOW - 950, False)).success is None
+        assert self.result(busy, Probe(NOW - 950, False)).success is None
 
     def test_is_asked_about_in_the_next_run(self) -> None:
-        busy = {MODEL: metrics.Probe(NOW - 60, None, silent_since=NOW - 60)}
-        assert metrics.due([MODEL], {MODEL: LATER}, busy, NOW) == MODEL
+        busy = {MODEL: Probe(NOW - 60, None, silent_since=NOW - 60)}
+        assert ollama_probes.due([MODEL], {MODEL: LATER}, busy, NOW) == MODEL
         # It has put off nothing, so the other model of the same weights is not held to be unused.
-        assert metrics.noted(busy, {MODEL: LATER}, NOW) == busy
+        assert ollama_probes.noted(busy, {MODEL: LATER}, NOW) == busy
 
     def test_is_told_as_not_known(self) -> None:
-        server = metrics.Server("0.34.2", {MODEL: ""}, {MODEL: LATER})
-        busy = {MODEL: metrics.Probe(NOW, None, silent_since=NOW)}
-        text = metrics.render([MODEL], server, {MODEL: LATER}, SEEN, busy, None)
+        server = Server("0.34.2", {MODEL: ""}, {MODEL: LATER})
+        busy = {MODEL: Probe(NOW, None, silent_since=NOW)}
+        text = ollama_metrics.render([MODEL], server, {MODEL: LATER}, SEEN, busy, None)
         assert "ollama_model_loaded" in text
         assert "ollama_probe" not in text
 
@@ -666,7 +650,7 @@ def test_program_beside_a_server_that_does_not_answer(
 
     answered = ollama.answers
     ollama.answers = Silent(answered)
-    monkeypatch.setattr(metrics, "PROBE_TIMEOUT", 0.3)
+    monkeypatch.setattr(ollama_probes, "PROBE_TIMEOUT", 0.3)
     (tmp_path / "out").mkdir()
     success = 'ollama_probe_success{model="llama3.1:8b"}'
     assert run(ollama, tmp_path / "out", unit).get(success) == told

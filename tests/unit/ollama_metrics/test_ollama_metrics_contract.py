@@ -6,13 +6,17 @@ from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
-import ollama_metrics as metrics
+import ollama_metrics
+import ollama_probes
+import ollama_server
 import pytest
+from ollama_probes import Probe
+from ollama_server import Loaded, SilentError
 
 from ansible_collections.etrid.gizzi.tests.unit.recorded_ollama import DERIVED, MODEL, THINKER, RecordedOllama
 
 # All that was recorded is unloaded at once by then, so that the time of the look is chosen.
-NOW = metrics.timestamp("2026-11-26T15:14:00Z")
+NOW = ollama_server.timestamp("2026-11-26T15:14:00Z")
 
 
 @pytest.fixture
@@ -26,20 +30,20 @@ def recorded() -> Iterator[RecordedOllama]:
 )
 def test_models_that_share_weights_are_loaded_together(recorded: RecordedOllama, state: str) -> None:
     recorded.ps = state
-    request = metrics.requester(recorded.url)
-    server = metrics.read_server(request)
+    request = ollama_server.requester(recorded.url)
+    server = ollama_server.read_server(request)
     assert server.loaded.keys() == {MODEL}
-    loaded = metrics.held(request, [MODEL, DERIVED, THINKER], server)
+    loaded = ollama_server.held(request, [MODEL, DERIVED, THINKER], server)
     assert loaded.keys() == {MODEL, DERIVED, THINKER}
     assert {entry.context for entry in loaded.values()} == {4096}
 
 
 @pytest.mark.parametrize("model", [MODEL, DERIVED, THINKER])
 def test_a_probe_of_each_loads_nothing_and_is_answered(recorded: RecordedOllama, model: str) -> None:
-    request = metrics.requester(recorded.url)
-    loaded = metrics.held(request, [model], metrics.read_server(request))
-    assert metrics.due([model], loaded, {}, NOW) == model
-    found = metrics.probe(request, model, loaded[model], NOW)
+    request = ollama_server.requester(recorded.url)
+    loaded = ollama_server.held(request, [model], ollama_server.read_server(request))
+    assert ollama_probes.due([model], loaded, {}, NOW) == model
+    found = ollama_probes.probe(request, model, loaded[model], NOW)
     assert found.success
     assert (found.tokens_per_second or 0) > 0
     assert recorded.requests[-1][2]["think"] is False
@@ -48,7 +52,7 @@ def test_a_probe_of_each_loads_nothing_and_is_answered(recorded: RecordedOllama,
 
 def failed(recorded: RecordedOllama, model: str, capsys: pytest.CaptureFixture[str]) -> str:
     """Return why a probe has failed."""
-    assert metrics.probe(metrics.requester(recorded.url), model, metrics.Loaded(NOW + 300), NOW) == metrics.Probe(
+    assert ollama_probes.probe(ollama_server.requester(recorded.url), model, Loaded(NOW + 300), NOW) == Probe(
         NOW, success=False
     )
     return capsys.readouterr().err
@@ -72,16 +76,16 @@ def test_probes_that_fail(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(metrics, "PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr(ollama_probes, "PROBE_TIMEOUT", 0.2)
     recorded.state = state
     assert reason in failed(recorded, MODEL, capsys)
 
 
 def test_a_busy_server_is_silent(recorded: RecordedOllama, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(metrics, "PROBE_TIMEOUT", 0.2)
+    monkeypatch.setattr(ollama_probes, "PROBE_TIMEOUT", 0.2)
     recorded.state = "busy"
-    with pytest.raises(metrics.SilentError, match="timed out"):
-        metrics.probe(metrics.requester(recorded.url), MODEL, metrics.Loaded(NOW + 300), NOW)
+    with pytest.raises(SilentError, match="timed out"):
+        ollama_probes.probe(ollama_server.requester(recorded.url), MODEL, Loaded(NOW + 300), NOW)
 
 
 def test_a_model_of_the_cloud_is_refused(recorded: RecordedOllama, capsys: pytest.CaptureFixture[str]) -> None:
@@ -91,7 +95,7 @@ def test_a_model_of_the_cloud_is_refused(recorded: RecordedOllama, capsys: pytes
 def test_the_program_as_its_unit_runs_it(recorded: RecordedOllama, tmp_path: Path) -> None:
     arguments = ["--url", recorded.url, "--models-dir", str(tmp_path), "--folder", str(tmp_path)]
     arguments += ["--proc", str(tmp_path), "--cgroup", str(tmp_path)]
-    assert metrics.main([*arguments, MODEL, DERIVED, "absent:1"]) == 0
+    assert ollama_metrics.main([*arguments, MODEL, DERIVED, "absent:1"]) == 0
     text = (tmp_path / "ollama.prom").read_text()
     assert f'ollama_model_present{{model="{DERIVED}"}} 1\n' in text
     assert 'ollama_model_loaded{model="absent:1"} 0\n' in text

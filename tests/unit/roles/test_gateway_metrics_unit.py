@@ -5,9 +5,9 @@
 from __future__ import annotations
 
 import shlex
-import sys
 from pathlib import Path
 
+import gateway_metrics
 import jinja2
 import pytest
 
@@ -50,15 +50,11 @@ def test_clients_with_and_without_addresses() -> None:
 
 
 def test_the_program_takes_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.syspath_prepend(ROLE / "files")
-    import gateway_metrics
-
     monkeypatch.setattr(gateway_metrics, "count", lambda state, known: None)
     monkeypatch.setattr(gateway_metrics, "served", lambda listener: None)
     words = command({"ollama": 11443, "api": 8443}, BOTH, ["validator01", "validator02"])
-    assert words[:2] == ["/usr/bin/python3", "/usr/local/lib/gizzi-gateway-metrics.py"]
+    assert words[:2] == ["/usr/bin/python3", "/usr/local/lib/gizzi-gateway-metrics/gateway_metrics.py"]
     folders = [f"--folder={tmp_path}" if word.startswith("--folder=") else word for word in words[2:]]
     assert gateway_metrics.main(folders) == 0
     up = (tmp_path / "gizzi-gateway.prom").read_text()
     assert up.count("gizzi_gateway_up{") == 4
-    assert sys.modules.pop("gateway_metrics")

@@ -103,5 +103,5 @@ def test_the_store_can_be_written_to_wherever_it_is() -> None:
 def test_metrics_of_all_wanted_models() -> None:
     models = [{"name": "phi3"}, {"name": "own", "from": "phi3"}, {"name": "gone", "state": "absent"}]
     unit = lines("ollama-metrics.service.j2", models=models, listen="[fd42::1]:11434")
-    assert "  --folder=/var/lib/ollama-metrics phi3:latest own:latest" in unit
+    assert any(line.endswith(" --folder=/var/lib/ollama-metrics phi3:latest own:latest") for line in unit)
     assert "IPAddressAllow=fd42::1" in unit
