@@ -14,6 +14,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._capacity_checks impor
 from ansible_collections.etrid.gizzi.plugins.module_utils._demand import demand_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._memory import parse_limit, parse_settings
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_servable_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import parse_offers
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, registry_at
 from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
 
@@ -34,6 +35,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "reserved_disk": {"type": "int", "default": 10_000_000_000},
     "min_cpus": {"type": "int", "default": 2},
     "registry": {"type": "str", "default": DEFAULT_REGISTRY},
+    "offered": {"type": "dict", "default": {}},
 }
 
 
@@ -43,6 +45,7 @@ def look(params: Mapping[str, Any]) -> tuple[dict[str, Any], Demand]:
     names = [parse_servable_name(name) for name in params["models"]]
     settings = parse_settings(params["context_length"], params["prompt_cache"], params["version"])
     limit = parse_limit(params["memory_max"])
-    demand = demand_of(names, store, registry_at(params["registry"]), settings)
+    offers = parse_offers(params["offered"])
+    demand = demand_of(names, store, registry_at(params["registry"]), settings, offers)
     terms = Terms(params["reserved_memory"], params["reserved_disk"], limit, params["min_cpus"], params["port"])
     return survey(Host(), store, demand, terms), demand

@@ -17,22 +17,21 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._gguf import (
     header_of_file,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._memory import cut_context, memory_of
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST
-from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Registry
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import WEIGHTS, key_of, weights_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._memory import Memory, Settings
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
-    from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Layer, Manifest
+    from ansible_collections.etrid.gizzi.plugins.module_utils._offered import Offer, Offers
+    from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest, Registry
     from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
 
 GB = 1_000_000_000
 # Seconds of silence.
 REGISTRY_TIMEOUT = 10
 
-WEIGHTS = "application/vnd.ollama.image.model"
 # What is loaded beside them: the part of a model that sees, and what fits it to a task.
 WITH_WEIGHTS = (WEIGHTS, "application/vnd.ollama.image.projector", "application/vnd.ollama.image.adapter")
 
@@ -86,9 +85,15 @@ class Demand:
     cut: tuple[str, ...] = ()
 
 
-def demand_of(names: Iterable[ModelName], store: Store, registry: Registry, settings: Settings) -> Demand:
-    """What the models need of a host with this store, when Ollama runs with these settings."""
-    needs = [needs_of(name, store, registry, settings) for name in {name.full.lower(): name for name in names}.values()]
+def demand_of(
+    names: Iterable[ModelName], store: Store, registry: Registry, settings: Settings, offers: Offers
+) -> Demand:
+    """What the models need of a host with this store, when Ollama runs with these settings.
+
+    :param offers: what the registry names, as far as it is known already.
+    """
+    wanted = {key_of(name): name for name in names}
+    needs = [needs_of(name, store, registry, settings, offers.get(key)) for key, name in wanted.items()]
     memories = [each.memory for each in needs if each.memory]
     return Demand(
         disk=sum(each.disk for each in needs),
@@ -99,26 +104,43 @@ def demand_of(names: Iterable[ModelName], store: Store, registry: Registry, sett
     )
 
 
-def needs_of(name: ModelName, store: Store, registry: Registry, settings: Settings) -> Needs:
-    """What one model needs: by the store where it is there, else by what is built in, else by the registry."""
+def needs_of(name: ModelName, store: Store, registry: Registry, settings: Settings, offer: Offer | None) -> Needs:
+    """What one model needs: by the store where it is there, else by what is built in, else by the registry.
+
+    :param offer: what the registry names; None asks it.
+    """
     known = CATALOGUE.get(str(name).lower())
     stored = store.manifest(name)
     if known and not stored:
         return _needs(name, known.disk, known.disk, known.header, settings, known.least)
-    source = registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}")
     try:
-        manifest = stored or source.manifest(name, REGISTRY_TIMEOUT)
+        manifest = stored or (offer.manifest() if offer else registry.of(name).manifest(name, REGISTRY_TIMEOUT))
     except GizziError as error:
         return Needs(0, unknown_disk=str(error))
     disk = store.missing_bytes(manifest)
     loaded = sum(layer.size for layer in manifest.layers if layer.media_type in WITH_WEIGHTS)
     try:
-        digest = _weights(manifest).digest
-        url = f"{source.url}/v2/{name.namespace}/{name.model}/blobs/{digest}"
-        header = _stored_header(store, digest, url) if stored else header_at_url(url, REGISTRY_TIMEOUT)
+        if stored:
+            header = _stored_header(name, stored, store, registry, offer)
+        else:
+            header = _header(name, manifest, registry, offer)
     except GizziError as error:
         return Needs(disk, unknown_memory=f"{name}: {error}")
     return _needs(name, disk, loaded, header, settings, known.least if known else 0)
+
+
+def header_at_registry(name: ModelName, manifest: Manifest, registry: Registry, timeout: float) -> ModelHeader:
+    """The header of a model's weights at the registry, which is not asked for what is built in.
+
+    timeout in seconds for each MiB. Raises GizziError.
+    """
+    known = CATALOGUE.get(str(name).lower())
+    return known.header if known else _asked_header(name, manifest, registry, timeout)
+
+
+def _asked_header(name: ModelName, manifest: Manifest, registry: Registry, timeout: float) -> ModelHeader:
+    source, digest = registry.of(name), weights_of(manifest).digest
+    return header_at_url(f"{source.url}/v2/{name.namespace}/{name.model}/blobs/{digest}", timeout)
 
 
 def _needs(name: ModelName, disk: int, weights: int, header: ModelHeader, settings: Settings, least: int) -> Needs:
@@ -126,20 +148,21 @@ def _needs(name: ModelName, disk: int, weights: int, header: ModelHeader, settin
     return Needs(disk, memory, cut=cut_context(str(name), header, settings))
 
 
-def _stored_header(store: Store, digest: str, url: str) -> ModelHeader:
+def _header(name: ModelName, manifest: Manifest, registry: Registry, offer: Offer | None) -> ModelHeader:
+    if offer:
+        return offer.header_of(weights_of(manifest).digest)
+    return _asked_header(name, manifest, registry, REGISTRY_TIMEOUT)
+
+
+def _stored_header(
+    name: ModelName, manifest: Manifest, store: Store, registry: Registry, offer: Offer | None
+) -> ModelHeader:
     """The header of weights in the store. Where they are damaged, the registry has the same under their digest."""
+    digest = weights_of(manifest).digest
     try:
         return header_of_file(store.path / "blobs" / digest.replace(":", "-"))
     except GgufError as error:
         try:
-            return header_at_url(url, REGISTRY_TIMEOUT)
-        except GgufError:
+            return _header(name, manifest, registry, offer)
+        except GizziError:
             raise error from None
-
-
-def _weights(manifest: Manifest) -> Layer:
-    """The layer with the header. Weights in several files have it in the first."""
-    for layer in manifest.layers:
-        if layer.media_type == WEIGHTS:
-            return layer
-    raise GizziError(f"its manifest names no weights ({WEIGHTS}).")

@@ -85,6 +85,10 @@ class Registry:
         """Whether it is asked without TLS, as a mirror within the fleet."""
         return urlsplit(self.url).scheme == "http"
 
+    def of(self, name: ModelName) -> Registry:
+        """The registry that has the model: this one, or the one that the name says."""
+        return self if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}")
+
     def manifest(self, name: ModelName, timeout: float) -> Manifest:
         url = f"{self.url}/v2/{name.namespace}/{name.model}/manifests/{name.tag}"
         try:

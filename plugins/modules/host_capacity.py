@@ -84,6 +84,13 @@ options:
     description: Base URL of the registry that is asked about a model which is neither built in nor stored.
     type: str
     default: https://registry.ollama.ai
+  offered:
+    description:
+      - What the registry names, as RV(etrid.gizzi.ollama_registry_info#module:models) with
+        O(etrid.gizzi.ollama_registry_info#module:headers), asked beforehand for many hosts.
+      - The registry is not asked about a model in it. Why something of it could not be had is what is then unknown.
+    type: dict
+    default: {}
   fail_on:
     description: With V(never) a host that does not suffice is reported and the task succeeds.
     type: str
@@ -97,6 +104,7 @@ notes:
   - The holder of a port can be identified only by root, or by the user who runs it.
 seealso:
   - module: etrid.gizzi.ollama_health
+  - module: etrid.gizzi.ollama_registry_info
 """
 
 EXAMPLES = r"""
@@ -113,6 +121,21 @@ EXAMPLES = r"""
     memory_max: 12G
     context_length: 8192
     prompt_cache: 2147483648
+
+- name: Ask the registry once, from the control host
+  etrid.gizzi.ollama_registry_info:
+    models:
+      - smollm2:135m
+    headers: true
+  delegate_to: localhost
+  run_once: true
+  register: registry
+
+- name: Judge each host by that
+  etrid.gizzi.host_capacity:
+    models:
+      - smollm2:135m
+    offered: "{{ registry.models }}"
 
 - name: See how much is missing for the large model
   etrid.gizzi.host_capacity:

@@ -11,7 +11,8 @@ version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Asks a registry for the manifest of each model, with one small request for each, and for nothing else.
+  - Asks a registry for the manifest of each model, with one small request for each, and with O(headers) for the first
+    megabyte of its weights.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
@@ -25,12 +26,20 @@ options:
     description: Base URL of the registry.
     type: str
     default: https://registry.ollama.ai
+  headers:
+    description:
+      - Whether to return what the header of each model's weights says of its memory, so that the result is all that
+        O(etrid.gizzi.host_capacity#module:offered) needs.
+      - The headers of C(llama3.1:8b), C(phi3:mini), C(mistral) and C(llama3.1:70b) are built in.
+    type: bool
+    default: false
   request_timeout:
-    description: Seconds to wait for the answer to one request.
+    description: Seconds to wait for the answer to one request, for a header as often as it is asked for in megabytes.
     type: float
     default: 10
 seealso:
   - module: etrid.gizzi.ollama_model
+  - module: etrid.gizzi.host_capacity
 """
 
 EXAMPLES = r"""
@@ -85,26 +94,49 @@ models:
     error:
       description: Why the manifest could not be had, V("") when it was.
       type: str
+    header:
+      description: What the header of the weights says, V(null) when it could not be had. Only with O(headers).
+      type: dict
+      contains:
+        token_bytes:
+          description: Bytes of memory that one token of context takes.
+          type: int
+        context:
+          description: Tokens that the model was trained for, V(null) when the header does not say.
+          type: int
+    header_error:
+      description: Why the header could not be had, V("") when it was. Only with O(headers).
+      type: str
 """
 
 from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._demand import header_at_registry
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, Registry, registry_at
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import described
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, registry_at
 
 if TYPE_CHECKING:
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Manifest, Registry
 
 
-def held(registry: Registry, name: ModelName, timeout: float) -> dict[str, Any]:
-    source = registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}")
+def held(registry: Registry, name: ModelName, timeout: float, headers: bool) -> dict[str, Any]:
     try:
-        manifest = source.manifest(name, timeout)
+        manifest = registry.of(name).manifest(name, timeout)
     except GizziError as error:
-        return {"digest": None, "digests": [], "layers": None, "size": 0, "manifest": "", "error": str(error)}
+        return {
+            "digest": None,
+            "digests": [],
+            "layers": None,
+            "size": 0,
+            "manifest": "",
+            "error": str(error),
+            **({"header": None, "header_error": str(error)} if headers else {}),
+        }
     return {
         "digest": manifest.digest,
         "digests": sorted(manifest.digests),
@@ -112,7 +144,16 @@ def held(registry: Registry, name: ModelName, timeout: float) -> dict[str, Any]:
         "size": manifest.size,
         "manifest": manifest.text,
         "error": "",
+        **(header_of(registry, name, manifest, timeout) if headers else {}),
     }
+
+
+def header_of(registry: Registry, name: ModelName, manifest: Manifest, timeout: float) -> dict[str, Any]:
+    try:
+        header = header_at_registry(name, manifest, registry, timeout)
+    except GizziError as error:
+        return {"header": None, "header_error": str(error)}
+    return {"header": described(header), "header_error": ""}
 
 
 def main() -> None:
@@ -120,6 +161,7 @@ def main() -> None:
         argument_spec={
             "models": {"type": "list", "elements": "str", "required": True},
             "registry": {"type": "str", "default": DEFAULT_REGISTRY},
+            "headers": {"type": "bool", "default": False},
             "request_timeout": {"type": "float", "default": 10},
         },
         supports_check_mode=True,
@@ -130,7 +172,8 @@ def main() -> None:
         names = {text: parse_model_name(text) for text in params["models"]}
     except GizziError as error:
         module.fail_json(msg=str(error))
-    models = {text: held(registry, name, params["request_timeout"]) for text, name in names.items()}
+    timeout, headers = params["request_timeout"], params["headers"]
+    models = {text: held(registry, name, timeout, headers) for text, name in names.items()}
     module.exit_json(changed=False, models=models)
 
 

@@ -2,7 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""ollama_models: the models to remove, to pull and to derive, and their problems."""
+"""ollama_models: the models to remove, to pull and to derive, and their problems.
+
+ollama_offered: what the registry names of them.
+"""
 
 from __future__ import annotations
 
@@ -11,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name, parse_servable_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import key_of, parse_offers
 from ansible_collections.etrid.gizzi.plugins.module_utils._parameters import (
     name_problems,
     room_problems,
@@ -50,6 +54,22 @@ def pulled_models(models: Iterable[Model]) -> list[Model]:
 def derived_models(models: Iterable[Model]) -> list[Model]:
     """Return the derived models."""
     return [model for model in _wanted(models) if model.get("from") is not None]
+
+
+def offered_problems(offered: Any) -> list[str]:
+    """Return what is wrong with ollama_offered."""
+    try:
+        parse_offers(offered)
+    except GizziError as error:
+        return [f"ollama_{error}"]
+    return []
+
+
+def offered_models(offered: Mapping[str, Any], models: Iterable[Model]) -> dict[str, Any]:
+    """Return the offers without problems that these models have, by the names of the models, which are complete."""
+    known = {key_of(parse_model_name(name)): value for name, value in offered.items()}
+    keys = {model["name"]: key_of(parse_model_name(model["name"])) for model in models}
+    return {name: known[key] for name, key in keys.items() if key in known}
 
 
 def models_problems(models: list[Model], version: tuple[int, int, int] | None, context_length: int) -> list[str]:

@@ -23,7 +23,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_envi
     override_problems,
     server_environment,
 )
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import models_problems, sorted_models
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import (
+    models_problems,
+    offered_models,
+    offered_problems,
+    sorted_models,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._unit import is_address, parse_listen
 from ansible_collections.etrid.gizzi.plugins.module_utils._version import LLAMA_SERVER, parse_version
 
@@ -40,7 +45,9 @@ _UNITS = (UNIT, METRICS_TIMER)
 _LOGS = ("/run/log/journal", "/var/log/journal")
 # Options of module host_capacity, and the role's values for them.
 CAPACITY = {
-    **{name: name for name in ("models_dir", "registry", "version", "memory_max", "context_length", "prompt_cache")},
+    **{name: name for name in ("models_dir", "registry", "offered", "version", "memory_max")},
+    "context_length": "context_length",
+    "prompt_cache": "prompt_cache",
     "reserved_memory": "reserved_memory",
     "reserved_disk": "reserved_disk",
     "min_cpus": "minimum_cpus",
@@ -85,6 +92,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
         *(f"ollama_allowed_sources: {problem}." for problem in source_problems(values["allowed_sources"])),
         *_path_problems(values),
         *models_problems(values["models"], version, values["context_length"]),
+        *offered_problems(values["offered"]),
         *environment_problems(values["environment"]),
         *override_problems(values["systemd_overrides"]),
         *_limit_problems(values),
@@ -97,13 +105,15 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     listen = parse_listen(values["listen"])
     variables = _variables(values)
     environment = server_environment(values["environment"])
+    models = sorted_models(values["models"])
     return {
         "url": listen.url,
         "port": listen.port,
         "on_loopback": listen.on_loopback,
         "release": f"{ROOT}/{values['version']}",
         "store_at_home": values["models_dir"].startswith(f"{HOME}/"),
-        **sorted_models(values["models"]),
+        **models,
+        "offered": offered_models(values["offered"], models["models_pulled"]),
         "variables": variables,
         "environment_lines": environment_lines(environment),
         "override_lines": override_lines(values["systemd_overrides"]),

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from plays import RunPlay
+from plays import PROJECT, RunPlay
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import METRICS_TIMER, ROOT, UNIT
 
@@ -24,6 +24,7 @@ HOST: dict[str, Any] = {
     "guards": {},
     "capacity": {"refusal": "", "facts": {"memory_total": 16 * 10**9}},
 }
+VARS = PROJECT / "roles/ollama/vars/main.yml"
 SETTINGS = {"etrid.gizzi.settings": {"role": "ollama", "given": HOST}, "register": "__ollama"}
 
 
@@ -74,6 +75,21 @@ def test_values_are_in_no_output_and_problems_are(run_play: RunPlay) -> None:
     assert "ollama_cpu_threads is 'four'. It must be a whole number." in result.stdout
     assert "ollama_state is 'gone'. It must be present or absent." in result.stdout
     assert "hunter2" not in result.stdout.partition("TASK [")[2]
+
+
+def test_what_was_asked_beforehand_is_what_pins_the_pulls(run_play: RunPlay, tmp_path: Path) -> None:
+    """Also of a model that the registry does not have, of which there is nothing but nulls and the reason."""
+    offered = {"mistral": {"digest": None, "manifest": "", "error": "There is no such model.", "header": None}}
+    asked = {"ansible.builtin.command": {"argv": ["true"]}, "register": "__ollama_asked", "when": False}
+    play = {
+        "hosts": "server",
+        "vars_files": [str(VARS)],
+        "tasks": [asked, SETTINGS, note(tmp_path, "{{ {'pins': _ollama_pins, 'ask': _ollama_unoffered} | to_json }}")],
+    }
+    models = [{"name": "phi3"}, {"name": "mistral"}]
+    result = run_play(play, HOSTS, ollama_models=models, ollama_offered=offered)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert values(tmp_path) == {"pins": {"mistral:latest": offered["mistral"]}, "ask": ["phi3:latest"]}
 
 
 def test_a_null_is_named_and_never_the_text_none(run_play: RunPlay) -> None:

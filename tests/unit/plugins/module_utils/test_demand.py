@@ -29,7 +29,7 @@ CONTEXT = 4096 * SMOLLM2_TOKEN
 
 
 def demand(store: Path, registry: Registry, *names: str, **settings: Any) -> Demand:
-    return demand_of(map(parse_model_name, names), Store(store), registry, Settings(**settings))
+    return demand_of(map(parse_model_name, names), Store(store), registry, Settings(**settings), {})
 
 
 def store_model(store: Path, name: str, content: bytes = WEIGHTS) -> None:

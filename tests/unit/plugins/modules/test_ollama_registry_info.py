@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.modules import ollama_registry_info
 from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest, rewritten, sha256
+from ansible_collections.etrid.gizzi.tests.unit.plugins.gguf_files import SMOLLM2, SMOLLM2_TOKEN, TOKENIZER, gguf
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -57,3 +58,22 @@ def test_a_manifest_of_brackets_is_said_of_its_model(run_module: Run, registry: 
     result = run_module(ollama_registry_info.main, registry=registry.url, models=["mistral", "phi3:mini"])
     assert "lists and objects within one another" in result["models"]["mistral"]["error"]
     assert result["models"]["phi3:mini"]["error"] == ""
+
+
+def test_the_headers_of_the_weights_on_request(run_module: Run, registry: FakeRegistry) -> None:
+    registry.publish("smollm2:135m", "small")
+    registry.give_weights("smollm2:135m", "small", gguf({**SMOLLM2, **TOKENIZER}))
+    registry.publish("llama3.1:8b", "built in")
+    registry.publish("tiny:latest", "without weights")
+    asked = ["smollm2:135m", "llama3.1:8b", "tiny", "gone"]
+    assert "header" not in run_module(ollama_registry_info.main, registry=registry.url, models=asked)["models"]["tiny"]
+    registry.requests.clear()
+    models = run_module(ollama_registry_info.main, registry=registry.url, models=asked, headers=True)["models"]
+    assert models["smollm2:135m"]["header"] == {"token_bytes": SMOLLM2_TOKEN, "context": 8192}
+    assert models["llama3.1:8b"]["header"] == {"token_bytes": 131_072, "context": 131_072}
+    assert [models[name]["header_error"] for name in asked[:2]] == ["", ""]
+    assert [models[name]["header"] for name in asked[2:]] == [None, None]
+    assert "The weights cannot be looked at" in models["tiny"]["header_error"]
+    assert models["gone"]["header_error"] == models["gone"]["error"] != ""
+    # The weights of what is built in were not asked for.
+    assert len(registry.paths("/v2/library/llama3.1/")) == 1

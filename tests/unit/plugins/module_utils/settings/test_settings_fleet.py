@@ -21,6 +21,7 @@ API = ["http://127.0.0.1:8080", f"https://{GIZZI}:8443", f"https://{GIZZI}:8443"
 CAPACITY = {
     "models_dir": "/var/lib/ollama/models",
     "registry": "https://registry.ollama.ai",
+    "offered": {},
     "memory_max": "12G",
     "prompt_cache": 0,
     "reserved_memory": 4_000_000_000,

@@ -22,6 +22,7 @@ from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import oll
 
 MIB = 1024 * 1024
 PULLED = {"name": "phi3"}
+OFFER: dict[str, Any] = {"digest": None, "layers": None, "error": "There is no such model.", "header": None}
 
 # Each rule: values, and what is said of them.
 REFUSED: list[tuple[dict[str, Any], list[str]]] = [
@@ -42,6 +43,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"release_url": "https://", "checksum": "a" * 64}, ['ollama_release_url is "https://"']),
     ({"release_url": "ftp://me:hunter2@x"}, ['ollama_release_url is "ftp://***@x"']),
     ({"registry": "registry.ollama.ai"}, ['ollama_registry is "registry.ollama.ai". It must start with https://']),
+    ({"offered": [1]}, ["ollama_offered is no mapping of models, but [1]. Give what module ollama_registry_info has"]),
+    ({"offered": {"phi3": {"manifest": "<html>"}}}, ["ollama_offered: phi3: its manifest is none:"]),
     ({"mirror": "192.0.2.1:11444"}, ['ollama_mirror is "192.0.2.1:11444". Write it as "http://192.0.2.1:11444"']),
     ({"listen": "127.0.0.1"}, ['ollama_listen is "127.0.0.1". Write an address and a port, for instance']),
     ({"listen": "::1:11434"}, ['ollama_listen is "::1:11434"']),
@@ -349,6 +352,15 @@ def test_the_host_is_judged_by_what_the_server_needs() -> None:
     assert (seen["capacity"]["port"], seen["capacity"]["min_cpus"]) == (11500, 2)
     assert {"OLLAMA_HOST", "HTTPS_PROXY"} <= set(seen["ollama_environment"]["names"])
     assert set(look(ollama_values(state="absent"))) == {"paths"}
+
+
+def test_what_the_registry_names_is_kept_for_the_models_that_are_pulled() -> None:
+    models = [{"name": "phi3"}, {"name": "mistral"}, {"name": "old", "state": "absent"}]
+    values = ollama_values(models=models, offered={"Phi3:latest": OFFER, "old": OFFER, "others": OFFER})
+    assert problems(values) == []
+    values |= derived(values)
+    assert values["offered"] == {"phi3:latest": OFFER}
+    assert look(values)["capacity"]["offered"] == {"phi3:latest": OFFER}
 
 
 @pytest.mark.parametrize(
