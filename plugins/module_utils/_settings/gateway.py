@@ -59,8 +59,10 @@ TRACES = ("/etc/gizzi-gateway", f"/etc/systemd/system/{UNIT}", NOTES)
 # The sandbox needs at least this version of systemd.
 SYSTEMD = 247
 SAME_AS = {"gizzi_addresses": ("fleet", "gizzi_addresses")}
-# Bytes of a question, and the connections of one address to the API.
+# Bytes of a question, seconds that one waits for an Ollama that does not listen, and the connections of one address to
+# the API.
 _BODY = 4 * 1024 * 1024
+_PATIENCE = 15
 _API_CONNECTIONS = 16
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -106,6 +108,7 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
             "connections": values["connections"],
             "rate": values["rate"],
             "body": _BODY,
+            "patience": _PATIENCE,
         }
         if asked
         else {},

@@ -7,12 +7,17 @@
 // It runs in njs 0.7.9 (Debian 12), which has no classes and no "for ... of". Bytes are read from a Buffer: a regular
 // expression that begins within a long string of njs takes as long as the whole string.
 
+import fs from 'fs';
+
 const MAX_DEPTH = 64;
 // Each value costs some microseconds, in which this worker of nginx does nothing else.
 const MAX_VALUES = 50000;
 const MAX_NUMBER = 64;
 const MAX_NAME = 512;
 const MAX_SHOWN = 64;
+// Milliseconds between two looks at Ollama, and how many of them at one that is being stopped.
+const TURN = 500;
+const MAX_TURNS = 500;
 
 const QUOTE = 0x22, BACKSLASH = 0x5c, COMMA = 0x2c, COLON = 0x3a;
 const OPEN_LIST = 0x5b, CLOSE_LIST = 0x5d, OPEN_OBJECT = 0x7b, CLOSE_OBJECT = 0x7d;
@@ -369,6 +374,45 @@ function body(r) {
     return bytes;
 }
 
+// From when it is told to stop until it has stopped, Ollama's unit has this file.
+function stops(r) {
+    try {
+        fs.accessSync(r.variables.gateway_stopping);
+        return true;
+    } catch (error) {
+        return false;
+    }
+}
+
+// Hold a question that Ollama has not got until it listens. One that nobody starts again is not waited for long.
+async function hold(r) {
+    let left = Number(r.variables.gateway_patience) * 1000 / TURN;
+    r.variables.gateway_held = 'yes';
+    for (let turn = 0; turn < MAX_TURNS && left > 0; turn++) {
+        if (!stops(r)) {
+            try {
+                await ngx.fetch(r.variables.gateway_look);
+                r.internalRedirect('@ollama');
+                return;
+            } catch (error) {
+                left--;
+            }
+        }
+        await new Promise(resolve => setTimeout(resolve, TURN));
+    }
+    r.internalRedirect('@gone');
+}
+
+// After Ollama gave no answer. What it has got of a question is not sent again.
+function again(r) {
+    const sent = r.variables.upstream_bytes_sent;
+    if (sent !== '0' || r.variables.gateway_held) {
+        r.internalRedirect('@gone');
+        return undefined;
+    }
+    return hold(r);
+}
+
 function filter(r) {
     try {
         r.variables.gateway_body = new Rewriter(r, body(r)).rewritten(ROUTES[r.uri]);
@@ -379,9 +423,13 @@ function filter(r) {
         }
         r.headersOut['Content-Type'] = 'application/json';
         r.return(error.status || 500, JSON.stringify({error: error.status ? error.message : 'The filter failed.'}));
-        return;
+        return undefined;
+    }
+    if (stops(r)) {
+        return hold(r);
     }
     r.internalRedirect('@ollama');
+    return undefined;
 }
 
-export default {filter};
+export default {again, filter};

@@ -51,6 +51,7 @@ def values(**changed: Any) -> dict[str, Any]:
         "connections": 8,
         "rate": 1000,
         "body": BODY,
+        "patience": 1,
     }
     api = {"port": 8443, "upstream": "127.0.0.1:8080", "connections": 4}
     given: dict[str, Any] = {"listens": ["127.0.0.1"], "modules_dir": str(MODULES), "ollama": ollama, "api": api}
@@ -150,7 +151,9 @@ def write(folder: Path, given: Mapping[str, Any]) -> Path:
     shutil.copy(ROLE / "files/filter.js", folder)
     text = rendered("nginx.conf.j2", given)
     configuration = folder / "nginx.conf"
-    configuration.write_text(text.replace("/run/gizzi-gateway", str(folder)).replace("/dev/log", str(folder / "log")))
+    for place, ours in (("/run/gizzi-gateway", folder), ("/dev/log", folder / "log"), ("/run/ollama", folder / "run")):
+        text = text.replace(place, str(ours))
+    configuration.write_text(text)
     return configuration
 
 

@@ -47,7 +47,7 @@ def store(tmp_path: Path) -> Path:
 @contextmanager
 def mirror(folder: Path, store: Path, **changed: Any) -> Iterator[int]:
     """Run a gateway that is a mirror and nothing else; yields its port."""
-    port = gateways.free_port()
+    port, _other = gateways.free_ports()
     wanted = {"port": port, "models_dir": str(store), "models": [MODEL], "answers": 32, "rate": 0, **changed}
     (folder / "gateway").mkdir()
     configuration = gateways.write(

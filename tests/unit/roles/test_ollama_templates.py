@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -98,6 +99,18 @@ def test_the_store_can_be_written_to_wherever_it_is() -> None:
     """A store in the home is not named: its name may be a link of the user ollama's."""
     assert "ReadWritePaths=/var/lib/ollama" in lines("ollama.service.j2")
     assert "ReadWritePaths=/var/lib/ollama /srv/models/x" in lines("ollama.service.j2", models_dir="/srv/models/x")
+
+
+def test_a_stop_waits_for_the_answers_of_its_own_port() -> None:
+    unit = "\n".join(lines("ollama.service.j2", listen="[::]:11435"))
+    (pattern,) = re.findall(r'grep -Eqs "([^"]+)" /proc/net/tcp /proc/net/tcp6', unit)
+    asked = "   1: 0100007F:2CAB 0100007F:D431 01 00000000:00000000 00:00000000 00000000   998        0 1 1"
+    others = (
+        asked.replace(":2CAB", ":2CAA"),
+        asked.replace(" 01 ", " 0A "),
+        asked.replace("2CAB 0100007F:D431", "D431 0100007F:2CAB"),
+    )
+    assert [bool(re.search(pattern, line)) for line in (asked, *others)] == [True, False, False, False]
 
 
 def test_metrics_of_all_wanted_models() -> None:

@@ -166,6 +166,7 @@ def test_the_listeners() -> None:
         "connections": 8,
         "rate": 10,
         "body": 4 * 1024 * 1024,
+        "patience": 15,
     }
     assert found["api"] == {"port": 8443, "upstream": "127.0.0.1:8080", "connections": 16}
     assert found["listens"] == ["0.0.0.0", "[::]"]
