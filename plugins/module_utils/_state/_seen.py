@@ -6,11 +6,10 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._programs import LateError, NotRunError, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -62,19 +61,16 @@ def read_text(path: Path) -> str:
 def ask(argv: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, str, str]:
     """Run a program in locale C; return its exit code, output and errors. Raise UnseenError where it cannot run.
 
+    One that takes longer than PATIENCE is killed, with all that it has started.
+
     argv: the program, which is searched in SEARCH, and its arguments. No shell is used.
     """
     variables = {"PATH": ":".join(SEARCH), "LC_ALL": "C", "SYSTEMD_COLORS": "0", **(environment or {})}
     try:
-        done = subprocess.run(
-            list(argv), stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE, check=False, env=variables
-        )
-    except subprocess.TimeoutExpired as error:
-        raise UnseenError(f"{argv[0]} did not end within {PATIENCE} s") from error
-    except OSError as error:
-        raise UnseenError(f"{argv[0]} cannot be run: {os.strerror(error.errno or 0)}") from error
-    output, errors = (text[:MAX_OUTPUT].decode("utf-8", "replace") for text in (done.stdout, done.stderr))
-    return done.returncode, output, errors
+        code, output, errors = run(argv, PATIENCE, "Look what it waits for.", environment=variables)
+    except (NotRunError, LateError) as error:
+        raise UnseenError(str(error)) from error
+    return code, output[:MAX_OUTPUT], errors[:MAX_OUTPUT]
 
 
 def answer_of(argv: Sequence[str]) -> str:

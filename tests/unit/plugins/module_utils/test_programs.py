@@ -17,6 +17,7 @@ import pytest
 from ansible_collections.etrid.gizzi.plugins.module_utils import _archive, _programs, _python_release
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard import host as guard_host
+from ansible_collections.etrid.gizzi.plugins.module_utils._state import _seen
 from ansible_collections.etrid.gizzi.plugins.modules import files, python_release
 
 if TYPE_CHECKING:
@@ -80,6 +81,17 @@ def test_the_guard_waits_for_no_program_without_end(hanging: Path, monkeypatch: 
     (hanging.parent / "systemctl").symlink_to("/bin/sleep")
     monkeypatch.setattr(guard_host, "SEARCH_PATH", f"{hanging.parent}:{guard_host.SEARCH_PATH}")
     assert guard_host.Host().run(["systemctl", "1"]) == ""
+
+
+def test_a_look_waits_for_no_program_without_end(hanging: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its child held the output open, so that the look took as long as the child."""
+    monkeypatch.setattr(_seen, "PATIENCE", 0.5)
+    started = time.monotonic()
+    with pytest.raises(_seen.UnseenError, match=r"hanging --now had not ended after 0\.5 s, and was ended"):
+        _seen.ask([str(hanging), "--now"])
+    assert_ended(hanging.parent, started)
+    with pytest.raises(_seen.UnseenError, match=r"/no/such does not run"):
+        _seen.ask(["/no/such"])
 
 
 def test_an_archive_is_not_unpacked_for_ever(hanging: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -410,7 +410,7 @@ def test_a_program_that_does_not_end_is_not_waited_for(
     monkeypatch.setattr(_seen, "PATIENCE", 0.1)
     (tmp_path / "bin/systemctl").write_text("#!/bin/sh\nexec sleep 60\n")
     (tmp_path / "bin/systemctl").chmod(0o755)
-    assert "did not end" in _units.units(["x.service"])["x.service"]["unseen"]
+    assert "had not ended" in _units.units(["x.service"])["x.service"]["unseen"]
 
 
 STARTED = {"MESSAGE": "Started ollama.service - Ollama.", "MESSAGE_ID": "39f53479d3a045ac8e11786248231fbf", "_PID": "1"}
