@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._blobs import OK, blob_name, check_blobs
-from ansible_collections.etrid.gizzi.plugins.module_utils._demand import WEIGHTS
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._gguf import GgufError, header_of_file
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import WEIGHTS
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_digest, parse_manifest
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 

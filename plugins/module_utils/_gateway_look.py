@@ -2,7 +2,7 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""How gateways are, seen from a host: the certificates of its own, and what those that it asks let through."""
+"""How gateways are, seen from a host: the certificates of its own, what those that it asks let through, and mirrors."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import socket
 import ssl
 import time
 from contextlib import suppress
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.urls import make_context
 
@@ -19,6 +19,11 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._access import Access,
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import BadStatusError, request
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import Ollama
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import BusyRegistryError, RegistryError
+
+if TYPE_CHECKING:
+    from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
+    from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Registry
 
 # Of a connection and of a small request, in seconds.
 TIMEOUT = 10.0
@@ -60,6 +65,18 @@ def let_through(url: str, access: Access) -> dict[str, Any]:
         "stranger": _status("GET", f"{url}/api/version", stranger),
         "change": _status("POST", f"{url}/api/pull", access, {}),
     }
+
+
+def given(mirror: Registry, name: ModelName) -> dict[str, Any]:
+    """Ask a mirror for a model's manifest.
+
+    Returns its ``digest`` in hex, "" where there is none, the ``problem``, "" where there is none, and whether the
+    mirror is ``full`` and has to be asked again.
+    """
+    try:
+        return {"digest": mirror.manifest(name, TIMEOUT).digest, "problem": "", "full": False}
+    except RegistryError as error:
+        return {"digest": "", "problem": str(error), "full": isinstance(error, BusyRegistryError)}
 
 
 def _shown(port: int, access: Access) -> dict[str, Any]:

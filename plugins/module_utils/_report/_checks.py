@@ -12,7 +12,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._report import _gateway_checks as gateways
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError, cut
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import API, OLLAMA
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import API, MIRROR, OLLAMA
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._verdict import Verdict, runs
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
@@ -275,6 +275,14 @@ def _open_api(wanted: Wanted) -> bool:
     return API in wanted.gateway
 
 
+def _open_mirror(wanted: Wanted) -> bool:
+    return MIRROR in wanted.gateway
+
+
+def _mirrors(wanted: Wanted) -> bool:
+    return bool(wanted.mirrors)
+
+
 def _asks_gateways(wanted: Wanted) -> bool:
     return bool(wanted.gateway_urls)
 
@@ -303,6 +311,8 @@ CHECKLIST = (
         "The gateway, and nobody else, listens on its ports, over IPv4 and IPv6", _gateway, gateways.gateway_listening
     ),
     Item("The fleet is let in to the gateway's port 11443, and nobody else", _open_ollama, gateways.guard),
+    Item("Those that pull are let in to the mirror's port 11444, and nobody else", _open_mirror, gateways.mirror_guard),
+    Item("The mirror gives each server that pulls from it the manifests of its models", _mirrors, gateways.mirror),
     Item(
         "The gateway's certificate is of the fleet's authority, for the host's addresses, and good for 30 days",
         _gateway,

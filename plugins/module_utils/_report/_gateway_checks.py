@@ -9,10 +9,14 @@ from __future__ import annotations
 import ipaddress
 from typing import TYPE_CHECKING
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import API, GATEWAY_SERVICE, OLLAMA
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import API, GATEWAY_SERVICE, MIRROR, OLLAMA
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._verdict import Verdict, runs
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import Given
     from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import Host
 
 DAY = 86400
@@ -61,6 +65,12 @@ def api_guard(host: Host) -> Verdict:
     return Verdict(not problem, problem or "open to the fleet")
 
 
+def mirror_guard(host: Host) -> Verdict:
+    """Judge whether the guard of the mirror's port holds."""
+    problem = guard_problem(host, MIRROR)
+    return Verdict(not problem, problem or f"open to {len(host.wanted.mirror_sources)} addresses of the fleet")
+
+
 def guard_problem(host: Host, *names: str) -> str:
     """Return what is wrong with the guards of these ports, and which others are there; empty when nothing is."""
     left = [f"the guard {name} is there, and none is wanted" for name in host.left_guards]
@@ -72,14 +82,14 @@ def certificate(host: Host) -> Verdict:
     problem = certificate_problem(host)
     if problem:
         return Verdict(False, problem)
-    left = min(host.certificate(port).number("left") for port in host.wanted.gateway.values())
+    left = min(host.certificate(port).number("left") for port in host.wanted.tls_ports)
     return Verdict(True, f"{int(left // DAY)} days left")
 
 
 def certificate_problem(host: Host) -> str:
     """Return what is wrong with the certificates that the gateway serves, empty when nothing is."""
     problems = []
-    for port in host.wanted.gateway.values():
+    for port in host.wanted.tls_ports:
         found = host.certificate(port)
         if found.text("problem"):
             problems.append(found.text("problem"))
@@ -105,6 +115,33 @@ def refusals(host: Host) -> Verdict:
         if change != FORBIDDEN:
             problems.append(f"{url} answers {change} to a pull, and should answer {FORBIDDEN}")
     return Verdict(not problems, "; ".join(problems) or ", ".join(host.wanted.gateway_urls))
+
+
+def mirror(host: Host) -> Verdict:
+    """Judge whether the mirror that the host is, and the one that it pulls from, give its models' manifests."""
+    wanted = host.wanted
+    if not wanted.pulled:
+        return Verdict(None, "no model is wanted that is pulled")
+    problems: list[str] = []
+    full: list[str] = []
+    for url in wanted.mirrors:
+        stored = host.digests if url == wanted.own_mirror else {}
+        for model in wanted.pulled:
+            found = host.mirror(url).mapping(model)
+            # It has others to serve, and so cannot be judged.
+            (full if found.flag("full") else problems).append(_mirror_problem(url, model, found, stored))
+    problems = list(filter(None, problems))
+    if problems or full:
+        return Verdict(False if problems else None, "; ".join(problems or full))
+    return Verdict(True, f"{len(wanted.pulled)} models at {' and '.join(wanted.mirrors)}")
+
+
+def _mirror_problem(url: str, model: str, found: Given, stored: Mapping[str, str]) -> str:
+    """Return why a mirror does not give a model, or that it is another than the stored one, where there is one."""
+    digest, own = found.text("digest"), stored.get(full_name(model), "")
+    if digest and own and digest != own:
+        return f"{url} gives {model} at {digest[:12]}, and the server here has {own[:12]}"
+    return found.text("problem")
 
 
 def no_gateway(host: Host) -> Verdict:

@@ -19,6 +19,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
     CLIENT,
     GATEWAY_SERVICE,
     GUARDS,
+    MIRROR,
     OLLAMA,
     RELEASES,
     SERVICE,
@@ -236,8 +237,8 @@ class Host:
         return [name for name in needless if name in self._section("guards")]
 
     def guard_problem(self, name: str) -> str:
-        """Return what the guard of one of the gateway's ports lacks, OLLAMA or API; empty when it is as wanted."""
-        sources = {OLLAMA: self.wanted.sources, API: self.wanted.api_sources}
+        """Return what the guard of one of the gateway's ports lacks; empty when it is as wanted."""
+        sources = {OLLAMA: self.wanted.sources, API: self.wanted.api_sources, MIRROR: self.wanted.mirror_sources}
         return self._guard(GUARDS[name], self.wanted.gateway[name], sources[name])
 
     def _guard(self, name: str, port: int, sources: list[str]) -> str:
@@ -263,6 +264,10 @@ class Host:
     def gateway(self, url: str) -> Given:
         """What gateway_info tells of a gateway that the host asks."""
         return self._given("gateway", "gateways").mapping("gateways").mapping(url)
+
+    def mirror(self, url: str) -> Given:
+        """What gateway_info tells of the models that a mirror gives the host, by their names."""
+        return self._given("gateway", "mirrors").mapping("mirrors").mapping(url)
 
     @property
     def client_problem(self) -> str:

@@ -19,8 +19,8 @@ API_SERVICE = "gizzi-api.service"
 GATEWAY_SERVICE = "gizzi-gateway.service"
 RELEASES = "/opt/ollama"
 # The gateway's listeners, each with the guard of its port.
-OLLAMA, API = "ollama", "api"
-GUARDS = {OLLAMA: "gateway", API: "gateway-api"}
+OLLAMA, API, MIRROR = "ollama", "api", "mirror"
+GUARDS = {OLLAMA: "gateway", API: "gateway-api", MIRROR: "gateway-mirror"}
 CLIENT = "client"
 COMMAND = "/usr/local/bin/gizzi"
 
@@ -43,7 +43,9 @@ class Wanted:
         sources: who is let in to its gateway for its server.
         gizzi: whether it runs the Gizzi API, at api_port of loopback.
         api_sources: who is let in to its gateway for the Gizzi API.
-        gateway: the ports of its gateway by what is behind them, OLLAMA or API; none where it has no gateway.
+        gateway: the ports of its gateway by what is behind them, OLLAMA, API or MIRROR; none where it has no gateway.
+        mirror_sources: who is let in to its gateway for the models of its server.
+        mirror: the URL of the mirror that it pulls its models from, "" where that is the registry.
         addresses: those by which others reach it.
         client: whether it has the command gizzi, with client_model.
         fleet: the names of all validators.
@@ -69,6 +71,8 @@ class Wanted:
     gizzi: bool
     api_port: int
     api_sources: list[str]
+    mirror_sources: list[str]
+    mirror: str
     gateway: Mapping[str, int]
     addresses: list[str]
     network_url: str
@@ -85,6 +89,26 @@ class Wanted:
     def gateway_urls(self) -> list[str]:
         """The gateways that it asks, as a validator."""
         return [url for url in self.urls if _is_gateway(url)] if self.validator else []
+
+    @property
+    def tls_ports(self) -> list[int]:
+        """The ports of its gateway that show a certificate: Ollama pulls from a mirror without one."""
+        return [port for name, port in self.gateway.items() if name != MIRROR]
+
+    @property
+    def pulled(self) -> list[str]:
+        """The models that are pulled: a derived one is made of its base."""
+        return [str(model["name"]) for model in self.models if not model.get("from")]
+
+    @property
+    def own_mirror(self) -> str:
+        """The URL of the mirror that it is, as it reaches it itself, "" where it is none."""
+        return f"http://127.0.0.1:{self.gateway[MIRROR]}" if MIRROR in self.gateway else ""
+
+    @property
+    def mirrors(self) -> list[str]:
+        """The mirrors that are to give its models: the one that it is, and the one that it pulls from."""
+        return [url for url in (self.own_mirror, self.mirror) if url and self.serves]
 
 
 def parse_wanted(value: Mapping[str, Any]) -> Wanted:
@@ -123,8 +147,7 @@ def first_step(about: str, wanted: Wanted, access: Access) -> Step:
     }
     if wanted.serves:
         # A derived model shares the weights of its base.
-        pulled = [str(model["name"]) for model in wanted.models if not model.get("from")]
-        options["capacity"] = {**wanted.capacity, "models": pulled}
+        options["capacity"] = {**wanted.capacity, "models": wanted.pulled}
     if wanted.serves and about == "verify":
         options["ollama_environment"] = {}
     return Step("state", "etrid.gizzi.host_state", options)
@@ -140,8 +163,9 @@ def steps(about: str, wanted: Wanted, access: Access, blobs: bool, timeout: floa
         yield Step("blobs", "etrid.gizzi.ollama_blobs", stored)
     # What a gateway refuses shows to verify alone: each of these questions is in its log as a refusal.
     asked = wanted.gateway_urls if about == "verify" else []
-    if wanted.gateway or asked:
-        options = {"ports": list(wanted.gateway.values()), "urls": asked, "ca": access.ca}
+    mirrors = [{"url": url, "models": wanted.pulled} for url in wanted.mirrors]
+    if wanted.gateway or asked or mirrors:
+        options = {"ports": wanted.tls_ports, "urls": asked, "ca": access.ca, "mirrors": mirrors}
         shown = {"token": access.token} if asked else {}
         yield Step("gateway", "etrid.gizzi.gateway_info", {**options, **shown})
     if wanted.validator:

@@ -12,6 +12,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._report import _gateway_checks as gateways
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._given import UnseenError, cut
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._verdict import Verdict
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ REMEDIES = {
     "loads": "on the server: see memory; a smaller model (phi3:mini) loads where a large one does not",
     "answers": "on the server: see memory and its journal, then: sudo systemctl restart ollama",
     "busy": "on the server: see what asks it (journal); then diagnose again",
+    "mirror": "on the Gizzi host: see gateway, firewall and model store; if these are well, is this host's address in "
+    "gizzi_addresses, and does the cloud's security list let it through to port 11444?",
     "unknown": "diagnose again; if it stays so, on the server: see its journal and what uses its processors",
     "speed": "on the server: see memory, and what else uses its processors; or use a smaller model (phi3:mini)",
 }
@@ -212,6 +215,9 @@ def models(host: Host) -> Finding:
         digests = host.digests
     except UnseenError as error:
         return Finding(False, f"{found}; its models could not be seen: {error}", "see service first")
+    mirrored = gateways.mirror(host) if host.wanted.mirrors else Verdict(True, "")
+    if mirrored.ok is False:
+        found += f"; {mirrored.reason}"
     names = {full_name(str(model["name"])): model for model in host.wanted.models}
     missing = {name: model for name, model in names.items() if name not in digests}
     if missing:
@@ -219,6 +225,8 @@ def models(host: Host) -> Finding:
         pulls = [f"ollama pull {name}" for name, model in missing.items() if not model.get("from")]
         remedy = f"{DEPLOY}, or: {'; '.join(pulls)}" if pulls else DEPLOY
         return Finding(False, f"{found}; {', '.join(missing)} not there", remedy)
+    if mirrored.ok is False:
+        return Finding(False, found, REMEDIES["mirror"])
     there = ", ".join(f"{name} at {digest[:12]}" for name, digest in sorted(digests.items()))
     return Finding(True, f"{found}; {there}")
 

@@ -287,6 +287,8 @@ class _Fleet:
             "models_dir": roles["ollama"]["models_dir"],
             "api_port": NETWORK_PORT,
             "api_sources": roles["gateway"]["api_sources"],
+            "mirror_sources": roles["gateway"].get("mirror_sources", []),
+            "mirror": roles["ollama"]["mirror"],
             "capacity": {**{name: roles["ollama"][ours] for name, ours in CAPACITY.items()}, "port": PORT},
         }
 

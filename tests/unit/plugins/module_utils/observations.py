@@ -96,14 +96,15 @@ def nginx(*addresses: str, unit: str = "gizzi-gateway.service") -> list[dict[str
 
 
 def ports(*listeners: dict[str, Any], **others: list[dict[str, Any]]) -> dict[str, Any]:
-    """Who listens at Ollama's port, and where it is not as it should be, at those of ``api``, ``gateway`` (of Ollama)
-    and ``gateway_api``."""
+    """Who listens at Ollama's port, and where it is not as it should be, at those of ``api``, ``gateway`` (of Ollama),
+    ``gateway_api`` and ``mirror``."""
     both = nginx("0.0.0.0", "::")
     return {
         "11434": list(listeners),
         "8080": others.get("api", [listener("127.0.0.1", "gizzi-api", "gizzi-api.service")]),
         "11443": others.get("gateway", both),
         "8443": others.get("gateway_api", both),
+        "11444": others.get("mirror", both),
     }
 
 
@@ -247,6 +248,8 @@ def wanted(**changes: Any) -> dict[str, Any]:
         "gizzi": True,
         "api_port": 8080,
         "api_sources": SOURCES,
+        "mirror_sources": SOURCES,
+        "mirror": "",
         "network_url": "http://127.0.0.1:8080",
         "client": True,
         "client_model": "llama3.1:8b",

@@ -116,7 +116,7 @@ def test_gateways_are_asked_for_what_they_must_refuse() -> None:
         return next(step for step in all_steps if step.name == "gateway").options
 
     asked = {"urls": own[1:], "token": access.token}
-    own_alone = {"ports": [11443, 8443], "urls": [], "ca": "PEM"}
+    own_alone = {"ports": [11443, 8443], "urls": [], "ca": "PEM", "mirrors": []}
     assert options("verify") == own_alone | asked
     assert options("verify", gateway={}) == own_alone | asked | {"ports": []}
     assert options("verify", validator=False) == own_alone

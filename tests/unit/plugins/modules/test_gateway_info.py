@@ -104,6 +104,8 @@ def test_a_gateway_that_does_not_answer(run_module: Run, gateway: Gateway, autho
         ({"urls": ["192.0.2.1:11443"]}, "has no scheme"),
         ({"urls": ["http://192.0.2.1:11443"], "token": TOKEN}, "in plain text"),
         ({"ca": "no PEM"}, "no certificate in PEM form"),
+        ({"mirrors": [{"url": "http://192.0.2.1/v2", "models": []}]}, "mirrors: 'http://192.0.2.1/v2' has a path"),
+        ({"mirrors": [{"url": "http://192.0.2.1", "models": ["a b"]}]}, "'a b' is not a model name"),
     ],
 )
 def test_wrong_options_are_named(run_module: Run, args: dict[str, Any], reason: str) -> None:
@@ -155,3 +157,20 @@ def test_one_without_addresses(run_module: Run, authority: Authority, tmp_path: 
 def test_names_that_are_no_addresses() -> None:
     names = (("DNS", "gateway"), ("IP Address", "<invalid>"), ("IP Address", "2001:DB8:0:0:0:0:0:1"))
     assert _gateway_look._addresses(names) == ["2001:db8::1"]
+
+
+def test_what_a_mirror_gives(run_module: Run, registry: FakeRegistry) -> None:
+    digest = registry.publish("mistral:latest", "one")
+
+    def asked(*models: str) -> Any:
+        found = run_module(gateway_info.main, mirrors=[{"url": registry.url, "models": list(models)}])
+        return found["mirrors"][registry.url]
+
+    found = asked("mistral", "gone:1b")
+    assert found["mistral"] == {"digest": digest, "problem": "", "full": False}
+    assert (found["gone:1b"]["digest"], found["gone:1b"]["full"]) == ("", False)
+    assert "There is no such model or tag" in found["gone:1b"]["problem"]
+    registry.status = 429
+    assert asked("mistral")["mistral"]["full"] is True
+    registry.close()
+    assert "cannot be asked" in asked("mistral")["mistral"]["problem"]
