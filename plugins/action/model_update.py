@@ -93,16 +93,27 @@ class Look:
             looks = self._of(host, "__update_looked").get("results", [])
             return run.rollback_plan(looks, bool(self._settings["model_rollback_models"]), models)
         hashed = self._of(host, "__update_hashed") if self._settings["verify_blobs"] else None
-        registry = self._fleet["hosts"][host]["ollama"]["registry"]
-        offered = self._variables.get("__update_offered") or {}
-        return run.plan(self._of(host, "__update_info"), hashed, offered, models, self._settings["keep"], registry)
+        about = self._fleet["hosts"][host]
+        sources = [about["ollama"]["registry"], *filter(None, [about["mirror"]])]
+        info, keep = self._of(host, "__update_info"), self._settings["keep"]
+        return run.plan(info, hashed, self._offered(), models, keep, sources)
 
-    @staticmethod
-    def _call(host: str, row: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
+    def _offered(self) -> t.Mapping[str, t.Any]:
+        """Return what the registry has answered."""
+        return self._variables.get("__update_offered") or {}
+
+    def _call(self, host: str, row: t.Mapping[str, t.Any]) -> dict[str, t.Any]:
         """Return the module's options for a server's model."""
         parts = ("model", "action", "derived")
-        pin = row["digest_wanted"] if row["pinned"] else None
-        return {"host": host, **{part: row[part] for part in parts}, "digest": pin, "damaged": bool(row["damaged"])}
+        mirror = self._fleet["hosts"][host]["mirror"]
+        return {
+            "host": host,
+            **{part: row[part] for part in parts},
+            "digest": row["digest_wanted"] if row["pinned"] else None,
+            "damaged": bool(row["damaged"]),
+            "mirror": mirror,
+            "manifest": run.manifest_of(self._offered(), row["model"]) if mirror else "",
+        }
 
     def order(self) -> dict[str, t.Any]:
         """Return the servers that are not fit with the reasons, and the first server, in the inventory's order."""
@@ -112,7 +123,7 @@ class Look:
         }
         fit = [host for host in self._variables["groups"]["all"] if host in found and not found[host][0]]
         unfit = {host: list(why) for host, why in found.items() if why[0]}
-        return {"unfit": unfit, "first": run.first_of(fit, self._settings["canary"])}
+        return {"unfit": unfit, "first": run.first_of(fit, self._settings["canary"] or self._fleet["mirror"])}
 
     def turns(self) -> dict[str, t.Any]:
         """Return the actions of this batch: pulls, on all servers in parallel, and turns, one server after the other.

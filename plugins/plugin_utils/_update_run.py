@@ -32,7 +32,12 @@ DERIVED = ("name", "system", "template", "parameters", "adapter")
 
 
 def plan(
-    info: Result, hashed: Result | None, offered: Result, models: t.Sequence[Result], keep: int, registry: str
+    info: Result,
+    hashed: Result | None,
+    offered: Result,
+    models: t.Sequence[Result],
+    keep: int,
+    sources: t.Sequence[str],
 ) -> list[Row]:
     """Return the planned action for each pulled model of one server.
 
@@ -41,17 +46,18 @@ def plan(
     :param offered: the result of ollama_registry_info, also of a failed one.
     :param models: the server's wanted models.
     :param keep: the number of previous models to keep.
+    :param sources: URLs of the registry, and of the mirror where there is one.
 
     Raises GizziError for invalid names.
     """
     pulled = pulled_models(models)
-    host = registry_at(registry).host
+    hosts = [registry_at(url).host for url in sources]
     if info.get("unreachable") or "models" not in info:
         action = "unreachable" if info.get("unreachable") else "blocked"
         return [_row(str(entry["name"]), action, brief(info)) for entry in pulled.values()]
     stored = [Model(**{part.name: model[part.name] for part in fields(Model)}) for model in info["models"]]
     return [
-        _with_blobs(_planned(entry, info, stored, offered, keep, host), entry["name"], hashed)
+        _with_blobs(_planned(entry, info, stored, offered, keep, hosts), entry["name"], hashed)
         for entry in pulled.values()
     ]
 
@@ -91,9 +97,11 @@ def _row(name: str, action: str, reason: str, **more: t.Any) -> Row:
     return {**row, **more}
 
 
-def _planned(entry: Result, info: Result, stored: list[Model], offered: Result, keep: int, registry_host: str) -> Row:
+def _planned(
+    entry: Result, info: Result, stored: list[Model], offered: Result, keep: int, hosts: t.Sequence[str]
+) -> Row:
     name, derived, pin = entry["name"], entry["derived"], entry["digest"]
-    kept = kept_of(name, stored, [registry_host])
+    kept = kept_of(name, stored, hosts)
     before = kept.previous if kept.next and kept.model and kept.next.digest == kept.model.digest else None
     more = {
         "digest_before": (before or kept.model).digest if kept.model else None,
@@ -124,6 +132,19 @@ def _offered(offered: Result, name: ModelName) -> Result:
         if parse_model_name(text).same_as(name):
             return dict(answer)
     raise GizziError(f"nobody asked the registry about {name}")
+
+
+def manifest_of(offered: Result, model: str) -> str:
+    """Return what a pull of a model from a mirror is pinned to, "" where the registry has not told it."""
+    name = parse_model_name(model)
+    return next(
+        (
+            str(one["manifest"])
+            for text, one in offered.get("models", {}).items()
+            if parse_model_name(text).same_as(name)
+        ),
+        "",
+    )
 
 
 def _sight(

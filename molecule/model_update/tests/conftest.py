@@ -24,7 +24,7 @@ PLAYBOOK = "etrid.gizzi.model_update"
 SETTINGS = {
     "gizzi_topology": "distributed",
     # The machine that runs the tests is not on the network of the stand-in registry.
-    "model_update_ask_from": "validator01",
+    "gizzi_ask_registry_from": "validator01",
     "model_update_prompts": [
         {"name": "France", "prompt": "What is the capital of France?", "pattern": "Paris", "tokens": 12}
     ],

@@ -16,6 +16,8 @@ In addition to the options, the result has
 - ``validators``, ``gizzi`` (one name), ``servers`` (all servers), ``shared_servers`` (those that other hosts ask),
   ``fleet`` (all hosts), each in the inventory's order; ``missing`` (ids without a host); ``port`` (Ollama's);
 - ``certificates``: by name of a host with a gateway, the addresses and names by which others reach it;
+- ``mirror``: the host from which the other servers pull their models, or ""; ``mirrored``: the names of the models that
+  they pull;
 - ``hosts``, by name, the settings of each host:
 
     - ``host``, ``validator`` (whether it is one), ``validator_id``, ``gizzi`` (whether it is the Gizzi host),
@@ -24,8 +26,8 @@ In addition to the options, the result has
     - ``serves``, ``shared``, ``sources`` (addresses that may ask its server), ``port``, ``version``, ``models`` (the
       wanted ones), ``model`` (the first of them, or "");
     - ``endpoints`` (``name`` and ``url`` of the servers that it asks, in this order), ``urls``, ``url`` (of the first),
-      ``network_url`` (the Gizzi API), ``neighbour`` (the next host whose server is only for itself, or ""),
-      ``neighbour_addresses``;
+      ``network_url`` (the Gizzi API), ``mirror`` (the URL of the mirror that it pulls from, or ""), ``neighbour`` (the
+      next host whose server is only for itself, or ""), ``neighbour_addresses``;
     - ``client`` (whether it has one), ``client_model``, ``context_length``;
     - ``ollama``, ``ollama_client``, ``gateway``, ``gizzi_api``: values of these roles, by names without the prefix: for
       ollama all values except secrets, for the others those that depend on the fleet;
@@ -36,11 +38,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import (
     is_secret,
     without_prefix,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._fleet_problems import inventory_problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._gateway_mirror import MIRROR_PORT
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import pulled_models
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import CAPACITY
 
 if TYPE_CHECKING:
@@ -87,7 +93,8 @@ def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -
 
 def problems(values: Mapping[str, Any]) -> list[str]:
     """Return the problems of the inventory, each with the value and the solution."""
-    return inventory_problems(values)
+    found = inventory_problems(values)
+    return found or _Fleet(values).mirror_problems()
 
 
 def derived(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -104,6 +111,8 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "missing": missing,
         "port": PORT,
         "certificates": {name: fleet.reached_by(name) for name in fleet.gateways},
+        "mirror": fleet.mirror,
+        "mirrored": _unique(model for name in fleet.pullers for model in fleet.pulled(name)),
         "hosts": {name: fleet.host(name) for name in values["inventory"]},
         "warnings": [_missing_text(values, fleet.validators, missing)] if missing else [],
     }
@@ -149,10 +158,32 @@ class _Fleet:
         # The Gizzi API is always behind one.
         self.gateways = _unique([*self.shared_servers, self.gizzi])
         self.sources = _unique(text for name in self.validators for text in self._inventory[name]["addresses"])
+        # The Gizzi host, where it has models that others need too.
+        others = [name for name in self.servers if name != self.gizzi]
+        self.mirror = self.gizzi if values["gateway_mirror"] and self.gizzi in self.servers and others else ""
+        self.pullers = others if self.mirror else []
 
     def _role_names(self, name: str) -> list[str]:
         client = ["ollama_client"] if name in self.validators else []
         return ["ollama", *client, "gateway", *(["gizzi_api"] if name == self.gizzi else [])]
+
+    def pulled(self, name: str) -> list[str]:
+        """Return the names of the models that a host has from the registry, in the short form."""
+        return [_short(model["name"]) for model in pulled_models(self._inventory[name]["ollama"]["models"])]
+
+    def mirror_problems(self) -> list[str]:
+        """Return the models that a host is to pull from a mirror which is not to have them."""
+        if self._values["gateway_mirror_fallback"]:
+            return []
+        there = {name.lower() for name in self.pulled(self.gizzi)}
+        return [
+            f"ollama_models of {name} has {model}, and it pulls from the mirror of {self.gizzi}, which is not to have "
+            f"it. List it in ollama_models of {self.gizzi} too, let gateway_mirror_fallback be true, or set "
+            "gateway_mirror to false."
+            for name in self.pullers
+            for model in self.pulled(name)
+            if model.lower() not in there
+        ]
 
     def reached_by(self, name: str) -> list[str]:
         """Return the addresses and names by which others may reach a host."""
@@ -184,6 +215,7 @@ class _Fleet:
             "urls": [endpoint["url"] for endpoint in endpoints],
             "url": endpoints[0]["url"],
             "network_url": self._network_url(name),
+            "mirror": self._mirror_url(name),
             "neighbour": neighbour,
             "neighbour_addresses": self._inventory[neighbour]["addresses"] if neighbour else [],
             "client": name in self.validators and known["ollama_client"]["state"] == "present",
@@ -198,6 +230,12 @@ class _Fleet:
         if name == self.gizzi:
             return _url("http", "127.0.0.1", NETWORK_PORT)
         return _url("https", self._inventory[self.gizzi]["addresses"][0], API_PORT)
+
+    def _mirror_url(self, name: str) -> str:
+        """Return where a host pulls models from within the fleet, or ""."""
+        if name not in self.pullers:
+            return ""
+        return _url("http", self._inventory[self.mirror]["addresses"][0], MIRROR_PORT)
 
     def _endpoints(self, name: str) -> list[dict[str, str]]:
         """Return the servers that a host asks, in this order. A server asks itself first, on loopback."""
@@ -239,6 +277,8 @@ class _Fleet:
                 "state": "present" if about["serves"] else "absent",
                 "listen": f"127.0.0.1:{PORT}",
                 "allowed_sources": [],
+                "mirror": about["mirror"],
+                "mirror_fallback": self._values["gateway_mirror_fallback"],
             },
             "ollama_client": {
                 "state": client["state"],
@@ -261,6 +301,7 @@ class _Fleet:
     def _gateway(self, known: Mapping[str, Any], about: Mapping[str, Any]) -> dict[str, Any]:
         ollama = known["ollama"]
         threads = {"num_thread": ollama["cpu_threads"]} if ollama["cpu_threads"] else {}
+        pullers = self.pullers if about["host"] == self.mirror else []
         readers = _unique([*self.sources, *self._values["operator_addresses"]])
         return {
             "state": "present" if about["host"] in self.gateways else "absent",
@@ -269,12 +310,15 @@ class _Fleet:
             "validators": self.validators,
             "addresses": {name: self._inventory[name]["addresses"] for name in self.validators},
             "options": {"num_ctx": ollama["context_length"], **threads},
+            "mirror_sources": _unique(text for name in pullers for text in self._inventory[name]["addresses"]),
+            "mirror_models": self.pulled(about["host"]) if pullers else [],
+            "mirror_models_dir": ollama["models_dir"],
         }
 
     def _wanted(self, about: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[str, Any]:
         names = (
             *("host", "addresses", "serves", "shared", "validator", "version", "port", "urls", "models", "sources"),
-            *("gizzi", "network_url", "client", "client_model", "neighbour", "neighbour_addresses"),
+            *("gizzi", "network_url", "client", "client_model", "neighbour", "neighbour_addresses", "mirror"),
         )
         return {
             **{name: about[name] for name in names},
@@ -283,6 +327,7 @@ class _Fleet:
             "gateway": {
                 **({"ollama": OLLAMA_PORT} if about["shared"] else {}),
                 **({"api": API_PORT} if about["gizzi"] else {}),
+                **({"mirror": MIRROR_PORT} if about["host"] == self.mirror else {}),
             },
             "models_dir": roles["ollama"]["models_dir"],
             "api_port": NETWORK_PORT,
@@ -304,6 +349,14 @@ def _client_context(known: Mapping[str, Any]) -> int:
     """Return the client's context length: by default the server's, because another one makes Ollama load again."""
     given = "ollama_client_context_length" in known["given"]
     return int(known["ollama_client" if given else "ollama"]["context_length"])
+
+
+def _short(text: str) -> str:
+    """Return a model's name in the short form; a wrong name, of which its role tells, as it is."""
+    try:
+        return str(parse_model_name(text))
+    except GizziError:
+        return text
 
 
 def _ssh_name(host: str, port: int) -> str:

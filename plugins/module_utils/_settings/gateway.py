@@ -160,6 +160,20 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
             "left": left,
             "guards": [{"name": guard, "state": "absent"} for guard in GUARDS.values()],
         }
+    return {**_on_host(values, host), "meanwhile": _meanwhile(values, host)}
+
+
+def _meanwhile(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the values of a gateway of Ollama that is to go, for as long as others still ask it; else nothing."""
+    served = guard_before(GUARDS["ollama"], UNIT, host["guards"])
+    sources = [source for guard in served for source in guard.get("sources") or []]
+    if values["ollama_sources"] or not sources:
+        return {}
+    asked = {**values, "ollama_sources": sources}
+    return {} if problems(asked) else {**derived(asked), **_on_host(asked, host)}
+
+
+def _on_host(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     live = host["guards"]
     sources = _sources(values)
     missing = _missing(values, host)

@@ -56,7 +56,7 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def host_problems(values: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[str]:
-    """Return the values that do not fit the fleet, which has all ``servers`` and the ``hosts`` of this run."""
+    """Return the values that do not fit the fleet, which has ``servers``, ``mirror`` and the run's ``hosts``."""
     servers, hosts = fleet["servers"], fleet["hosts"]
     found = []
     if not set(servers) & set(hosts):
@@ -67,6 +67,12 @@ def host_problems(values: Mapping[str, Any], fleet: Mapping[str, Any]) -> list[s
     if values["canary"] and values["canary"] not in servers:
         found.append(
             f"model_update_canary is {values['canary']}, which is no server. It must be one of {', '.join(servers)}."
+        )
+    elif values["canary"] and fleet["mirror"] and values["canary"] != fleet["mirror"]:
+        found.append(
+            f"model_update_canary is {values['canary']}, and the other servers pull from the mirror of "
+            f"{fleet['mirror']}, which has to be the first. Leave model_update_canary out, or set gateway_mirror to "
+            "false."
         )
     return found
 

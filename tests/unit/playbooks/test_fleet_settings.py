@@ -64,7 +64,14 @@ def test_text_of_the_command_line_and_variables_of_each_host(resolve: Resolve) -
     found = resolve(
         inventory,
         *("-e", "gizzi_topology=distributed", "-e", "gizzi_fallback_server=true", "-e", "gizzi_answer_timeout=5"),
-        *("-e", "gizzi_expected_validators=4", "-e", "gizzi_operator_addresses=198.51.100.1,198.51.100.2"),
+        *(
+            "-e",
+            "gateway_mirror=false",
+            "-e",
+            "gizzi_expected_validators=4",
+            "-e",
+            "gizzi_operator_addresses=198.51.100.1,198.51.100.2",
+        ),
     )
     assert (found["fallback_server"], found["answer_timeout"], found["missing"]) == (True, 5, [])
     assert found["operator_addresses"] == ["198.51.100.1", "198.51.100.2"]

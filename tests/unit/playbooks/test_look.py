@@ -67,14 +67,17 @@ def look(run_play: RunPlay, tmp_path: Path, registry: FakeRegistry, ollama: Fake
         rows = tmp_path / "rows.json"
         fleet = {
             "port": ollama.port,
+            "mirror": "",
+            "ask_registry_from": "localhost",
             "hosts": {
                 "v1": {
+                    "mirror": "",
                     "ollama": {"models_dir": str(store), "registry": registry.url},
                     "models": [{"name": "mistral", "state": "present"}],
                 }
             },
         }
-        update = {"verify_blobs": verify_blobs, "keep": 1, "ask_from": "localhost", "model_rollback_models": []}
+        update = {"verify_blobs": verify_blobs, "keep": 1, "model_rollback_models": []}
         play = {
             "hosts": "validators",
             "vars": {"__fleet": fleet, "__update": update, "_update_playbook": "model_update"},

@@ -88,3 +88,12 @@ def test_a_canary_that_is_no_server(run_play: RunPlay) -> None:
     status, printed = check(run_play, model_update_canary="v9")
     assert status != 0
     assert "model_update_canary is v9, which is no server. It must be one of v1." in printed
+
+
+def test_a_canary_beside_the_mirrors_host(run_play: RunPlay) -> None:
+    status, printed = check(run_play, gizzi_topology="distributed", model_update_canary="v2")
+    assert status != 0
+    assert "model_update_canary is v2, and the other servers pull from the mirror of v1, which has to be" in printed
+    assert "set gateway_mirror to false" in printed
+    variables = {"gizzi_topology": "distributed", "model_update_canary": "v2", "gateway_mirror": False}
+    assert check(run_play, **variables)[0] == 0

@@ -46,7 +46,8 @@ class ActionModule(real.ActionModule):
             if task_vars.get("fails") == f"{{role.role}} preflight":
                 return {{"failed": True}}
         alone = task_vars.get("listens") != "everywhere"
-        return {{"before": {{"on_loopback": alone}}, "left": task_vars.get("has_gateway", False)}}
+        left, meanwhile = task_vars.get("has_gateway", False), task_vars.get("meanwhile", {{}})
+        return {{"before": {{"on_loopback": alone}}, "left": left, "meanwhile": meanwhile}}
 
     def _told(self, role, values):
         told = {{
@@ -61,7 +62,12 @@ class ActionModule(real.ActionModule):
 real._settings.Judged.on = lambda self, host: real._settings.Judged(self.role, {{**self.values, **host}}, [])
 """
 ALL = ["v1", "v2", "v3"]
-FLEET = {"ansible_become": False, "gateway_token_secret": "a-secret-of-the-tests-which-is-long-enough"}
+# Nobody is asked what the registry has: nothing listens there.
+FLEET = {
+    "ansible_become": False,
+    "ollama_registry": "http://127.0.0.1:9",
+    "gateway_token_secret": "a-secret-of-the-tests-which-is-long-enough",
+}
 OWN, SHARED = "http://127.0.0.1:11434", "https://192.0.2.1:11443"
 
 
@@ -72,7 +78,7 @@ def stub(folder: Path, role: str) -> None:
     for name in ("meta", "files"):
         (folder / name).symlink_to(PROJECT / "roles" / role / name)
     for stage in ("deploy", "remove", "models", "settle"):
-        said = [{"ansible.builtin.debug": {"msg": SAY % (stage, TOLD[role])}}]
+        said = [{"ansible.builtin.debug": {"msg": SAY % (stage, TOLD[role])}, "register": f"__{role}_models"}]
         fails = [{"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} {stage}'"}]
         (folder / f"tasks/{stage}.yml").write_text(json.dumps([*said, *fails]))
 
@@ -163,6 +169,9 @@ def changes(found: list[str]) -> list[str]:
     return [event for event in found if " preflight " not in event]
 
 
+OTHERS = server("v2", "v3") + answers("v2", "v3") + client(OWN, "v2", "v3")
+
+
 def after(sources: int) -> list[str]:
     """Return what comes last: the API, and the end of the tokens of an earlier secret."""
     return ["gizzi_api deploy v1 3", *(f"api answers {host}" for host in ALL), *gateway("v1", sources, "settle")]
@@ -173,6 +182,40 @@ def test_to_distributed_the_shared_server_closes_when_the_others_have_their_own(
     assert status == 0, found
     assert found == [
         *(event for host in ALL for event in preflight(host, OWN, "present")),
+        # The others pull from it.
+        *(server("v1") + answers("v1") + client(OWN, "v1") + gateway("v1", 0)),
+        *OTHERS,
+        *after(0),
+    ]
+
+
+def test_the_gateway_that_others_ask_serves_them_until_they_have_their_own(site: Site) -> None:
+    status, found = site("distributed", v1={"meanwhile": {"ollama_sources": ALL}})
+    assert status == 0, found
+    assert changes(found) == [
+        *(server("v1") + answers("v1") + client(OWN, "v1") + gateway("v1", 3)),
+        *OTHERS,
+        *gateway("v1", 0),
+        *after(0),
+    ]
+
+
+def test_a_plain_server_that_others_pull_from_goes_to_loopback_when_nobody_asks_it(site: Site) -> None:
+    status, found = site("distributed", v1={"listens": "everywhere"})
+    assert status == 0, found
+    assert changes(found) == [
+        "ollama models v1 present 127.0.0.1:11434",
+        *gateway("v1", 0),
+        *OTHERS,
+        *(answers("v1") + client(OWN, "v1") + server("v1")),
+        *after(0),
+    ]
+
+
+def test_without_a_mirror_all_pull_at_once(site: Site) -> None:
+    status, found = site("distributed", "-e", "gateway_mirror=false")
+    assert status == 0, found
+    assert changes(found) == [
         *(server(*ALL) + answers(*ALL) + client(OWN, *ALL)),
         *gateway("v1", 0),
         *after(0),

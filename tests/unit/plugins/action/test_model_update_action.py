@@ -23,7 +23,9 @@ MODEL = {
     "quantization_level": "",
 }
 INFO = {"models": [MODEL], "loaded": []}
-OFFERED = {"models": {"mistral:latest": {"digest": "new", "digests": ["new"], "size": 9, "error": ""}}}
+OFFERED = {
+    "models": {"mistral:latest": {"digest": "new", "digests": ["new"], "size": 9, "manifest": "{}", "error": ""}}
+}
 UPDATED = {
     **dict.fromkeys(("digest_before", "digest_after", "speed_before", "speed_after"), None),
     "verdict": "updated",
@@ -47,8 +49,10 @@ class Run:
             "hostvars": self.registered,
             "__fleet": {
                 "topology": "distributed",
+                "mirror": "",
                 "hosts": {
-                    name: {"models": [MISTRAL], "ollama": {"registry": "https://registry.ollama.ai"}} for name in NAMES
+                    name: {"models": [MISTRAL], "mirror": "", "ollama": {"registry": "https://registry.ollama.ai"}}
+                    for name in NAMES
                 },
             },
             "__update": {"keep": 1, "verify_blobs": False, "canary": "", "model_rollback_models": []},
@@ -82,7 +86,16 @@ def test_the_plan(run: Run) -> None:
     assert plan["todo"] == NAMES
     assert [row["action"] for row in plan["rows"]["v2"]] == ["update"]
     assert plan["calls"]["v2"] == [
-        {"host": "v2", "model": "mistral:latest", "action": "update", "derived": [], "digest": None, "damaged": False}
+        {
+            "host": "v2",
+            "model": "mistral:latest",
+            "action": "update",
+            "derived": [],
+            "digest": None,
+            "damaged": False,
+            "mirror": "",
+            "manifest": "",
+        }
     ]
     assert run.registered["v1"]["__update_asked"]["models"] == ["mistral:latest"]
 
@@ -94,6 +107,27 @@ def test_the_first_that_is_fit_goes_first_in_the_inventorys_order(run: Run) -> N
     ill = {"results": [{"item": item("v3"), "verdict": "unhealthy", "reason": "it does not answer"}]}
     run.register("__update_checked", ill, "v3")
     assert run.look().order() == {"unfit": {"v3": ["it does not answer", False]}, "first": "v2"}
+
+
+def test_the_others_pull_what_the_registry_names_from_the_mirror(run: Run) -> None:
+    mirror = "http://192.0.2.1:11444"
+    run.variables["__fleet"]["hosts"]["v2"]["mirror"] = mirror
+    plan = run.look().plan()
+    assert [(call["mirror"], call["manifest"]) for call in plan["calls"]["v2"]] == [(mirror, "{}")]
+    assert [(call["mirror"], call["manifest"]) for call in plan["calls"]["v1"]] == [("", "")]
+    # What a pull has left that was cut off.
+    stray = {**MODEL, "name": "192.0.2.1:11444/library/mistral:latest", "digest": "new"}
+    current = {**MODEL, "digest": "new"}
+    run.register("__update_info", {"models": [current, stray], "loaded": []})
+    plan = run.look().plan()
+    assert [plan["rows"][name][0]["action"] for name in ("v1", "v2")] == ["none", "sweep"]
+
+
+def test_the_mirrors_host_goes_first(run: Run) -> None:
+    run.register("__update_checked", {"results": []})
+    run.register("__update_capacity", {"checks": []})
+    run.variables["__fleet"]["mirror"] = "v2"
+    assert run.look().order()["first"] == "v2"
 
 
 def test_a_batch_pulls_together_and_takes_turns(run: Run) -> None:

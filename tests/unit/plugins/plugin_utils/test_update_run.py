@@ -45,10 +45,10 @@ def plan(
     *models: dict[str, Any],
     offered: dict[str, Any] | None = None,
     keep: int = 1,
-    registry: str = REGISTRY,
+    mirrors: tuple[str, ...] = (),
     hashed: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    (row,) = _update_run.plan(info, hashed, offered or offer(), models or (MISTRAL,), keep, registry)
+    (row,) = _update_run.plan(info, hashed, offered or offer(), models or (MISTRAL,), keep, [REGISTRY, *mirrors])
     return row
 
 
@@ -100,7 +100,7 @@ def test_more_previous_models_may_stay() -> None:
 def test_a_name_with_the_mirror_in_it_is_left_over() -> None:
     models = {"mistral:latest": "new", "mirror:5000/library/mistral:latest": "new"}
     assert plan(server(models))["action"] == "none"
-    assert plan(server(models), registry="http://mirror:5000")["action"] == "sweep"
+    assert plan(server(models), mirrors=("http://mirror:5000",))["action"] == "sweep"
 
 
 def test_a_pinned_model_follows_its_pin_and_not_the_tag() -> None:

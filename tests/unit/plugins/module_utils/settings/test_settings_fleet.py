@@ -62,6 +62,8 @@ def values(servers: tuple[str, ...] = ("v1",), **changes: Any) -> dict[str, Any]
     return {
         "topology": "centralized",
         "fallback_server": False,
+        "gateway_mirror": True,
+        "gateway_mirror_fallback": False,
         "expected_validators": 3,
         "operator_addresses": [],
         "answer_timeout": 300,
@@ -117,6 +119,53 @@ def test_distributed() -> None:
     assert told(found, "client_model") == ["mistral"] * 3
     assert told(found, "ollama_client", "context_length") == [8192] * 3
     assert told(found, "models") == [[{"name": "mistral", "state": "present"}]] * 3
+
+
+def test_the_others_pull_from_the_gizzi_host() -> None:
+    models = [{"name": "phi3:mini", "state": "absent"}, {"name": "Mistral"}, {"name": "ours", "from": "Mistral"}]
+    found = resolve(topology="distributed", ollama={"models": models})
+    mirror = f"http://{GIZZI}:11444"
+    assert (found["mirror"], found["mirrored"]) == ("v1", ["Mistral:latest"])
+    assert told(found, "mirror") == told(found, "ollama", "mirror") == ["", mirror, mirror]
+    assert told(found, "ollama", "mirror_fallback") == [False] * 3
+    assert told(found, "gateway", "mirror_sources") == [[V2, V3], [], []]
+    assert told(found, "gateway", "mirror_models") == [["Mistral:latest"], [], []]
+    assert told(found, "gateway", "mirror_models_dir") == ["/var/lib/ollama/models"] * 3
+    assert told(found, "wanted", "gateway") == [{"api": 8443, "mirror": 11444}, {}, {}]
+    assert told(found, "wanted", "mirror") == ["", mirror, mirror]
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"topology": "centralized"},
+        {"topology": "centralized", "servers": ("v2", "v3")},
+        {"topology": "distributed", "gateway_mirror": False},
+    ],
+)
+def test_no_mirror(changes: dict[str, Any]) -> None:
+    found = resolve(**changes)
+    assert (found["mirror"], found["mirrored"]) == ("", [])
+    assert told(found, "mirror") == told(found, "ollama", "mirror") == [""] * 3
+    assert told(found, "gateway", "mirror_sources") == [[]] * 3
+
+
+def test_a_second_shared_server_pulls_from_the_first() -> None:
+    found = resolve(servers=("v1", "v2"))
+    assert (found["mirror"], told(found, "mirror")) == ("v1", ["", f"http://{GIZZI}:11444", ""])
+    assert told(found, "gateway", "mirror_sources") == [[V2], [], []]
+
+
+def test_a_model_that_the_mirror_is_not_to_have() -> None:
+    other = {"v3": host(3, V3, models=[{"name": "LLAMA3.1:8B"}, {"name": "mistral"}])}
+    given = values(topology="distributed", inventory=other)
+    problems = fleet.problems(given)
+    assert problems == [
+        "ollama_models of v3 has mistral:latest, and it pulls from the mirror of v1, which is not to have it. List it "
+        "in ollama_models of v1 too, let gateway_mirror_fallback be true, or set gateway_mirror to false."
+    ]
+    assert fleet.problems({**given, "gateway_mirror_fallback": True}) == []
+    assert fleet.problems({**given, "gateway_mirror": False}) == []
 
 
 def test_distributed_with_a_server_to_fall_back_to() -> None:
@@ -208,18 +257,25 @@ def test_what_a_look_compares_a_host_with() -> None:
         "client": True,
         "client_model": "llama3.1:8b",
         "fleet": ["v1", "v2", "v3"],
+        "mirror": "",
     }
     wanted = resolve(operator_addresses=["198.51.100.1"])["hosts"]["v1"]["wanted"]
     assert wanted["api_sources"] == [*FLEET, "198.51.100.1"]
     assert wanted["gateway"] == {"ollama": 11443, "api": 8443}
-    assert resolve(topology="distributed")["hosts"]["v1"]["wanted"]["gateway"] == {"api": 8443}
+    assert resolve(topology="distributed")["hosts"]["v1"]["wanted"]["gateway"] == {"api": 8443, "mirror": 11444}
     assert parse_wanted(wanted).host == "v1"
 
 
 def test_the_gateways_stand_before_the_shared_servers_and_the_api() -> None:
     found = resolve(servers=("v2",), operator_addresses=["198.51.100.0/24", V3], ollama={"cpu_threads": 2})
     places = {"v1": [GIZZI], "v2": [V2], "v3": [V3]}
-    same = {"validators": ["v1", "v2", "v3"], "addresses": places, "options": {"num_ctx": 4096, "num_thread": 2}}
+    none = {"mirror_sources": [], "mirror_models": [], "mirror_models_dir": CAPACITY["models_dir"]}
+    same = {
+        "validators": ["v1", "v2", "v3"],
+        "addresses": places,
+        "options": {"num_ctx": 4096, "num_thread": 2},
+        **none,
+    }
     assert told(found, "gateway") == [
         {"state": "present", "ollama_sources": [], "api_sources": [*FLEET, "198.51.100.0/24"], **same},
         {"state": "present", "ollama_sources": FLEET, "api_sources": [], **same},

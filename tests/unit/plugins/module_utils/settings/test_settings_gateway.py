@@ -283,6 +283,19 @@ def test_a_guard_for_each_listener() -> None:
     assert [problem for name in gateway.GUARDS.values() for problem in name_problems(name)] == []
 
 
+def test_a_gateway_of_ollama_that_is_to_go_is_there_until_the_clients_are_elsewhere() -> None:
+    live = {"gateway": {"port": 11443, "sources": ["192.0.2.7"]}}
+    found = values(host(guards=live), ollama_sources=[], api_sources=["192.0.2.0/24"])
+    assert (found["ollama"], found["tokens"], found["guards"][0]["state"]) == ({}, [], "absent")
+    meanwhile = found["meanwhile"]
+    assert (meanwhile["ollama"]["port"], [one["name"] for one in meanwhile["tokens"]]) == (11443, ["validator01"])
+    assert meanwhile["guards"][0]["sources"] == ["192.0.2.7"]
+    # Nothing of this where it stays, where there was none, and where it cannot be seen.
+    assert values(host(guards=live))["meanwhile"] == {}
+    for guards in ({}, {"unseen": "no nft"}):
+        assert values(host(guards=guards), ollama_sources=[], api_sources=["192.0.2.0/24"])["meanwhile"] == {}
+
+
 def test_a_program_that_the_distribution_has_replaced_is_started_anew() -> None:
     running = {"gizzi-gateway.service": {"active": "active"}}
     for replaced in (False, True):
