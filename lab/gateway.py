@@ -15,7 +15,7 @@ from testinfra.host import Host
 from lab.ollama import MODEL
 from lab.testing import Lab, wait_until
 
-OLLAMA, API = 11443, 8443
+OLLAMA, API, MIRROR = 11443, 8443, 11444
 AUTHORITY = "/etc/gizzi/fleet-ca.pem"
 TOKEN = "/etc/gizzi/client-gateway.token"
 LOG = "journalctl SYSLOG_IDENTIFIER=gizzi_gateway --output=cat --no-pager"

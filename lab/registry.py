@@ -25,6 +25,12 @@ def digest(internet: Host, model: str = MODEL) -> str:
     return hashlib.sha256(internet.file(f"{MANIFESTS}/{path(model)}").content).hexdigest()
 
 
+def size(internet: Host, model: str = MODEL) -> int:
+    """Return the bytes of all blobs of the registry's current version of this model."""
+    manifest = json.loads(internet.file(f"{MANIFESTS}/{path(model)}").content)
+    return sum(blob["size"] for blob in (manifest["config"], *manifest["layers"]))
+
+
 def move(internet: Host, version: str, model: str = MODEL) -> str:
     """Move the model's tag to another version of smollm2:135m (see MODELS in lab.artifacts); return its digest."""
     put(internet, f"{ORIGINALS}/{path(MODEL)}-{version}", model)
@@ -65,6 +71,11 @@ class Traffic:
     blob_bytes: int = 0
 
 
+def requests(internet: Host, after: int = 0) -> list[dict[str, Any]]:
+    """Return the requests since the lab was made, but for so many, in the order in which they ended."""
+    return [json.loads(line) for line in internet.check_output("tail --lines=+%s %s", str(after + 1), LOG).splitlines()]
+
+
 class Meter:
     """The registry's requests since this object was made or last read."""
 
@@ -75,9 +86,9 @@ class Meter:
 
     def requests(self) -> list[dict[str, Any]]:
         """Return the new requests in the order in which they ended, without those that still run."""
-        lines = self._internet.check_output("tail --lines=+%s %s", str(self._seen + 1), LOG).splitlines()
-        self._seen += len(lines)
-        return [json.loads(line) for line in lines]
+        found = requests(self._internet, self._seen)
+        self._seen += len(found)
+        return found
 
     def read(self) -> Traffic:
         """Return the sums of the new requests."""
@@ -89,6 +100,14 @@ def traffic(requests: Collection[Mapping[str, Any]]) -> Traffic:
     manifests = [request["bytes"] for request in requests if "/manifests/" in request["path"]]
     blobs = [request["bytes"] for request in requests if is_of_a_blob(request)]
     return Traffic(len(manifests), sum(manifests), len(blobs), sum(blobs))
+
+
+def downloads(requests: Collection[Mapping[str, Any]]) -> dict[str, int]:
+    """Return the bytes of blobs, by the address that they went to."""
+    found: dict[str, int] = {}
+    for request in filter(is_of_a_blob, requests):
+        found[request["client"]] = found.get(request["client"], 0) + request["bytes"]
+    return found
 
 
 def is_of_a_blob(request: Mapping[str, Any]) -> bool:

@@ -43,11 +43,11 @@ def serves_the_fleet(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
 def is_closed_to_strangers(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     # The network is open to the stranger, for ssh; the ports are not, on any host, in either family.
     assert reached(stranger, every_address(lab), 22) == every_address(lab)
-    for port in (PORT, network.PORT, gateway.OLLAMA, gateway.API):
+    for port in (PORT, network.PORT, gateway.OLLAMA, gateway.API, gateway.MIRROR):
         assert reached(stranger, every_address(lab), port) == set()
     for port in (gateway.OLLAMA, gateway.API):
         assert reached(fleet[others(lab)[0]], every_address(lab), port) == set(lab.addresses(SERVER))
-    for port in (PORT, network.PORT):
+    for port in (PORT, network.PORT, gateway.MIRROR):
         assert reached(fleet[others(lab)[0]], every_address(lab), port) == set()
 
 

@@ -38,7 +38,9 @@ def each_serves_itself_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -
         assert host.file("/usr/local/sbin/gizzi-guard").exists == (name == SERVER)
         assert reached(host, every_address(lab)) == reached(host, every_address(lab), gateway.OLLAMA) == set()
     assert reached(stranger, every_address(lab), 22) == every_address(lab)
-    assert reached(stranger, every_address(lab)) == set()
+    for port in (PORT, gateway.OLLAMA, gateway.API, gateway.MIRROR):
+        assert reached(stranger, every_address(lab), port) == set()
+    assert reached(fleet[KEEPER], every_address(lab), gateway.MIRROR) == set(lab.addresses(SERVER))
 
 
 def test_check_mode_predicts_the_switch_and_changes_nothing(site: Site, state: Callable[[], set[str]]) -> None:
@@ -110,12 +112,43 @@ def test_an_installed_collection_switches_while_questions_are_answered(
     client.ask_everywhere(fleet, dict.fromkeys(lab.groups["validators"], "own"))
 
 
+def test_what_the_gizzi_host_has_the_others_have_from_it(lab: Lab) -> None:
+    """Option A has brought the model to that host, and the switch before this test to the others."""
+    sent = registry.downloads(registry.requests(lab.outside("internet")))
+    assert sent.keys() <= {*lab.addresses(SERVER)}
+
+
 def test_a_second_run_changes_nothing_and_asks_little(lab: Lab) -> None:
     again, calls = lab.counted("etrid.gizzi.site", variables={"gizzi_topology": "distributed"})
     assert again.returncode == 0, again.stdout
     assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}
     assert {name: calls[name] for name in (KEEPER, LOSER) if len(calls[name]) > 8} == {}
     assert len(calls[SERVER]) <= 16, calls[SERVER]
+
+
+UPDATE = {
+    "gizzi_topology": "distributed",
+    "model_update_prompts": [
+        {"name": "France", "prompt": "What is the capital of France?", "pattern": "Paris", "tokens": 12}
+    ],
+    "model_update_serial": ["100%"],
+    # The servers share two cores.
+    "model_update_minimum_speed": 0,
+}
+
+
+def test_a_new_model_comes_from_the_internet_once(lab: Lab, fleet: dict[str, Host], tmp_path: Path) -> None:
+    internet = lab.outside("internet")
+    meter = registry.Meter(internet)
+    with registry.moved(internet, "newer") as digest:
+        size = registry.size(internet)
+        update = lab.playbook("etrid.gizzi.model_update", variables=UPDATE | {"model_update_report_dir": str(tmp_path)})
+    assert update.returncode == 0, update.stdout
+    assert {digests(fleet[name], "127.0.0.1")[MODEL] for name in (SERVER, KEEPER, LOSER)} == {digest}
+    sent = registry.downloads(meter.requests())
+    assert sent.keys() <= {*lab.addresses(SERVER)}
+    # The metadata that its host asks for anew are a few hundred bytes.
+    assert sum(sent.values()) < 1.001 * size
 
 
 def test_the_fleet_falls_back_and_nobody_else(lab: Lab, fleet: dict[str, Host], stranger: Host, site: Site) -> None:

@@ -23,8 +23,8 @@ LOOPBACK = "127.0.0.1"
 PLAYBOOK = "etrid.gizzi.model_update"
 SETTINGS = {
     "gizzi_topology": "distributed",
-    # The machine that runs the tests is not on the network of the stand-in registry.
-    "gizzi_ask_registry_from": "validator01",
+    # The servers alone have no gateways. The test of a pool has them, and the mirror.
+    "gateway_mirror": False,
     "model_update_prompts": [
         {"name": "France", "prompt": "What is the capital of France?", "pattern": "Paris", "tokens": 12}
     ],

@@ -75,8 +75,11 @@ def variables(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> dict[str, o
         "model_update_timer_vault_password_file": str(password),
         "model_update_timer_variables": {
             "gizzi_topology": "distributed",
+            "gateway_mirror": False,
+            # The host itself, as in production.
+            "gizzi_ask_registry_from": "localhost",
             "model_update_serial": ["100%"],
-            # As in conftest.py; but who asks the registry is the host itself, as in production.
+            # As in conftest.py.
             "model_update_prompts": SETTINGS["model_update_prompts"],
             "model_update_minimum_speed": SETTINGS["model_update_minimum_speed"],
             "gizzi_api_token": SECRETS["extra variable"],

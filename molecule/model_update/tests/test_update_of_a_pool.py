@@ -14,6 +14,7 @@ from lab.testing import Lab
 DERIVED = "etrid-validator"
 SETTINGS: dict[str, Any] = {
     "gizzi_topology": "centralized",
+    "gateway_mirror": True,
     "ollama_models": [
         {"name": MODEL},
         {"name": DERIVED, "from": MODEL, "system": "You help the operators of validators.", "parameters": {"top_k": 1}},
