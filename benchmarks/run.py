@@ -23,6 +23,8 @@ from pathlib import Path
 PROJECT = Path(__file__).resolve().parent.parent
 LOG = PROJECT / ".ansible" / "benchmark.log"
 REPEATS = 3
+HOSTS = PROJECT / ".ansible" / "lab" / "benchmark" / "inventory"
+SITE = ["ansible-playbook", "--inventory", str(HOSTS), "playbooks/site.yml"]
 
 
 def run(command: Sequence[str], validators: int) -> float:
@@ -41,15 +43,20 @@ def median(command: Sequence[str], validators: int) -> float:
     return statistics.median(run(command, validators) for repeat in range(REPEATS))
 
 
-def registry_traffic(hosts: Path) -> tuple[int, int]:
-    """Return how many bytes the stand-in registry sent, and how many requests it answered."""
+def internet(hosts: Path) -> str:
+    """Return the name of the container that stands in for the internet."""
     prefix = next(
         line.split(":", 1)[1].strip()
         for line in (hosts / "hosts.yml").read_text().splitlines()
         if line.strip().startswith("lab_prefix:")
     )
+    return f"{prefix}-internet"
+
+
+def registry_traffic(hosts: Path) -> tuple[int, int]:
+    """Return how many bytes the stand-in registry sent, and how many requests it answered."""
     log = subprocess.run(
-        ["docker", "exec", f"{prefix}-internet", "cat", "/var/log/nginx/registry.json"],
+        ["docker", "exec", internet(hosts), "cat", "/var/log/nginx/registry.json"],
         check=True,
         capture_output=True,
         text=True,
@@ -79,12 +86,11 @@ def show(where: int | str, figure: str, value: str) -> None:
 @contextmanager
 def deployed(topology: str, validators: int) -> Iterator[tuple[Path, list[str]]]:
     """Deploy a fleet for as long as the block takes; give its inventory, and the command to deploy it once more."""
-    hosts = PROJECT / ".ansible" / "lab" / "benchmark" / "inventory"
-    site = ["ansible-playbook", "--inventory", str(hosts), "playbooks/site.yml", "-e", f"gizzi_topology={topology}"]
+    site = [*SITE, "-e", f"gizzi_topology={topology}"]
     try:
         run(["lab/fleet.sh", "create", "benchmark"], validators)
         run(site, validators)
-        yield hosts, site
+        yield HOSTS, site
     finally:
         run(["lab/fleet.sh", "destroy", "benchmark"], validators)
 
@@ -95,6 +101,28 @@ def traffic(validators: int) -> None:
         sent, requests = registry_traffic(hosts)
         show(validators, "bytes from the registry / model size", f"{sent / model_bytes(hosts):.3f}")
         show(validators, "requests to the registry", str(requests))
+
+
+def mirror(validators: int) -> None:
+    """Measure Option B from nothing where the internet sends 20 MB/s in all, with the mirror and without it."""
+    seconds = []
+    for mirrored in ("true", "false"):
+        try:
+            run(["lab/fleet.sh", "create", "benchmark"], validators)
+            inspect = ["docker", "inspect", "--format", "{{.State.Pid}}", internet(HOSTS)]
+            process = subprocess.run(inspect, check=True, capture_output=True, text=True).stdout.strip()
+            shape = ["tc", "qdisc", "add", "dev", "eth0", "root", "tbf", "rate", "160mbit", "burst", "256kb"]
+            run(["nsenter", "--target", process, "--net", *shape, "latency", "400ms"], validators)
+            wanted = ["-e", "gizzi_topology=distributed", "-e", f"gateway_mirror={mirrored}"]
+            seconds.append(run([*SITE, *wanted], validators))
+            sent, _requests = registry_traffic(HOSTS)
+            how = "with" if mirrored == "true" else "without"
+            title = f"bytes from the registry / model size, at 20 MB/s, {how} the mirror"
+            show(validators, title, f"{sent / model_bytes(HOSTS):.3f}")
+        finally:
+            run(["lab/fleet.sh", "destroy", "benchmark"], validators)
+    title = f"site.yml from nothing at 20 MB/s, with the mirror ({seconds[0]:.0f} s) / without ({seconds[1]:.0f} s)"
+    show(validators, title, f"{seconds[0] / seconds[1]:.2f}")
 
 
 def speed(validators: int, topology: str = "centralized") -> None:
@@ -131,6 +159,7 @@ def speed_distributed(validators: int) -> None:
 
 KINDS: dict[str, tuple[Callable[[int], None], tuple[int, ...]]] = {
     "traffic": (traffic, (1, 4, 21)),
+    "mirror": (mirror, (4, 21)),
     "speed": (speed, (4, 21)),
     "speed_distributed": (speed_distributed, (4, 21)),
 }
