@@ -18,6 +18,7 @@ from ansible.errors import AnsibleActionFail
 from ansible.plugins.action import ActionBase
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.plugin_utils import _update_certificates as certificates
 from ansible_collections.etrid.gizzi.plugins.plugin_utils import _update_report as report
 from ansible_collections.etrid.gizzi.plugins.plugin_utils import _update_run as run
 
@@ -156,25 +157,45 @@ class Look:
         done, lost = self._settled(), set(self._all) - set(self._variables["ansible_play_hosts"])
         stopped = next(filter(None, (self._of(host, "__update_turn").get("stopped") for host in self._all)), "")
         rows = [row for host in self._all for row in self._rows(host, done, host in lost, stopped)]
+        ending = self._ending()
+        failed = [row["host"] for row in ending if row["verdict"] == "failed"]
         now, summary, said = time.time(), report.summary(rows), report.message(rows)
+        if failed:
+            said += f" The certificates of {', '.join(failed)} could not be renewed."
         started = min((self._of(host, "__update_asked").get("started", now) for host in self._all), default=now)
         document = {
             "playbook": f"etrid.gizzi.{self._playbook}",
             "time": datetime.fromtimestamp(now, timezone.utc).strftime("%Y%m%dT%H%M%SZ"),
             "topology": self._fleet["topology"],
             "check": self._check_mode,
-            "success": set(summary) <= report.GOOD,
+            "success": set(summary) <= report.GOOD and not failed,
             "message": said,
             "seconds": round(now - started, 1),
             "summary": summary,
             "results": rows,
+            "certificates": ending,
         }
         return {
             "document": document,
-            "text": report.table(document),
-            "markdown": report.markdown(self._playbook, document),
+            "text": report.table(document) + "".join(f"{line}\n" for line in certificates.certificate_lines(ending)),
+            "markdown": report.markdown(self._playbook, document) + certificates.certificates_in_markdown(ending),
             "metrics": report.metrics(document, int(now), metrics_before),
         }
+
+    def _ending(self) -> list[dict[str, str]]:
+        """Return the gateways whose certificates end soon, and what came of that."""
+        rows = [
+            certificates.certificate_row(
+                host,
+                self._of(host, "__update_certificate"),
+                self._of(host, "__update_renewal"),
+                bool(self._of(host, "gateway_certificate")),
+                self._check_mode,
+            )
+            for host in self._fleet["certificates"]
+            if self._of(host, "__update_certificate")
+        ]
+        return [row for row in rows if row]
 
     def _rows(
         self, host: str, done: t.Mapping[tuple[str, str], t.Any], lost: bool, stopped: str

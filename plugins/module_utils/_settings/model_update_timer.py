@@ -181,13 +181,14 @@ def _metrics_entries(folder: str) -> list[dict[str, Any]]:
 def _own_variables() -> dict[str, str]:
     """Return the service's extra variables for Ansible, which replace those of the inventory.
 
-    The inventory has the key's path on another machine, and may have less strict options. If an option is given twice,
+    The inventory has paths of another machine, and may have less strict options. If an option is given twice,
     ssh uses the first one, which is the service's.
     """
     return {
         "ansible_ssh_private_key_file": f"{CONFIG}/ssh_key",
         "ansible_ssh_args": f"-o StrictHostKeyChecking=yes -o UserKnownHostsFile={CONFIG}/known_hosts -o BatchMode=yes "
         "-o ControlMaster=auto -o ControlPersist=60s -o ServerAliveInterval=15",
+        "gizzi_authority_dir": f"{HOME}/authority",
         "model_update_report_dir": f"{HOME}/reports",
         "model_update_textfile": f"{METRICS}/run.prom",
     }

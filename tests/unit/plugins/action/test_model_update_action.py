@@ -49,6 +49,7 @@ class Run:
             "hostvars": self.registered,
             "__fleet": {
                 "topology": "distributed",
+                "certificates": {"v1": ["192.0.2.1"], "v2": ["192.0.2.2"]},
                 "mirror": "",
                 "hosts": {
                     name: {"models": [MISTRAL], "mirror": "", "ollama": {"registry": "https://registry.ollama.ai"}}
@@ -175,3 +176,39 @@ def test_the_report(run: Run) -> None:
     assert "v3" in found["text"]
     assert "v3" in found["markdown"]
     assert 'host="v3"' in found["metrics"]
+
+
+ENDS = {"rc": 1, "stdout": "notAfter=Jan 25 12:00:00 2027 GMT\nCertificate will expire"}
+
+
+@pytest.mark.parametrize(
+    ("look", "renewal", "own", "verdict", "said"),
+    [
+        (ENDS, {"problem": ""}, False, "renewed", "v1, until Jan 25 12:00:00 2027 GMT: renewed\n"),
+        (ENDS, {"problem": "it broke"}, False, "failed", "GMT: failed (it broke)\n"),
+        (ENDS, {}, False, "due", "GMT: due (run etrid.gizzi.site where the authority's key is)\n"),
+        (ENDS, {}, True, "due", "GMT: due (renew it, change gateway_certificate and gateway_key, and run"),
+        ({"rc": 1, "stdout": ""}, {}, False, "unseen", "v1: unseen (it cannot be read; verify says more)\n"),
+        ({"unreachable": True}, {}, False, "unseen", "v1: unseen"),
+    ],
+)
+def test_the_report_says_which_certificates_end_soon(
+    run: Run, look: dict[str, Any], renewal: dict[str, str], own: bool, verdict: str, said: str
+) -> None:
+    run.register("__update_certificate", {"rc": 0, "stdout": "notAfter=Nov 25 12:00:00 2027 GMT"}, "v2")
+    run.register("__update_certificate", look, "v1")
+    run.register("__update_renewal", renewal, "v1")
+    run.register("gateway_certificate", "PEM" if own else "", "v1")
+    run.register("__update_settled", {"results": [{"item": item(host), **UPDATED} for host in NAMES]})
+    told = run.look().report("")
+    assert [(row["host"], row["verdict"]) for row in told["document"]["certificates"]] == [("v1", verdict)]
+    assert said in told["text"]
+    assert said[:12] in told["markdown"]
+    assert told["document"]["success"] == (verdict != "failed")
+    assert told["document"]["message"].endswith("The certificates of v1 could not be renewed.") == (verdict == "failed")
+
+
+def test_what_a_dry_run_would_renew(run: Run) -> None:
+    run.register("__update_certificate", ENDS, "v1")
+    run.register("__update_renewal", {"problem": ""}, "v1")
+    assert [row["verdict"] for row in run.look(check_mode=True).report("")["document"]["certificates"]] == ["planned"]
