@@ -120,20 +120,20 @@ def refusals(host: Host) -> Verdict:
 def mirror(host: Host) -> Verdict:
     """Judge whether the mirror that the host is, and the one that it pulls from, give its models' manifests."""
     wanted = host.wanted
-    if not wanted.pulled:
-        return Verdict(None, "no model is wanted that is pulled")
+    if not wanted.mirrored:
+        return Verdict(None, "no model is wanted that is to come from there")
     problems: list[str] = []
     full: list[str] = []
     for url in wanted.mirrors:
         stored = host.digests if url == wanted.own_mirror else {}
-        for model in wanted.pulled:
+        for model in wanted.mirrored:
             found = host.mirror(url).mapping(model)
             # It has others to serve, and so cannot be judged.
             (full if found.flag("full") else problems).append(_mirror_problem(url, model, found, stored))
     problems = list(filter(None, problems))
     if problems or full:
         return Verdict(False if problems else None, "; ".join(problems or full))
-    return Verdict(True, f"{len(wanted.pulled)} models at {' and '.join(wanted.mirrors)}")
+    return Verdict(True, f"{len(wanted.mirrored)} models at {' and '.join(wanted.mirrors)}")
 
 
 def _mirror_problem(url: str, model: str, found: Given, stored: Mapping[str, str]) -> str:

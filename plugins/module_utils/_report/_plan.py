@@ -46,6 +46,7 @@ class Wanted:
         gateway: the ports of its gateway by what is behind them, OLLAMA, API or MIRROR; none where it has no gateway.
         mirror_sources: who is let in to its gateway for the models of its server.
         mirror: the URL of the mirror that it pulls its models from, "" where that is the registry.
+        mirrored: the models that it is to find there, or to give as the mirror.
         addresses: those by which others reach it.
         client: whether it has the command gizzi, with client_model.
         fleet: the names of all validators.
@@ -73,6 +74,7 @@ class Wanted:
     api_sources: list[str]
     mirror_sources: list[str]
     mirror: str
+    mirrored: list[str]
     gateway: Mapping[str, int]
     addresses: list[str]
     network_url: str
@@ -96,11 +98,6 @@ class Wanted:
         return [port for name, port in self.gateway.items() if name != MIRROR]
 
     @property
-    def pulled(self) -> list[str]:
-        """The models that are pulled: a derived one is made of its base."""
-        return [str(model["name"]) for model in self.models if not model.get("from")]
-
-    @property
     def own_mirror(self) -> str:
         """The URL of the mirror that it is, as it reaches it itself, "" where it is none."""
         return f"http://127.0.0.1:{self.gateway[MIRROR]}" if MIRROR in self.gateway else ""
@@ -108,7 +105,7 @@ class Wanted:
     @property
     def mirrors(self) -> list[str]:
         """The mirrors that are to give its models: the one that it is, and the one that it pulls from."""
-        return [url for url in (self.own_mirror, self.mirror) if url and self.serves]
+        return [url for url in (self.own_mirror, self.mirror) if url]
 
 
 def parse_wanted(value: Mapping[str, Any]) -> Wanted:
@@ -147,7 +144,8 @@ def first_step(about: str, wanted: Wanted, access: Access) -> Step:
     }
     if wanted.serves:
         # A derived model shares the weights of its base.
-        options["capacity"] = {**wanted.capacity, "models": wanted.pulled}
+        pulled = [str(model["name"]) for model in wanted.models if not model.get("from")]
+        options["capacity"] = {**wanted.capacity, "models": pulled}
     if wanted.serves and about == "verify":
         options["ollama_environment"] = {}
     return Step("state", "etrid.gizzi.host_state", options)
@@ -163,7 +161,7 @@ def steps(about: str, wanted: Wanted, access: Access, blobs: bool, timeout: floa
         yield Step("blobs", "etrid.gizzi.ollama_blobs", stored)
     # What a gateway refuses shows to verify alone: each of these questions is in its log as a refusal.
     asked = wanted.gateway_urls if about == "verify" else []
-    mirrors = [{"url": url, "models": wanted.pulled} for url in wanted.mirrors]
+    mirrors = [{"url": url, "models": wanted.mirrored} for url in wanted.mirrors]
     if wanted.gateway or asked or mirrors:
         options = {"ports": wanted.tls_ports, "urls": asked, "ca": access.ca, "mirrors": mirrors}
         shown = {"token": access.token} if asked else {}

@@ -175,15 +175,20 @@ class _Fleet:
         """Return the models that a host is to pull from a mirror which is not to have them."""
         if self._values["gateway_mirror_fallback"]:
             return []
-        there = {name.lower() for name in self.pulled(self.gizzi)}
         return [
             f"ollama_models of {name} has {model}, and it pulls from the mirror of {self.gizzi}, which is not to have "
             f"it. List it in ollama_models of {self.gizzi} too, let gateway_mirror_fallback be true, or set "
             "gateway_mirror to false."
             for name in self.pullers
             for model in self.pulled(name)
-            if model.lower() not in there
+            if model not in self._mirrored(name)
         ]
+
+    def _mirrored(self, name: str) -> list[str]:
+        """Return the names of the models that a host is to find at the mirror, or to give as one."""
+        there = {model.lower() for model in self.pulled(self.gizzi)}
+        concerned = name in (self.mirror, *self.pullers)
+        return [model for model in self.pulled(name) if model.lower() in there] if concerned else []
 
     def reached_by(self, name: str) -> list[str]:
         """Return the addresses and names by which others may reach a host."""
@@ -332,8 +337,8 @@ class _Fleet:
             "models_dir": roles["ollama"]["models_dir"],
             "api_port": NETWORK_PORT,
             "api_sources": roles["gateway"]["api_sources"],
-            "mirror_sources": roles["gateway"].get("mirror_sources", []),
-            "mirror": roles["ollama"]["mirror"],
+            "mirror_sources": roles["gateway"]["mirror_sources"],
+            "mirrored": self._mirrored(about["host"]),
             "capacity": {**{name: roles["ollama"][ours] for name, ours in CAPACITY.items()}, "port": PORT},
         }
 

@@ -250,6 +250,7 @@ def wanted(**changes: Any) -> dict[str, Any]:
         "api_sources": SOURCES,
         "mirror_sources": SOURCES,
         "mirror": "",
+        "mirrored": [],
         "network_url": "http://127.0.0.1:8080",
         "client": True,
         "client_model": "llama3.1:8b",

@@ -24,7 +24,7 @@ MIRROR = {
     "shared": False,
     "sources": [],
     "gateway": {"api": 8443, "mirror": 11444},
-    "models": [{"name": MODEL}],
+    "mirrored": [MODEL],
 }
 PULLER = MIRROR | {"gizzi": False, "gateway": {}, "mirror": URL}
 GUARDS = {"gateway-api": seen.guard(port=8443), "gateway-mirror": seen.guard(port=11444)}
@@ -62,14 +62,13 @@ def gateway_options(about: str, wanted: dict[str, Any]) -> list[dict[str, Any]]:
 
 def test_a_mirror_is_asked_for_the_models_that_are_pulled() -> None:
     """It shows no certificate, and is looked for at its port as each listener of the gateway."""
-    (own,) = gateway_options("verify", MIRROR | {"models": [{"name": MODEL}, {"name": "own", "from": MODEL}]})
+    (own,) = gateway_options("verify", MIRROR)
     assert (own["ports"], own["mirrors"]) == ([8443], [{"url": OWN, "models": [MODEL]}])
     assert 11444 in first_step("verify", parse_wanted(seen.wanted(**MIRROR)), Access("", "")).options["ports"]
     for about in ("verify", "diagnose"):
         (options,) = gateway_options(about, PULLER)
         assert (options["ports"], options["mirrors"]) == ([], [{"url": URL, "models": [MODEL]}])
-    # Who does not serve pulls nothing.
-    assert gateway_options("diagnose", PULLER | {"serves": False}) == []
+    assert gateway_options("diagnose", PULLER | {"mirror": ""}) == []
 
 
 @pytest.mark.parametrize(
@@ -121,14 +120,14 @@ def test_what_to_do_about_a_mirror() -> None:
     silent = refused(URL, "Connection refused")
     assert "port 11444" in findings(silent, PULLER)["model store"]["do"]
     # With the reason why a pull of what is missing would fail too.
-    missing = PULLER | {"models": [{"name": "phi3:mini"}]}
+    missing = PULLER | {"models": [{"name": "phi3:mini"}], "mirrored": ["phi3:mini"]}
     silent = {"mirrors": {URL: {"phi3:mini": {"digest": "", "problem": "Connection refused", "full": False}}}}
     finding = findings(silent, missing)["model store"]
     assert finding["found"].endswith("; Connection refused; phi3:mini not there")
 
 
-def test_no_model_that_is_pulled() -> None:
-    assert rows({"mirrors": {URL: {}}}, PULLER | {"models": []})["mirror"]["status"] == "SKIP"
+def test_no_model_that_a_mirror_is_to_have() -> None:
+    assert rows({"mirrors": {URL: {}}}, PULLER | {"mirrored": []})["mirror"]["status"] == "SKIP"
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,6 @@ def host(number: int | None, *addresses: str, given: tuple[str, ...] = (), **oll
             "version": "0.34.2",
             "context_length": 4096,
             "cpu_threads": 0,
-            "mirror": "",
             **CAPACITY,
             "minimum_cpus": 2,
             "models": [{**MODEL, **model} for model in models],
@@ -133,6 +132,7 @@ def test_the_others_pull_from_the_gizzi_host() -> None:
     assert told(found, "gateway", "mirror_models_dir") == ["/var/lib/ollama/models"] * 3
     assert told(found, "wanted", "gateway") == [{"api": 8443, "mirror": 11444}, {}, {}]
     assert told(found, "wanted", "mirror") == ["", mirror, mirror]
+    assert told(found, "wanted", "mirrored") == [["Mistral:latest"]] * 3
 
 
 @pytest.mark.parametrize(
@@ -165,6 +165,9 @@ def test_a_model_that_the_mirror_is_not_to_have() -> None:
         "in ollama_models of v1 too, let gateway_mirror_fallback be true, or set gateway_mirror to false."
     ]
     assert fleet.problems({**given, "gateway_mirror_fallback": True}) == []
+    # Nobody looks for it there.
+    found = fleet.derived({**given, "gateway_mirror_fallback": True})
+    assert "mistral:latest" not in found["hosts"]["v3"]["wanted"]["mirrored"]
     assert fleet.problems({**given, "gateway_mirror": False}) == []
 
 
@@ -249,7 +252,7 @@ def test_what_a_look_compares_a_host_with() -> None:
         "api_port": 8080,
         "api_sources": [],
         "mirror_sources": [],
-        "mirror": "",
+        "mirrored": [],
         "models": [{"name": "llama3.1:8b", "state": "present"}],
         "sources": [],
         "gizzi": False,
