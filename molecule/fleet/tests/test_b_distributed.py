@@ -124,7 +124,9 @@ def test_a_second_run_changes_nothing_and_asks_little(lab: Lab) -> None:
     again, calls = lab.counted("etrid.gizzi.site", variables={"gizzi_topology": "distributed"})
     assert again.returncode == 0, again.stdout
     assert set(re.findall(r"changed=(\d+)", again.stdout)) == {"0"}
-    assert {name: calls[name] for name in (KEEPER, LOSER) if len(calls[name]) > 8} == {}
+    # One of them asks the registry for all.
+    assert calls[KEEPER].count("etrid.gizzi.ollama_registry_info") == 1
+    assert [len(calls[name]) for name in (KEEPER, LOSER)] <= [9, 8]
     assert len(calls[SERVER]) <= 16, calls[SERVER]
 
 
@@ -148,7 +150,8 @@ def test_a_new_model_comes_from_the_internet_once(lab: Lab, fleet: dict[str, Hos
     assert update.returncode == 0, update.stdout
     assert {digests(fleet[name], "127.0.0.1")[MODEL] for name in (SERVER, KEEPER, LOSER)} == {digest}
     sent = registry.downloads(meter.requests())
-    assert sum(sent[address] for address in sent.keys() & {*lab.addresses(SERVER)}) >= size
+    # The two models have their template in common.
+    assert sum(sent[address] for address in sent.keys() & {*lab.addresses(SERVER)}) > 0.99 * size
     assert sum(sent.values()) < 1.01 * size
 
 
