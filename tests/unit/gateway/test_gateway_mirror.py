@@ -20,7 +20,11 @@ from typing import Any
 import gateways
 import pytest
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._gateway_look import given
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Registry
 from ansible_collections.etrid.gizzi.tests.unit.ollama_client.fake_ollama import until
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import manifest
 
 MANIFEST = b'{"schemaVersion": 2}'
 WEIGHTS = os.urandom(3_000_000)
@@ -156,6 +160,24 @@ def test_what_all_take_together_has_a_limit(tmp_path: Path, store: Path) -> None
     assert {(answer.status, answer.body, answer.headers["retry-after"]) for answer in refused} == {(429, b"", "5")}
     # nginx lets the first second go ahead.
     assert len(WEIGHTS) * 3 / (seconds + 1) <= 3 * 1_500_000
+
+
+def test_what_verify_sees_of_a_mirror(tmp_path: Path, store: Path) -> None:
+    """A model by the digest that the server has too, one that is not there, and a mirror that serves another."""
+    document = manifest("one")
+    (store / "manifests" / MODEL["file"]).write_bytes(document)
+    with mirror(tmp_path, store, answers=1, rate=100_000) as port:
+        registry = Registry(f"http://127.0.0.1:{port}")
+        found = given(registry, parse_model_name("mistral:7b"))
+        assert found == {"digest": hashlib.sha256(document).hexdigest(), "problem": "", "full": False}
+        found = given(registry, parse_model_name("etrid-validator"))
+        assert (found["digest"], found["full"]) == ("", False)
+        assert "There is no such model or tag" in found["problem"]
+        puller = http.client.HTTPConnection("127.0.0.1", port, timeout=30)
+        puller.request("GET", BLOB_PATH)
+        puller.getresponse().read(1)
+        assert given(registry, parse_model_name("mistral:7b"))["full"] is True
+        puller.close()
 
 
 def test_the_unit_reads_the_store_by_its_group(tmp_path: Path) -> None:
