@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._blobs import OK, blob_name, check_blobs
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
-from ansible_collections.etrid.gizzi.plugins.module_utils._gguf import GgufError, header_of_file
+from ansible_collections.etrid.gizzi.plugins.module_utils._gguf import header_of_file
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._offered import WEIGHTS
-from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_digest, parse_manifest
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import described, key_of, parse_offers, weights_of
+from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_digest
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
 if TYPE_CHECKING:
@@ -43,15 +43,12 @@ class Wanted:
 
 def read_wanted(models: Iterable[Mapping[str, Any]], offered: Mapping[str, Mapping[str, Any]]) -> list[Wanted]:
     """Read items of ollama_models, and what module model_bundle_info returns; raise GizziError for what is wrong."""
-    manifests = {parse_model_name(text).full.lower(): entry.get("manifest") for text, entry in offered.items()}
+    offers = parse_offers(offered)
     wanted = []
     for model in models:
         name = parse_model_name(model["name"])
-        text = manifests.get(name.full.lower())
-        try:
-            manifest = parse_manifest(text.encode()) if text else None
-        except ValueError as error:
-            raise GizziError(f"offered: {name}: this is no model's manifest: {error}.") from error
+        offer = offers.get(key_of(name))
+        manifest = None if offer is None or isinstance(offer.known, str) else offer.known
         digest = parse_digest(model["digest"]) if model.get("digest") else None
         wanted.append(Wanted(name, model.get("state") or "present", digest, manifest))
     return wanted
@@ -130,17 +127,11 @@ def given(store: Store, texts: Iterable[str]) -> dict[str, dict[str, Any]]:
 
 
 def _header(store: Store, manifest: Manifest) -> dict[str, Any]:
-    weights = next((layer for layer in manifest.layers if layer.media_type == WEIGHTS), None)
-    if weights is None:
-        return {"header": None, "header_error": f"its manifest names no weights ({WEIGHTS})."}
     try:
-        header = header_of_file(store.path / "blobs" / blob_name(weights.digest))
-    except GgufError as error:
+        header = header_of_file(store.path / "blobs" / blob_name(weights_of(manifest).digest))
+    except GizziError as error:
         return {"header": None, "header_error": str(error)}
-    return {
-        "header": {"token_bytes": header.bytes_per_token, "context": header.trained_context},
-        "header_error": "",
-    }
+    return {"header": described(header), "header_error": ""}
 
 
 def _names(store: Store) -> list[ModelName]:

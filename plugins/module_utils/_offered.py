@@ -64,6 +64,23 @@ def parse_offers(given: Any) -> dict[str, Offer]:
     return {key_of(parse_model_name(str(name))): _parse_offer(str(name), value) for name, value in given.items()}
 
 
+def entry_of(manifest: Manifest) -> dict[str, Any]:
+    """Return a model as parse_offers reads it, without its header."""
+    return {
+        "digest": manifest.digest,
+        "digests": sorted(manifest.digests),
+        "layers": list(manifest.content),
+        "size": manifest.size,
+        "manifest": manifest.text,
+        "error": "",
+    }
+
+
+def entry_without(error: str) -> dict[str, Any]:
+    """Return a model that could not be had, with the reason, as parse_offers reads it."""
+    return {"digest": None, "digests": [], "layers": None, "size": 0, "manifest": "", "error": error}
+
+
 def described(header: ModelHeader) -> dict[str, Any]:
     """Return a header as parse_offers reads it."""
     return {"token_bytes": header.bytes_per_token, "context": header.trained_context}

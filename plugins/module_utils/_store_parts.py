@@ -18,7 +18,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziEr
 from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import is_ours_alone, opened_file, opened_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
     from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import ModelName
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PART = 256 * 1024 * 1024
 # Root's alone. Ollama looks into blobs and manifests only, and removes from blobs what is no blob when it starts.
 INCOMING = ".gizzi-incoming"
+# Behind the name of a blob that was hashed.
+GOOD = ".good"
 # As Ollama makes them in the role's unit: the group may read, for a mirror.
 FILE_MODE, FOLDER_MODE = 0o640, 0o750
 _NEW = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -62,29 +64,44 @@ def write_part(store: Path, digest: str, start: int, place: Path) -> int:
 
 @dataclass(frozen=True)
 class Incoming:
-    """The blobs of a store that are not whole yet, in a folder of their own beside the others.
+    """The blobs that have come for a store, in a folder of their own beside the others.
 
-    Every method but there() needs the store's folder, and raises GizziError where something cannot be read or written.
+    There they stay until all have come that a model needs, since an Ollama that starts removes blobs that no model has.
+    Every method but there() and good() needs the store's folder. All raise GizziError where something cannot be read or
+    written.
     """
 
     store: Path
 
     def there(self) -> dict[str, int] | None:
         """Return the bytes of each blob that is not whole, by digest; None where the folder is not there."""
+        sizes = self._sizes()
+        if sizes is None:
+            return None
+        found = {blob_digest(name): size for name, size in sizes.items()}
+        return {digest: size for digest, size in found.items() if digest}
+
+    def good(self) -> set[str]:
+        """Return the digests of the blobs that are whole, and what their names say."""
+        names = [name[: -len(GOOD)] for name in self._sizes() or () if name.endswith(GOOD)]
+        return set(filter(None, map(blob_digest, names)))
+
+    def _sizes(self) -> dict[str, int] | None:
         try:
             with opened_folder(self.store / INCOMING) as folder, os.scandir(folder) as entries:
-                sizes = {blob_digest(entry.name): entry.stat(follow_symlinks=False).st_size for entry in entries}
+                if not is_ours_alone(folder):
+                    raise self._others()
+                return {entry.name: entry.stat(follow_symlinks=False).st_size for entry in entries}
         except FileNotFoundError:
             return None
         except OSError as error:
             raise self._error(error) from error
-        return {digest: size for digest, size in sizes.items() if digest}
 
     def append(self, digest: str, start: int, size: int, part: Path) -> int:
         """Append a part, which is removed, to a blob; return the bytes that the blob has now.
 
-        One that has all its bytes, of which there are size, is hashed and becomes the store's. Raise GizziError where
-        its content is another than its name says; nothing of it is left then.
+        One that has all its bytes, of which there are size, is hashed. Raise GizziError where its content is another
+        than its name says; nothing of it is left then.
         """
         be_idle()
         name = blob_name(digest)
@@ -100,12 +117,12 @@ class Incoming:
                     os.unlink(part.name, dir_fd=parts)
                 os.fsync(file)
                 if there == size:
-                    self._finish(folder, name, file, digest)
+                    self._judge(folder, name, file, digest)
                 return there
         except OSError as error:
             raise self._error(error) from error
 
-    def _finish(self, folder: int, name: str, file: int, digest: str) -> None:
+    def _judge(self, folder: int, name: str, file: int, digest: str) -> None:
         os.lseek(file, 0, os.SEEK_SET)
         found, _size = sha256(file)
         if found != digest:
@@ -113,11 +130,21 @@ class Incoming:
             raise GizziError(
                 f"What came as {digest} has the digest {found}. It was removed again, and another run sends it anew."
             )
-        with opened_folder(self.store) as store:
-            self._give(store, file, FILE_MODE)
-            with self._made(store, "blobs") as blobs:
-                os.rename(name, name, src_dir_fd=folder, dst_dir_fd=blobs)
+        os.rename(name, f"{name}{GOOD}", src_dir_fd=folder, dst_dir_fd=folder)
+        os.fsync(folder)
+
+    def take(self, digests: Iterable[str]) -> None:
+        """Make those blobs the store's that are whole, in the place of what has their names there."""
+        good = self.good() & set(digests)
+        try:
+            with self._opened() as folder, opened_folder(self.store) as store, self._made(store, "blobs") as blobs:
+                for name in sorted(map(blob_name, good)):
+                    with opened_file(folder, f"{name}{GOOD}") as file:
+                        self._give(store, file, FILE_MODE)
+                    os.rename(f"{name}{GOOD}", name, src_dir_fd=folder, dst_dir_fd=blobs)
                 os.fsync(blobs)
+        except OSError as error:
+            raise self._error(error) from error
 
     def name(self, name: ModelName, manifest: bytes) -> None:
         """Give the model of a manifest, whose blobs are all there, its name; a model that has it is replaced."""
@@ -164,7 +191,7 @@ class Incoming:
             folder = os.open(INCOMING, flags, dir_fd=store)
         try:
             if not is_ours_alone(folder):
-                raise GizziError(f"{self.store / INCOMING} can be written by others. Remove it and run this again.")
+                raise self._others()
             yield folder
         finally:
             os.close(folder)
@@ -193,6 +220,9 @@ class Incoming:
         owner = os.fstat(store)
         os.fchown(what, owner.st_uid, owner.st_gid)
         os.fchmod(what, mode)
+
+    def _others(self) -> GizziError:
+        return GizziError(f"{self.store / INCOMING} can be written by others. Remove it and run this again.")
 
     def _error(self, error: OSError) -> GizziError:
         if error.errno == errno.ENOENT:

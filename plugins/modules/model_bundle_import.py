@@ -18,8 +18,9 @@ description:
     good, in one moment. Files and folders get the owner of the store.
   - Neither host needs the memory for a blob, and the managed host needs besides the store the disk of one part in
     Ansible's folder for files of a task (C(remote_tmp)).
-  - A run that was cut off is taken up by the next one, which sends the rest. It keeps what has come in the folder
-    C(.gizzi-incoming) of the store, which is root's, and removes it at the end.
+  - A run that was cut off is taken up by the next one, which sends the rest. What has come is kept in the folder
+    C(.gizzi-incoming) of the store, which is root's, until all of it is there, as an Ollama that starts removes blobs
+    that no model has. At the end the folder is removed.
   - It must run as root.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
@@ -185,16 +186,18 @@ SPEC = {
 def looked(params: Mapping[str, Any], store: Store) -> dict[str, Any]:
     """Return what the store lacks; raise GizziError where it cannot have it."""
     models = models_to_bring(store, read_wanted(params["models"], params["offered"]))
-    incoming = Incoming(store.path).there()
+    incoming = Incoming(store.path)
+    unfinished, good = incoming.there(), incoming.good()
     blobs: list[dict[str, Any]] = []
     for layer in blobs_to_bring(store, models.values()):
-        there = (incoming or {}).get(layer.digest, 0)
-        blobs.append({"digest": layer.digest, "size": layer.size, "there": there if there <= layer.size else 0})
+        if layer.digest not in good:
+            there = (unfinished or {}).get(layer.digest, 0)
+            blobs.append({"digest": layer.digest, "size": layer.size, "there": there if there <= layer.size else 0})
     size = sum(blob["size"] - blob["there"] for blob in blobs)
     if models:
         require_room(store, size, params["reserved_disk"])
     return {
-        "changed": bool(models) or incoming is not None,
+        "changed": bool(models) or unfinished is not None,
         "models": sorted(str(name) for name in models),
         "blobs": blobs,
         "bytes": size,
@@ -205,6 +208,8 @@ def finish(params: Mapping[str, Any], store: Store) -> None:
     """Name the models whose blobs have come, and leave nothing else behind; raise GizziError where that fails."""
     models = models_to_bring(store, read_wanted(params["models"], params["offered"]))
     incoming = Incoming(store.path)
+    if models:
+        incoming.take(digest for manifest in models.values() for digest in manifest.content)
     require_blobs(store, models)
     for name, manifest in models.items():
         incoming.name(name, manifest.text.encode())

@@ -116,7 +116,11 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etrid.gizzi.plugins.module_utils._demand import header_at_registry
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._offered import described
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import (
+    described,
+    entry_of,
+    entry_without,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import DEFAULT_REGISTRY, registry_at
 
 if TYPE_CHECKING:
@@ -128,24 +132,9 @@ def held(registry: Registry, name: ModelName, timeout: float, headers: bool) -> 
     try:
         manifest = registry.of(name).manifest(name, timeout)
     except GizziError as error:
-        return {
-            "digest": None,
-            "digests": [],
-            "layers": None,
-            "size": 0,
-            "manifest": "",
-            "error": str(error),
-            **({"header": None, "header_error": str(error)} if headers else {}),
-        }
-    return {
-        "digest": manifest.digest,
-        "digests": sorted(manifest.digests),
-        "layers": list(manifest.content),
-        "size": manifest.size,
-        "manifest": manifest.text,
-        "error": "",
-        **(header_of(registry, name, manifest, timeout) if headers else {}),
-    }
+        lacks_header = {"header": None, "header_error": str(error)} if headers else {}
+        return {**entry_without(str(error)), **lacks_header}
+    return {**entry_of(manifest), **(header_of(registry, name, manifest, timeout) if headers else {})}
 
 
 def header_of(registry: Registry, name: ModelName, manifest: Manifest, timeout: float) -> dict[str, Any]:

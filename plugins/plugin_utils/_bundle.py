@@ -23,6 +23,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._blobs import PIECE, b
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._json import from_json
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_model_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._offered import entry_of, entry_without, parse_offers
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import parse_manifest
 from ansible_collections.etrid.gizzi.plugins.module_utils._units import human_bytes
 
@@ -63,31 +64,14 @@ class Written:
 
 def entry(manifest_text: str, header: Mapping[str, t.Any] | None, header_error: str) -> dict[str, t.Any]:
     """Return what the index has of a model, in the form of ollama_registry_info; ValueError for what is no manifest."""
-    manifest = parse_manifest(manifest_text.encode())
-    return {
-        "digest": manifest.digest,
-        "digests": sorted(manifest.digests),
-        "layers": list(manifest.content),
-        "size": manifest.size,
-        "manifest": manifest.text,
-        "header": dict(header) if header else None,
-        "header_error": header_error,
-        "error": "",
-    }
+    about = {"header": dict(header) if header else None, "header_error": header_error}
+    return {**entry_of(parse_manifest(manifest_text.encode())), **about}
 
 
 def absent(path: Path, name: str) -> dict[str, t.Any]:
     """Return what ollama_registry_info would return of a model that a bundle does not have."""
-    return {
-        "digest": None,
-        "digests": [],
-        "layers": None,
-        "size": 0,
-        "manifest": "",
-        "header": None,
-        "header_error": "",
-        "error": f"The bundle {path} does not have {name}.",
-    }
+    error = f"The bundle {path} does not have {name}."
+    return {**entry_without(error), "header": None, "header_error": error}
 
 
 class Bundle:
@@ -259,6 +243,7 @@ def _models(index: t.Any) -> Entries:
             right = str(parse_model_name(name)) == name and one == entry(
                 one["manifest"], one["header"], one["header_error"]
             )
+            parse_offers({name: one})
         except (GizziError, AttributeError, KeyError, TypeError, ValueError):
             right = False
         if not right:

@@ -10,6 +10,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import shown
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._bundle import fleet_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -28,6 +29,7 @@ def inventory_problems(values: Mapping[str, Any]) -> list[str]:
         *_address_problems(values["inventory"]),
         *_operator_problems(values["operator_addresses"]),
         *_context_problems(values),
+        *fleet_problems(values["bundle"], values["bundle_sha256"]),
     ]
 
 

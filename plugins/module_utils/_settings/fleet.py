@@ -17,7 +17,7 @@ In addition to the options, the result has
   ``fleet`` (all hosts), each in the inventory's order; ``missing`` (ids without a host); ``port`` (Ollama's);
 - ``certificates``: by name of a host with a gateway, the addresses and names by which others reach it;
 - ``mirror``: the host from which the other servers pull their models, or ""; ``mirrored``: the names of the models that
-  they pull;
+  they pull; ``pulled``: those of all servers;
 - ``hosts``, by name, the settings of each host:
 
     - ``host``, ``validator`` (whether it is one), ``validator_id``, ``gizzi`` (whether it is the Gizzi host),
@@ -113,6 +113,7 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "certificates": {name: fleet.reached_by(name) for name in fleet.gateways},
         "mirror": fleet.mirror,
         "mirrored": _unique(model for name in fleet.pullers for model in fleet.pulled(name)),
+        "pulled": _unique(model for name in fleet.servers for model in fleet.pulled(name)),
         "hosts": {name: fleet.host(name) for name in values["inventory"]},
         "warnings": [_missing_text(values, fleet.validators, missing)] if missing else [],
     }
@@ -284,6 +285,7 @@ class _Fleet:
                 "allowed_sources": [],
                 "mirror": about["mirror"],
                 "mirror_fallback": self._values["gateway_mirror_fallback"],
+                "bundle": "" if about["mirror"] else self._values["bundle"],
             },
             "ollama_client": {
                 "state": client["state"],

@@ -14,6 +14,11 @@ from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._release import ARCHITECTURES
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._bundle import (
+    bundled_models,
+    pinned_models,
+    role_problems,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_environment import (
     environment_lines,
@@ -93,6 +98,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
         *_path_problems(values),
         *models_problems(values["models"], version, values["context_length"]),
         *offered_problems(values["offered"]),
+        *role_problems(values["bundle"], values["mirror"], values["offered"]),
         *environment_problems(values["environment"]),
         *override_problems(values["systemd_overrides"]),
         *_limit_problems(values),
@@ -106,6 +112,10 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     variables = _variables(values)
     environment = server_environment(values["environment"])
     models = sorted_models(values["models"])
+    pulled = models["models_pulled"]
+    offered = offered_models(values["offered"], pulled)
+    if values["bundle"]:
+        models["models_pulled"] = pinned_models(pulled, offered)
     return {
         "url": listen.url,
         "port": listen.port,
@@ -113,7 +123,8 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "release": f"{ROOT}/{values['version']}",
         "store_at_home": values["models_dir"].startswith(f"{HOME}/"),
         **models,
-        "offered": offered_models(values["offered"], models["models_pulled"]),
+        "models_bundled": bundled_models(pulled),
+        "offered": offered,
         "variables": variables,
         "environment_lines": environment_lines(environment),
         "override_lines": override_lines(values["systemd_overrides"]),

@@ -19,6 +19,9 @@ from typing import Any
 import pytest
 from plays import PROJECT
 
+from ansible_collections.etrid.gizzi.plugins.plugin_utils import _bundle
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import content_manifest
+
 Site = Callable[..., "tuple[int, list[str]]"]
 SAY = "SAID <{{ role_name | split('.') | last }} %s {{ inventory_hostname }} {{ %s }}>"
 TOLD = {
@@ -68,7 +71,15 @@ FLEET = {
     "ollama_registry": "http://127.0.0.1:9",
     "gateway_token_secret": "a-secret-of-the-tests-which-is-long-enough",
 }
+MANIFEST = content_manifest(b"", b"").decode()
 OWN, SHARED = "http://127.0.0.1:11434", "https://192.0.2.1:11443"
+
+
+class Nothing:
+    """A host whose blobs are empty."""
+
+    def read(self, digest: str, start: int, target: _bundle.Target) -> int:
+        return 0
 
 
 def stub(folder: Path, role: str) -> None:
@@ -198,6 +209,27 @@ def test_the_gateway_that_others_ask_serves_them_until_they_have_their_own(site:
         *gateway("v1", 0),
         *after(0),
     ]
+
+
+def test_with_a_bundle_nothing_is_done_before_it_is_known_to_have_the_models(site: Site, tmp_path: Path) -> None:
+    path = tmp_path / "models.tar"
+
+    def from_bundle(sha256: str) -> tuple[int, list[str]]:
+        given = {"gizzi_bundle": str(path), "gizzi_bundle_sha256": sha256, "ollama_reserved_disk": 0}
+        status, found = site("distributed", "-e", json.dumps(given))
+        return status, changes(found)
+
+    made = _bundle.write(path, {"mistral:latest": _bundle.entry(MANIFEST, None, "no weights")}, Nothing(), check=False)
+    assert made.sha256
+    status, done = from_bundle("0" * 64)
+    assert (status, done) == (2, [])
+    status, done = from_bundle(made.sha256)
+    assert (status, done) == (2, [])
+    made = _bundle.write(path, {"llama3.1:8b": _bundle.entry(MANIFEST, None, "no weights")}, Nothing(), check=False)
+    assert made.sha256
+    status, done = from_bundle(made.sha256)
+    assert status == 0, done
+    assert done == [*(server("v1") + answers("v1") + client(OWN, "v1") + gateway("v1", 0)), *OTHERS, *after(0)]
 
 
 def test_a_plain_server_that_others_pull_from_goes_to_loopback_when_nobody_asks_it(site: Site) -> None:

@@ -41,7 +41,7 @@ def run(run_module: Run, store: Path, manifest: str) -> Run:
         wanted = [{"name": one} if isinstance(one, str) else one for one in models or ("mistral",)]
         given = {
             "path": "/nowhere/models.tar",
-            "offered": {"mistral:latest": {"manifest": manifest}, "nope:1": {"manifest": "", "error": "none"}},
+            "offered": {"mistral:latest": offered(manifest), "nope:1": {"manifest": "", "error": "none"}},
             "models": wanted,
             "models_dir": str(store),
             "reserved_disk": 0,
@@ -73,6 +73,10 @@ def send(run: Run, tmp_path: Path) -> Run:
     return call
 
 
+def offered(manifest: str) -> dict[str, Any]:
+    return {"manifest": manifest, "digest": sha256(manifest.encode()), "error": ""}
+
+
 def missing(result: dict[str, Any]) -> dict[str, int]:
     return {blob["digest"][7:]: blob["there"] for blob in result["blobs"]}
 
@@ -85,8 +89,10 @@ def test_a_store_gets_a_model(run: Run, send: Run, store: Path, manifest: str, t
     assert files_of(store) == {}
     for content in (CONFIG, WEIGHTS, LICENCE):
         assert send(content)["there"] == len(content)
-    # Without its name it is no model yet.
-    assert not (store / "manifests").exists()
+    # An Ollama that starts now would remove the blobs of no model.
+    assert [path.name for path in store.iterdir()] == [_store_parts.INCOMING]
+    waiting = run()
+    assert (waiting["changed"], waiting["models"], waiting["blobs"]) == (True, ["mistral:latest"], [])
     run(finish=True)
     assert files_of(store) == files_of(tmp_path / "source")
     assert (store / MANIFEST).read_text() == manifest
@@ -118,7 +124,7 @@ def test_what_came_before_is_not_sent_again(run: Run, send: Run, store: Path) ->
     assert looked["bytes"] == len(WEIGHTS) - 3000 + len(LICENCE)
     folder = store / _store_parts.INCOMING
     assert folder.stat().st_mode & 0o777 == 0o700
-    assert [path.stat().st_mode & 0o777 for path in folder.iterdir()] == [0o600]
+    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
     assert send(WEIGHTS, start=3000)["there"] == len(WEIGHTS)
     send(LICENCE)
     run(finish=True)
@@ -131,13 +137,15 @@ def test_one_that_had_come_whole_and_was_not_hashed_yet(run: Run, send: Run, sto
     partial.write_bytes(WEIGHTS)
     assert missing(run())[sha256(WEIGHTS)] == len(WEIGHTS)
     send(WEIGHTS, start=len(WEIGHTS), parts=1)
-    assert (store / "blobs" / partial.name).read_bytes() == WEIGHTS
+    good = partial.with_name(f"{partial.name}.good")
+    assert good.read_bytes() == WEIGHTS
+    assert sha256(WEIGHTS) not in missing(run())
     # One that is too long is nothing of use.
+    good.unlink()
     partial.write_bytes(WEIGHTS + b"?")
-    (store / "blobs" / partial.name).unlink()
     assert missing(run())[sha256(WEIGHTS)] == 0
     send(WEIGHTS)
-    assert (store / "blobs" / partial.name).read_bytes() == WEIGHTS
+    assert good.read_bytes() == WEIGHTS
 
 
 def test_a_part_at_another_place(run: Run, send: Run) -> None:
@@ -261,6 +269,7 @@ def test_nothing_is_written_through_a_link_or_into_a_folder_of_others(run: Run, 
     (store / _store_parts.INCOMING).mkdir()
     (store / _store_parts.INCOMING).chmod(0o777)
     assert "can be written by others" in send(CONFIG)["msg"]
+    assert "can be written by others" in run()["msg"]
     (store / _store_parts.INCOMING).chmod(0o700)
     # A file of somebody else's under the name of one that is unfinished.
     (elsewhere / "file").write_bytes(b"")
@@ -268,10 +277,12 @@ def test_nothing_is_written_through_a_link_or_into_a_folder_of_others(run: Run, 
     assert "not a file of this run alone" in send(CONFIG)["msg"]
     (store / _store_parts.INCOMING / f"sha256-{sha256(CONFIG)}").unlink()
     (store / "blobs").symlink_to(elsewhere)
-    assert "cannot be written" in send(CONFIG)["msg"]
+    for content in (CONFIG, WEIGHTS, LICENCE):
+        send(content)
+    assert "cannot be written" in run(finish=True)["msg"]
     assert files_of(elsewhere) == {"file": b""}
 
 
 def test_a_manifest_that_is_none(run: Run) -> None:
     told = run(offered={"mistral:latest": {"manifest": "{}"}})["msg"]
-    assert "offered: mistral:latest: this is no model's manifest" in told
+    assert "offered: mistral:latest: its manifest is none" in told

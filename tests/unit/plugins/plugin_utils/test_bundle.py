@@ -182,6 +182,10 @@ def test_a_blob_of_more_than_8_gib_has_a_place(tmp_path: Path) -> None:
         (lambda index: {"format": 1, "models": {"phi3:mini": {}}}, "is wrong about phi3:mini"),
         (lambda index: {"format": 1, "models": {"phi3:mini": []}}, "is wrong about phi3:mini"),
         (
+            lambda index: {"format": 1, "models": {"phi3:mini": {**index["models"]["phi3:mini"], "header": {"a": 1}}}},
+            "is wrong about phi3:mini",
+        ),
+        (
             lambda index: {"format": 1, "models": {"phi3:mini": {**index["models"]["phi3:mini"], "digest": "0" * 64}}},
             "is wrong about phi3:mini",
         ),

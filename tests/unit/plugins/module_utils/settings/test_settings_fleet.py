@@ -66,6 +66,8 @@ def values(servers: tuple[str, ...] = ("v1",), **changes: Any) -> dict[str, Any]
         "expected_validators": 3,
         "operator_addresses": [],
         "answer_timeout": 300,
+        "bundle": "",
+        "bundle_sha256": "",
         "groups": {"all": list(hosts), "validators": validators, "gizzi": ["v1"], "ollama_servers": list(servers)},
         "inventory": hosts,
         **changes,
@@ -154,6 +156,17 @@ def test_a_second_shared_server_pulls_from_the_first() -> None:
     found = resolve(servers=("v1", "v2"))
     assert (found["mirror"], told(found, "mirror")) == ("v1", ["", f"http://{GIZZI}:11444", ""])
     assert told(found, "gateway", "mirror_sources") == [[V2], [], []]
+
+
+def test_who_gets_the_models_from_a_bundle_and_who_from_the_mirror() -> None:
+    bundle = {"bundle": "/srv/models.tar", "bundle_sha256": "a" * 64}
+    other = {"v3": host(3, V3, models=[{"name": "mistral"}, {"name": "ours", "from": "mistral"}])}
+    found = resolve(topology="distributed", gateway_mirror_fallback=True, inventory=other, **bundle)
+    assert told(found, "ollama", "bundle") == ["/srv/models.tar", "", ""]
+    assert found["pulled"] == ["llama3.1:8b", "mistral:latest"]
+    alone = resolve(topology="distributed", gateway_mirror=False, **bundle)
+    assert told(alone, "ollama", "bundle") == ["/srv/models.tar"] * 3
+    assert told(resolve(), "ollama", "bundle") == [""] * 3
 
 
 def test_a_model_that_the_mirror_is_not_to_have() -> None:
@@ -333,6 +346,12 @@ def groups(**changes: list[str]) -> dict[str, Any]:
             {"inventory": {"v3": host(3, V3, "2001:DB8:0::2")}},
             [f"gizzi_addresses of v2 and v3 have the address {V2} in common. Give each host its own."],
         ),
+        ({"bundle": "/srv/models.tar"}, ["gizzi_bundle_sha256 is not set. Give the SHA-256 of gizzi_bundle"]),
+        (
+            {"bundle": "/srv/models.tar", "bundle_sha256": "A" * 64},
+            ["gizzi_bundle_sha256 is 'AAAA", "64 lower-case hex"],
+        ),
+        ({"bundle": "models.tar", "bundle_sha256": "a" * 64}, ["gizzi_bundle is 'models.tar'. Write the whole path"]),
         ({"operator_addresses": ["example.org"]}, ["gizzi_operator_addresses has 'example.org'. Write addresses"]),
     ],
 )

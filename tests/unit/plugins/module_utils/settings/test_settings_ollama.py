@@ -46,6 +46,15 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"offered": [1]}, ["ollama_offered is no mapping of models, but [1]. Give what module ollama_registry_info has"]),
     ({"offered": {"phi3": {"manifest": "<html>"}}}, ["ollama_offered: phi3: its manifest is none:"]),
     ({"mirror": "192.0.2.1:11444"}, ['ollama_mirror is "192.0.2.1:11444". Write it as "http://192.0.2.1:11444"']),
+    (
+        {"bundle": "/srv/models.tar"},
+        ["ollama_bundle is set and ollama_offered is empty. Give it what module model_bundle"],
+    ),
+    ({"bundle": "models.tar", "offered": {"phi3": OFFER}}, ["ollama_bundle is 'models.tar'. Write the whole path"]),
+    (
+        {"bundle": "/srv/models.tar", "offered": {"phi3": OFFER}, "mirror": "http://192.0.2.1:11444"},
+        ["ollama_bundle and ollama_mirror are both set."],
+    ),
     ({"listen": "127.0.0.1"}, ['ollama_listen is "127.0.0.1". Write an address and a port, for instance']),
     ({"listen": "::1:11434"}, ['ollama_listen is "::1:11434"']),
     ({"listen": "256.0.0.1:1"}, ['ollama_listen is "256.0.0.1:1"']),
@@ -361,6 +370,25 @@ def test_what_the_registry_names_is_kept_for_the_models_that_are_pulled() -> Non
     values |= derived(values)
     assert values["offered"] == {"phi3:latest": OFFER}
     assert look(values)["capacity"]["offered"] == {"phi3:latest": OFFER}
+
+
+def test_models_of_a_bundle_are_pinned_to_it() -> None:
+    models = [
+        {"name": "phi3", "state": "latest"},
+        {"name": "mistral"},
+        {"name": "gemma", "digest": "b" * 64, "state": "latest"},
+        {"name": "own", "from": "mistral"},
+    ]
+    offered = {name: {**OFFER, "digest": "a" * 64} for name in ("phi3:latest", "mistral:latest", "gemma:latest")}
+    values = derived(ollama_values(models=models, offered=offered, bundle="/srv/models.tar"))
+    assert [model.get("digest") for model in values["models_pulled"]] == ["a" * 64, None, "b" * 64]
+    assert values["models_bundled"] == [
+        {"name": "phi3:latest", "state": "latest"},
+        {"name": "mistral:latest", "state": "present"},
+        {"name": "gemma:latest", "state": "latest", "digest": "b" * 64},
+    ]
+    without = derived(ollama_values(models=models, offered=offered))
+    assert [model.get("digest") for model in without["models_pulled"]] == [None, None, "b" * 64]
 
 
 @pytest.mark.parametrize(
