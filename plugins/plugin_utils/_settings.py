@@ -264,6 +264,7 @@ def _fleet(
     of_hosts = {name: options[name] for name in fleet.PER_HOST} | SSH
     for role in fleet.ROLES:
         of_hosts |= options_of(role)
+    of_hosts[fleet.API_STATE] = options_of("gizzi_api")[fleet.API_STATE]
     hosts: dict[str, t.Any] = {}
     said: dict[str, list[str]] = {}
     for name in names:

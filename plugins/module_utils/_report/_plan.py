@@ -41,7 +41,7 @@ class Wanted:
         serves: whether it runs a server; shared, whether others ask it.
         urls: the servers that it asks, in order.
         sources: who is let in to its gateway for its server.
-        gizzi: whether it runs the Gizzi API, at api_port of loopback.
+        gizzi: whether it runs the Gizzi API, at api_port of loopback; api, whether the fleet has one.
         api_sources: who is let in to its gateway for the Gizzi API.
         gateway: the ports of its gateway by what is behind them, OLLAMA, API or MIRROR; none where it has no gateway.
         mirror_sources: who is let in to its gateway for the models of its server.
@@ -70,6 +70,7 @@ class Wanted:
     models: list[Mapping[str, Any]]
     sources: list[str]
     gizzi: bool
+    api: bool
     api_port: int
     api_sources: list[str]
     mirror_sources: list[str]
@@ -120,7 +121,7 @@ def version_page(url: str) -> str:
 
 def first_step(about: str, wanted: Wanted, access: Access) -> Step:
     """Return the look at the host itself, which also shows whether anybody can log in there."""
-    pages = [wanted.status_page] if wanted.validator else []
+    pages = [wanted.status_page] if wanted.validator and wanted.api else []
     # What the host falls back to is not asked a question: that it is there is enough.
     versions = [version_page(url) for url in wanted.urls[1:]] if wanted.validator else []
     alone = wanted.topology == "distributed" and wanted.validator

@@ -275,6 +275,8 @@ def client(host: Host) -> Finding:
 
 def network(host: Host) -> Finding:
     """Look at the Gizzi API on its host, and at what it says of the network everywhere."""
+    if not host.wanted.api:
+        return Finding(True, "the fleet is not meant to have the Gizzi API")
     if host.wanted.gizzi:
         problem = _api(host)
         if problem:

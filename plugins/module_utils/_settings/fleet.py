@@ -7,14 +7,15 @@
 ``values`` are the typed options of ``playbooks/meta/argument_specs.yml``, and
 
 - ``groups``: names of hosts by group, in the inventory's order (``all`` and GROUPS);
-- ``inventory``: by host, ``validator_id``, ``addresses``, ``ssh_host``, ``ssh_port``, the typed values of ``ollama``
-    and ``ollama_client`` without their secrets, ``given`` (the names of the variables that the inventory sets), and
-    ``wrong`` (the names of variables whose problem is reported already).
+- ``inventory``: by host, ``validator_id``, ``addresses``, ``ssh_host``, ``ssh_port``, ``api`` (whether it would have
+    the Gizzi API), the typed values of ``ollama`` and ``ollama_client`` without their secrets, ``given`` (the names of
+    the variables that the inventory sets), and ``wrong`` (the names of variables whose problem is reported already).
 
 In addition to the options, the result has
 
 - ``validators``, ``gizzi`` (one name), ``servers`` (all servers), ``shared_servers`` (those that other hosts ask),
   ``fleet`` (all hosts), each in the inventory's order; ``missing`` (ids without a host); ``port`` (Ollama's);
+  ``api`` (whether the Gizzi host is to have the Gizzi API);
 - ``certificates``: by name of a host with a gateway, the addresses and names by which others reach it;
 - ``mirror``: the host from which the other servers pull their models, or ""; ``mirrored``: the names of the models that
   they pull; ``pulled``: those of all servers;
@@ -65,6 +66,8 @@ GROUPS = ("validators", "gizzi", "ollama_servers")
 # The options with a value for each host, and the roles whose values are needed.
 PER_HOST = ("validator_id", "gizzi_addresses")
 ROLES = ("ollama", "ollama_client")
+# The only option of role gizzi_api that the fleet goes by.
+API_STATE = "gizzi_api_state"
 
 
 def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -> dict[str, Any]:
@@ -84,6 +87,7 @@ def host_values(read: Typed, options: Mapping[str, Any], given: Iterable[str]) -
         "addresses": values["gizzi_addresses"] if "gizzi_addresses" in given else [values["ansible_host"]],
         "ssh_host": values["ansible_host"],
         "ssh_port": values["ansible_port"],
+        "api": values[API_STATE] == "present",
         "ollama": without_prefix("ollama", server),
         "ollama_client": without_prefix("ollama_client", client),
         "given": sorted(given),
@@ -110,6 +114,7 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "fleet": list(values["inventory"]),
         "missing": missing,
         "port": PORT,
+        "api": fleet.api,
         "certificates": {name: fleet.reached_by(name) for name in fleet.gateways},
         "mirror": fleet.mirror,
         "mirrored": _unique(model for name in fleet.pullers for model in fleet.pulled(name)),
@@ -156,13 +161,14 @@ class _Fleet:
             [] if distributed and not values["fallback_server"] else list(server_names(groups))
         )
         self.servers = _unique([*(self.validators if distributed else []), *self.shared_servers])
-        # The Gizzi API is always behind one.
-        self.gateways = _unique([*self.shared_servers, self.gizzi])
         self.sources = _unique(text for name in self.validators for text in self._inventory[name]["addresses"])
         # The Gizzi host, where it has models that others need too.
         others = [name for name in self.servers if name != self.gizzi]
         self.mirror = self.gizzi if values["gateway_mirror"] and self.gizzi in self.servers and others else ""
         self.pullers = others if self.mirror else []
+        self.api: bool = self._inventory[self.gizzi]["api"]
+        # The Gizzi API and the mirror are always behind one.
+        self.gateways = _unique([*self.shared_servers, *([self.gizzi] if self.api or self.mirror else [])])
 
     def _role_names(self, name: str) -> list[str]:
         client = ["ollama_client"] if name in self.validators else []
@@ -313,7 +319,7 @@ class _Fleet:
         return {
             "state": "present" if about["host"] in self.gateways else "absent",
             "ollama_sources": about["sources"],
-            "api_sources": readers if about["gizzi"] else [],
+            "api_sources": readers if about["gizzi"] and self.api else [],
             "validators": self.validators,
             "addresses": {name: self._inventory[name]["addresses"] for name in self.validators},
             "options": {"num_ctx": ollama["context_length"], **threads},
@@ -325,15 +331,17 @@ class _Fleet:
     def _wanted(self, about: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[str, Any]:
         names = (
             *("host", "addresses", "serves", "shared", "validator", "version", "port", "urls", "models", "sources"),
-            *("gizzi", "network_url", "client", "client_model", "neighbour", "neighbour_addresses", "mirror"),
+            *("network_url", "client", "client_model", "neighbour", "neighbour_addresses", "mirror"),
         )
         return {
             **{name: about[name] for name in names},
+            "gizzi": about["gizzi"] and self.api,
+            "api": self.api,
             "topology": self.topology,
             "fleet": self.validators,
             "gateway": {
                 **({"ollama": OLLAMA_PORT} if about["shared"] else {}),
-                **({"api": API_PORT} if about["gizzi"] else {}),
+                **({"api": API_PORT} if about["gizzi"] and self.api else {}),
                 **({"mirror": MIRROR_PORT} if about["host"] == self.mirror else {}),
             },
             "models_dir": roles["ollama"]["models_dir"],

@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The update of models renews the certificates of gateways that end soon, and no other, where the authority's key is."""
+"""The update of models renews the certificates that end soon, and no other, where the authority's key is."""
 
 from __future__ import annotations
 

@@ -246,6 +246,7 @@ def wanted(**changes: Any) -> dict[str, Any]:
         "models": [{"name": "llama3.1:8b", "state": "present"}],
         "sources": SOURCES,
         "gizzi": True,
+        "api": True,
         "api_port": 8080,
         "api_sources": SOURCES,
         "mirror_sources": SOURCES,

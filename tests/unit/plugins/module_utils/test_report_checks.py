@@ -98,8 +98,24 @@ def falls_back() -> dict[str, Any]:
             {},
             SERVING + GATEWAY + "guard reach answers client api api_listening api_guard network",
         ),
+        (
+            seen.server(urls={}, guards={"gateway": seen.guard()}),
+            {"gizzi": False, "api": False, "gateway": {"ollama": 11443}},
+            SERVING + GATEWAY + "guard reach answers client",
+        ),
     ],
-    ids=["server", "client", "no client", "alone", "distributed", "falls back", "fallback", "last", "no IPv6"],
+    ids=[
+        "server",
+        "client",
+        "no client",
+        "alone",
+        "distributed",
+        "falls back",
+        "fallback",
+        "last",
+        "no IPv6",
+        "no API",
+    ],
 )
 def test_a_healthy_host_passes(host: dict[str, Any], wanted: dict[str, Any], checks: str) -> None:
     found = verdicts(host, **wanted)

@@ -92,6 +92,7 @@ def test_others_are_asked_by_validators() -> None:
     both = ["http://127.0.0.1:11434", seen.CENTRAL]
     assert first_step("verify", wanted(urls=both), OPEN).options["urls"] == [seen.STATUS, f"{seen.CENTRAL}/api/version"]
     assert first_step("verify", wanted(urls=both, validator=False), OPEN).options["urls"] == []
+    assert first_step("verify", wanted(api=False), OPEN).options["urls"] == []
 
 
 def test_gateways_are_shown_the_token_and_nobody_else_is() -> None:

@@ -34,8 +34,12 @@ def died(line: str, killed: bool = True) -> dict[str, Any]:
             seen.server(guards={"gateway-api": seen.guard(port=8443)}),
             {"topology": "distributed", "shared": False, "sources": [], "gateway": {"api": 8443}},
         ),
+        (
+            seen.server(urls={}, guards={"gateway": seen.guard()}),
+            {"gizzi": False, "api": False, "gateway": {"ollama": 11443}},
+        ),
     ],
-    ids=["server", "nothing loaded", "client", "distributed"],
+    ids=["server", "nothing loaded", "client", "distributed", "no Gizzi API"],
 )
 def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str, Any]) -> None:
     found = findings(host, **wanted)

@@ -37,6 +37,7 @@ def host(number: int | None, *addresses: str, given: tuple[str, ...] = (), **oll
         "addresses": list(addresses),
         "ssh_host": f"v{number}.example.org",
         "ssh_port": 22,
+        "api": True,
         "ollama": {
             "version": "0.34.2",
             "context_length": 4096,
@@ -269,6 +270,7 @@ def test_what_a_look_compares_a_host_with() -> None:
         "models": [{"name": "llama3.1:8b", "state": "present"}],
         "sources": [],
         "gizzi": False,
+        "api": True,
         "network_url": API[1],
         "client": True,
         "client_model": "llama3.1:8b",
@@ -299,6 +301,17 @@ def test_the_gateways_stand_before_the_shared_servers_and_the_api() -> None:
     ]
     assert found["certificates"] == {"v1": [GIZZI, "v1.example.org", "v1"], "v2": [V2, "v2.example.org", "v2"]}
     assert list(resolve(topology="distributed")["certificates"]) == ["v1"]
+
+
+def test_without_the_gizzi_api_nobody_is_let_in_to_it_and_nobody_reads_it() -> None:
+    absent = {**host(1, GIZZI), "api": False}
+    shared = resolve(inventory={"v1": absent}, operator_addresses=["198.51.100.1"])
+    assert shared["hosts"]["v1"]["gateway"]["api_sources"] == []
+    assert shared["hosts"]["v1"]["wanted"]["gateway"] == {"ollama": 11443}
+    assert {(one["wanted"]["gizzi"], one["wanted"]["api"]) for one in shared["hosts"].values()} == {(False, False)}
+    alone = resolve(inventory={"v1": absent}, topology="distributed", gateway_mirror=False)
+    assert (shared["api"], alone["certificates"], told(alone, "gateway", "state")) == (False, {}, ["absent"] * 3)
+    assert list(resolve(inventory={"v1": absent}, topology="distributed")["certificates"]) == ["v1"]
 
 
 def test_how_known_hosts_names_a_host() -> None:
