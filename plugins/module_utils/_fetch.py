@@ -194,7 +194,8 @@ class Fetch:
         if offered.digest not in self.manifest.digests:
             raise GizziError(
                 f"The mirror {mirror.url} has another model under {self.desired.name} than the registry names: "
-                f"{offered.digest}, and not {self.manifest.digest}. Nothing was pulled from it. Update its host first."
+                f"{offered.digest}, and not {self.manifest.digest}. Nothing was pulled from it. "
+                "Update its host first: the playbook etrid.gizzi.model_update begins with it."
             )
 
     def _require_pinned(self, source: Registry, name: ModelName) -> Model:

@@ -193,9 +193,10 @@ class _Fleet:
 
     def _mirrored(self, name: str) -> list[str]:
         """Return the names of the models that a host is to find at the mirror, or to give as one."""
-        there = {model.lower() for model in self.pulled(self.gizzi)}
+        # Letter by letter, as the mirror finds a file.
+        there = self.pulled(self.gizzi)
         concerned = name in (self.mirror, *self.pullers)
-        return [model for model in self.pulled(name) if model.lower() in there] if concerned else []
+        return [model for model in self.pulled(name) if model in there] if concerned else []
 
     def reached_by(self, name: str) -> list[str]:
         """Return the addresses and names by which others may reach a host."""

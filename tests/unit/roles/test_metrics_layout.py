@@ -15,7 +15,6 @@ import pytest
 import yaml
 
 ROLES = Path(__file__).parents[3] / "roles"
-SHARED = ROLES / "release/files"
 RUNNER = ROLES.parent / "plugins/module_utils/_runner.py"
 
 
@@ -26,10 +25,9 @@ def test_a_program_runs_from_the_files_that_the_role_installs(role: str, tmp_pat
     installed = [(Path(entry["path"]).name, entry["source"]) for entry in files if "source" in entry]
     for name, source in installed:
         if name.endswith(".py"):
-            # In the order in which they are looked for.
-            folders = [SHARED, ROLES / role / "files"]
-            places = [folder / source for folder in folders] if source.endswith(".py") else [RUNNER]
-            shutil.copy(next(place for place in places if place.is_file()), tmp_path / name)
+            files = ROLES / role / "files"
+            place = files / source.replace("{{ role_path }}", str(files.parent)) if source.endswith(".py") else RUNNER
+            shutil.copy(place, tmp_path / name)
     command = [sys.executable, tmp_path / f"{role}_metrics.py", "--help"]
     ended = subprocess.run(command, capture_output=True, text=True, check=False, env={})
     assert ended.returncode == 0, ended.stderr

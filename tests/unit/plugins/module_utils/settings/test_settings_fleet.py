@@ -171,7 +171,7 @@ def test_who_gets_the_models_from_a_bundle_and_who_from_the_mirror() -> None:
 
 
 def test_a_model_that_the_mirror_is_not_to_have() -> None:
-    other = {"v3": host(3, V3, models=[{"name": "LLAMA3.1:8B"}, {"name": "mistral"}])}
+    other = {"v3": host(3, V3, models=[{"name": "llama3.1:8b"}, {"name": "mistral"}])}
     given = values(topology="distributed", inventory=other)
     problems = fleet.problems(given)
     assert problems == [
