@@ -146,8 +146,9 @@ def write(folder: Path, given: Mapping[str, Any]) -> Path:
     """Write the gateway's files, with run-time paths in ``folder`` too; return the configuration's."""
     certificate(folder)
     (folder / "tokens").mkdir()
-    (folder / "tokens/0123456789ab.conf").write_text(f'"Bearer {TOKEN}" validator01;\n')
-    (folder / "tokens/ba9876543210.conf").write_text(f'"Bearer {OTHER_TOKEN}" validator02;\n')
+    for key_id, name, token in (("0123456789ab", "validator01", TOKEN), ("ba9876543210", "validator02", OTHER_TOKEN)):
+        text = rendered("tokens.conf.j2", {"tokens": [{"name": name, "token": token}]})
+        (folder / f"tokens/{key_id}.conf").write_text(text)
     shutil.copy(ROLE / "files/filter.js", folder)
     text = rendered("nginx.conf.j2", given)
     configuration = folder / "nginx.conf"

@@ -90,6 +90,7 @@ def test_everything_else_is_not(gateway: Gateway, ollama: Server, method: str, p
         {"Authorization": f"Basic {TOKEN}"},
         {"Authorization": f"Bearer {TOKEN[:-1]}"},
         {"Authorization": f"Bearer {TOKEN} x"},
+        {"Authorization": f"Bearer {TOKEN.upper()}"},
         {"Cookie": f"Authorization=Bearer {TOKEN}"},
         {"X-Forwarded-For": "127.0.0.1"},
     ],
