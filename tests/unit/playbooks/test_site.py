@@ -12,7 +12,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ import pytest
 from plays import PROJECT
 
 from ansible_collections.etrid.gizzi.plugins.plugin_utils import _bundle
-from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import content_manifest
+from ansible_collections.etrid.gizzi.tests.unit.plugins.fakes import FakeRegistry, content_manifest
 
 Site = Callable[..., "tuple[int, list[str]]"]
 SAY = "SAID <{{ role_name | split('.') | last }} %s {{ inventory_hostname }} {{ %s }}>"
@@ -89,7 +90,8 @@ def stub(folder: Path, role: str) -> None:
     for name in ("meta", "files"):
         (folder / name).symlink_to(PROJECT / "roles" / role / name)
     for stage in ("deploy", "remove", "models", "settle"):
-        said = [{"ansible.builtin.debug": {"msg": SAY % (stage, TOLD[role])}, "register": f"__{role}_models"}]
+        say = {"ansible.builtin.debug": {"msg": SAY % (stage, TOLD[role])}, "changed_when": "pulls | default(false)"}
+        said = [say | {"register": f"__{role}_models"}]
         fails = [{"ansible.builtin.fail": {}, "when": f"fails | default('') == '{role} {stage}'"}]
         (folder / f"tasks/{stage}.yml").write_text(json.dumps([*said, *fails]))
 
@@ -211,12 +213,21 @@ def test_the_gateway_that_others_ask_serves_them_until_they_have_their_own(site:
     ]
 
 
-def test_with_a_bundle_nothing_is_done_before_it_is_known_to_have_the_models(site: Site, tmp_path: Path) -> None:
+@pytest.fixture
+def registry() -> Iterator[FakeRegistry]:
+    with closing(FakeRegistry()) as server:
+        yield server
+
+
+def test_with_a_bundle_nothing_is_done_before_it_is_known_to_have_the_models(
+    site: Site, tmp_path: Path, registry: FakeRegistry
+) -> None:
     path = tmp_path / "models.tar"
+    asked = {"ollama_registry": registry.url, "ollama_reserved_disk": 0, "pulls": True}
 
     def from_bundle(sha256: str) -> tuple[int, list[str]]:
-        given = {"gizzi_bundle": str(path), "gizzi_bundle_sha256": sha256, "ollama_reserved_disk": 0}
-        status, found = site("distributed", "-e", json.dumps(given))
+        given = {"gizzi_bundle": str(path), "gizzi_bundle_sha256": sha256}
+        status, found = site("distributed", "-e", json.dumps(asked | given))
         return status, changes(found)
 
     made = _bundle.write(path, {"mistral:latest": _bundle.entry(MANIFEST, None, "no weights")}, Nothing(), check=False)
@@ -230,6 +241,10 @@ def test_with_a_bundle_nothing_is_done_before_it_is_known_to_have_the_models(sit
     status, done = from_bundle(made.sha256)
     assert status == 0, done
     assert done == [*(server("v1") + answers("v1") + client(OWN, "v1") + gateway("v1", 0)), *OTHERS, *after(0)]
+    assert registry.requests == []
+    # Without one it is asked twice, as the mirror has pulled.
+    site("distributed", "-e", json.dumps(asked))
+    assert len(registry.requests) == 2
 
 
 def test_a_plain_server_that_others_pull_from_goes_to_loopback_when_nobody_asks_it(site: Site) -> None:
