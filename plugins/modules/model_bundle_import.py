@@ -15,7 +15,8 @@ description:
     made. The server may run meanwhile, and is not asked.
   - The blobs come one after the other, in parts of 256 MiB. Each is hashed on the managed host before it becomes the
     store's, and so are those of the same models that are there already. A model gets its name when all its blobs are
-    good, in one moment. Files and folders get the owner of the store.
+    good, in one moment. Files and folders get the owner of the store. Blobs of a model that was replaced go, where no
+    other model has them.
   - Neither host needs the memory for a blob, and the managed host needs besides the store the disk of one part in
     Ansible's folder for files of a task (C(remote_tmp)).
   - A run that was cut off is taken up by the next one, which sends the rest. What has come is kept in the folder
@@ -147,6 +148,7 @@ from typing import TYPE_CHECKING, Any
 
 from ansible.module_utils.basic import AnsibleModule
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._blobs import blob_digest, take_away
 from ansible_collections.etrid.gizzi.plugins.module_utils._bundled import (
     blobs_to_bring,
     models_to_bring,
@@ -211,8 +213,12 @@ def finish(params: Mapping[str, Any], store: Store) -> None:
     if models:
         incoming.take(digest for manifest in models.values() for digest in manifest.content)
     require_blobs(store, models)
+    replaced = {digest for held in map(store.held, models) if held for digest in held.content}
     for name, manifest in models.items():
         incoming.name(name, manifest.text.encode())
+    # As a pull does; else they would stay until the server starts anew.
+    for digest in replaced.intersection(blob_digest(path.name) for path in store.orphans()):
+        take_away(store.path, digest)
     incoming.clean()
 
 

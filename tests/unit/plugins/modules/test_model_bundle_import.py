@@ -189,6 +189,9 @@ def test_a_model_gets_no_name_while_a_blob_is_missing(run: Run, send: Run, store
 def test_present_leaves_another_model_alone_and_latest_does_not(run: Run, send: Run, store: Path) -> None:
     # As Ollama finds a name: without regard to case.
     before = put_model(store, "Mistral/latest", b"old config", weights("old"), LICENCE)
+    put_model(store, "derived/latest", b"its config", weights("old"))
+    # A pull that is under way, or was cut off.
+    put_blob(store, b"of no model yet")
     assert run()["changed"] is False
     latest = {"name": "mistral", "state": "latest"}
     looked = run(latest)
@@ -199,6 +202,9 @@ def test_present_leaves_another_model_alone_and_latest_does_not(run: Run, send: 
     assert (store / LIBRARY / "Mistral/latest").read_bytes() != before
     assert not (store / LIBRARY / "mistral").exists()
     assert run(latest)["changed"] is False
+    # What no model has any more went.
+    contents = (CONFIG, WEIGHTS, LICENCE, b"its config", weights("old"), b"of no model yet")
+    assert {path.name for path in (store / "blobs").iterdir()} == {f"sha256-{sha256(one)}" for one in contents}
 
 
 def test_the_same_model_in_other_words_is_only_named_anew(run: Run, store: Path, manifest: str) -> None:
