@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from ollama_client import Answer, errors
+from ollama_client import cache as caches
 from ollama_client.cache import MAX_ANSWERS, MAX_BYTES, Cache, DiskCache, MemoryCache
 from ollama_client.deadline import Deadline
 
@@ -154,3 +155,16 @@ def test_old_files_are_swept(tmp_path: Path) -> None:
         os.utime(one, (1, 1))
     write(cache, "new")
     assert sorted(one.name for one in own(tmp_path).iterdir()) == ["new.json", "new.lock"]
+
+
+def test_an_entry_has_an_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = DiskCache(tmp_path, 45)
+    write(cache)
+    entry = own(tmp_path) / "key.json"
+    monkeypatch.setattr(caches, "MAX_BYTES", entry.stat().st_size)
+    assert read(cache) == ANSWER
+    monkeypatch.setattr(caches, "MAX_BYTES", entry.stat().st_size - 1)
+    assert read(cache) is None
+    # Its whole does not come into memory.
+    os.truncate(entry, 1 << 42)
+    assert read(cache) is None

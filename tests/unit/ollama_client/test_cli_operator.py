@@ -262,6 +262,11 @@ def test_a_cached_answer_says_so_and_who_answered_is_told_on_demand(serve: Serve
     assert gizzi("ask", "?", "--no-cache").stderr == ""
 
 
+def test_an_answer_that_was_cut_off_says_so(serve: Serve, settings: MakeSettings) -> None:
+    configure(settings(serve(say("and so on", done_reason="length"))))
+    assert gizzi("ask", "?").stderr == "gizzi: the answer is longer than prompt.answer_tokens, and ends there\n"
+
+
 def test_config_says_where_each_value_is_from(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GIZZI_DEADLINES__TOTAL", "7")
     monkeypatch.setenv("GIZZI_NODE", '{"unit": "flare", "bootnodes": []}')

@@ -261,3 +261,11 @@ def test_a_client_for_many_checks(serve: Serve, client: MakeClient) -> None:
     made = TieredHealthCheck(one)
     assert [made.quick_health_check(network(generated_at=None))["health"] for _unused in range(2)] == ["healthy"] * 2
     assert len(server.asked) == 1, "the same facts, from the cache"
+
+
+def test_who_asks_claude_alone_is_told_that_there_is_no_key(check: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    made, _unused, claude = check(verdict(HEALTHY), status(500))
+    monkeypatch.delenv("ANTHROPIC_API_KEY")
+    assert "Claude: there is no API key for Claude" in made.analyze_with_claude(lagging())["reasons"][-1]
+    assert not any("key" in one for one in made.quick_health_check(lagging())["reasons"])
+    assert claude.asked == []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import gzip
+import os
 import random
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -150,3 +152,82 @@ def test_whatever_comes_is_a_page_or_a_node_error(read: Read, monkeypatch: pytes
         except NodeError:
             continue
         assert known["block_height"] is None or isinstance(known["block_height"], int)
+
+
+def test_it_asks_for_a_page_that_is_not_packed_and_past_any_proxy(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Packed bytes could be any number of them; and the own node needs no way round."""
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    monkeypatch.setenv("no_proxy", "")
+    server = serve(page(STOCK))
+    assert node.metrics(Node(metrics_url=f"{server.url}/metrics")).facts()["peers"] == 24
+    (asked,) = server.asked
+    assert asked["headers"]["accept-encoding"] == "identity"
+
+
+def test_a_page_that_nobody_serves_is_a_node_error() -> None:
+    with pytest.raises(NodeError, match="the metrics cannot be read: "):
+        node.metrics(Node(metrics_url="http://127.0.0.1:1/metrics"))
+
+
+def test_what_tells_about_the_network_comes_first(read: Read) -> None:
+    text = (
+        "# HELP process_threads Threads\nprocess_threads 9\n"
+        'substrate_proposer_block_constructed_bucket{le="0.1"} 1\n'
+        f"{STOCK}"
+    )
+    lines = read(text).data().text.splitlines()
+    assert lines[0].startswith("substrate_block_height")
+    assert lines[-1] == "process_threads 9"
+    assert not any(line.startswith("#") or "_bucket{" in line for line in lines)
+
+
+@pytest.fixture
+def journalctl(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Path]:
+    """Put a command of that name first on the path; return the file that has its arguments."""
+
+    def make(script: str) -> Path:
+        command = tmp_path / "journalctl"
+        command.write_text(f'#!/bin/sh\necho "$*" >{tmp_path}/asked\n{script}\n')
+        command.chmod(0o755)
+        return tmp_path / "asked"
+
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    return make
+
+
+def test_a_journal_is_counted_and_its_end_counts(journalctl: Callable[[str], Path]) -> None:
+    lines = [
+        "2026-11-27T08:00:00 thread 'main' panicked at 'x'",
+        "2026-11-27T08:00:01 ERROR disk, Failed to write",
+        "2026-11-27T08:00:02 Failed to dial a peer",
+        "2026-11-27T08:00:03 WARN slow",
+        "2026-11-27T08:00:04 Imported #120",
+    ]
+    asked = journalctl("cat <<'END'\n" + "\n".join(lines) + "\nEND")
+    found = node.journal(Node(), "flare", 50)
+    assert (found.lines, found.errors, found.warnings) == (5, 2, 2)
+    assert found.data().keep == "end"
+    # Ollama's unit has a journal of its own.
+    assert "--namespace=+ollama --unit=flare --lines=50" in asked.read_text()
+
+
+@pytest.mark.parametrize(
+    ("script", "reason"),
+    [
+        ("echo a line; echo no access >&2; exit 1", "no access"),
+        ("echo; exit 0", "it has no lines, or this user may not see them"),
+        ("exec sleep 60", "TimeoutExpired"),
+    ],
+)
+def test_a_journal_that_cannot_be_read(journalctl: Callable[[str], Path], script: str, reason: str) -> None:
+    journalctl(script)
+    with pytest.raises(NodeError, match=reason):
+        node.journal(Node(timeout=0.5), "flare", 50)
+
+
+def test_without_its_program_the_journal_cannot_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(NodeError, match="FileNotFoundError"):
+        node.journal(Node(), "flare", 50)
