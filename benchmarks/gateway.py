@@ -1,6 +1,7 @@
 """Measure what the gateway adds, beside the same server without it, in one run, and print a table.
 
-The server is a fake, which answers at once: where an answer takes its time, the gateway's part of it is smaller.
+The server is a fake, which answers at once, and one question after the other as Ollama does: where an answer takes its
+time, the gateway's part of it is smaller.
 
     make benchmark-gateway
 """
@@ -11,15 +12,21 @@ import asyncio
 import http.client
 import json
 import multiprocessing
+import os
+import signal
 import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import gateways
-from gateways import TOKEN, Gateway
+from gateways import TOKEN, Gateway, rendered
+
+from ansible_collections.etrid.gizzi.tests.unit.ollama_client.fake_ollama import until
 
 ROUNDS = 15
 SECONDS = 2.0
@@ -28,39 +35,42 @@ PIECES, PAUSE = 20, 0.025
 QUESTION = json.dumps({"model": "llama3.1:8b", "prompt": "Is all well? " * 300, "options": {"num_ctx": 4096}}).encode()
 HEADERS = {"Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"}
 VERSION = b'{"version":"0.34.2"}'
+VALIDATORS = [{"name": f"validator{number:02}", "token": f"{number:064x}"} for number in range(1, 22)]
 
 Connect = Callable[[], http.client.HTTPConnection]
 
 
-async def _serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Answer as Ollama does: the version at once, a question piece by piece."""
+async def _serve(turn: asyncio.Lock, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer as Ollama does: the version at once, questions in their turn and piece by piece."""
     try:
         while head := await reader.readuntil(b"\r\n\r\n"):
             if head.startswith(b"GET"):
                 writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(VERSION), VERSION))
                 continue
             await reader.readexactly(int(head.lower().split(b"content-length: ")[1].split(b"\r\n")[0]))
-            writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
-            for number in range(PIECES):
-                line = json.dumps({"response": "word ", "done": number == PIECES - 1}).encode() + b"\n"
-                writer.write(b"%x\r\n%s\r\n" % (len(line), line))
-                await asyncio.sleep(PAUSE)
-            writer.write(b"0\r\n\r\n")
+            async with turn:
+                writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")
+                for number in range(PIECES):
+                    line = json.dumps({"response": "word ", "done": number == PIECES - 1}).encode() + b"\n"
+                    writer.write(b"%x\r\n%s\r\n" % (len(line), line))
+                    await asyncio.sleep(PAUSE)
+                writer.write(b"0\r\n\r\n")
     except (asyncio.IncompleteReadError, ConnectionError):
         writer.close()
 
 
 def _server(port: int) -> None:
     async def run() -> None:
-        await (await asyncio.start_server(_serve, "127.0.0.1", port)).serve_forever()
+        serve = partial(_serve, asyncio.Lock())
+        await (await asyncio.start_server(serve, "127.0.0.1", port)).serve_forever()
 
     asyncio.run(run())
 
 
-def ask(connection: http.client.HTTPConnection) -> tuple[float, float]:
+def ask(connection: http.client.HTTPConnection, token: str = TOKEN) -> tuple[float, float]:
     """Ask one question; return the seconds to its first token and to its end."""
     start = time.perf_counter()
-    connection.request("POST", "/api/generate", QUESTION, HEADERS)
+    connection.request("POST", "/api/generate", QUESTION, HEADERS | {"Authorization": f"Bearer {token}"})
     answer = connection.getresponse()
     assert answer.status == http.client.OK, answer.read()
     answer.readline()
@@ -94,6 +104,22 @@ def versions(connect: Connect) -> float:
     return count / (time.perf_counter() - start)
 
 
+def at_once(gateway: Gateway) -> tuple[float, float]:
+    """Let all validators ask at once; return the seconds of their answers in turn, and of the longest wait."""
+    (gateway.folder / "tokens/0000.conf").write_text(rendered("tokens.conf.j2", {"tokens": VALIDATORS}))
+    os.kill(gateway.process.pid, signal.SIGHUP)
+    tokens = [one["token"] for one in VALIDATORS]
+    until(lambda: gateway.ask("/api/version", token=tokens[-1]).status == http.client.OK)
+
+    def wait(token: str) -> float:
+        with closing(gateway.connection(timeout=120)) as connection:
+            return ask(connection, token)[1]
+
+    alone = statistics.median(wait(TOKEN) for _turn in range(3))
+    with ThreadPoolExecutor(len(tokens)) as pool:
+        return len(tokens) * alone, max(pool.map(wait, tokens))
+
+
 def milliseconds(times: list[float]) -> float:
     """Return the median."""
     return statistics.median(times) * 1000
@@ -110,6 +136,9 @@ def measure(gateway: Gateway, bare: Connect) -> None:
             print(f"| {what}, {name}, ms | {a:.1f} | {b:.1f} | {b - a:.1f} ({(b / a - 1) * 100:.1f} %) |")
     pairs = [(versions(bare), versions(through)) for _turn in range(3)]
     a, b = (statistics.median(pair[side] for pair in pairs) for side in (0, 1))
+    one_by_one, longest = at_once(gateway)
+    what = "21 answers one after the other, and the longest wait of 21 validators at once, s"
+    print(f"| {what} | {one_by_one:.1f} | {longest:.1f} | {longest / one_by_one:.2f} |")
     print(f"| /api/version, requests per second of one caller | {a:.0f} | {b:.0f} | {b / a:.2f} |")
 
 

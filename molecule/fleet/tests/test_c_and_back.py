@@ -39,10 +39,10 @@ def test_a_fleet_from_before_the_gateways_changes_in_one_run(
     before = lab.playbook("molecule/fleet/plain.yml", variables={"gizzi_topology": "centralized"})
     assert before.returncode == 0, before.stdout
     assert reached(fleet[KEEPER], every_address(lab)) == set(lab.addresses(SERVER))
-    with client.asking(fleet[KEEPER]) as answered_by:
+    with client.asking(fleet[SERVER]) as own, client.asking(fleet[KEEPER]) as answered_by:
         result = site("centralized")
     assert result.returncode == 0, result.stdout
-    assert answered_by == ["plain", SERVER]
+    assert (own, answered_by) == (["plain", "own"], ["plain", SERVER])
     client.ask_everywhere(fleet, {SERVER: "own", KEEPER: SERVER, LOSER: SERVER})
     assert reached(fleet[KEEPER], every_address(lab)) == set()
     assert reached(fleet[KEEPER], every_address(lab), gateway.OLLAMA) == set(lab.addresses(SERVER))

@@ -13,7 +13,7 @@ from typing import Any
 import fake_ollama
 import pytest
 from fleets import THRESHOLDS
-from ollama_client import OllamaClient, Settings
+from ollama_client import OllamaClient, Settings, endpoints
 
 Serve = Callable[..., fake_ollama.Server]
 MakeSettings = Callable[..., Settings]
@@ -22,7 +22,8 @@ MakeClient = Callable[..., OllamaClient]
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """No settings and no files of the machine."""
+    """No settings and no files of the machine; nobody waits for a server that does not come."""
+    monkeypatch.setattr(endpoints, "RESTART", 0.0)
     for name in ("ANTHROPIC_API_KEY", "OLLAMA_HOST", "OLLAMA_API_KEY"):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("GIZZI_CONFIG", str(tmp_path / "client.toml"))

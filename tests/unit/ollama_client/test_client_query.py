@@ -158,6 +158,19 @@ def test_the_second_endpoint_answers_for_the_first(serve: Serve, client: MakeCli
     assert one.ask("?").endpoint == "server2"
 
 
+def test_a_question_waits_for_its_only_server_while_that_is_restarted(
+    serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    port = fake_ollama.closed_port()
+    one = client(f"http://127.0.0.1:{port}")
+    with pytest.raises(errors.UnreachableError):
+        one.query("?")
+    monkeypatch.setattr("ollama_client.endpoints.RESTART", 10.0)
+    # It starts when the question has been refused.
+    monkeypatch.setattr("ollama_client.endpoints.time.sleep", lambda _seconds: serve(say("yes"), port))
+    assert one.query("?") == "yes"
+
+
 def test_one_that_failed_is_left_alone_and_then_asked_again(serve: Serve, client: MakeClient) -> None:
     first, second = serve(fake_ollama.status(500)), serve(say("yes"))
     one = client(first, second, failover={"cooldown": 0.3})

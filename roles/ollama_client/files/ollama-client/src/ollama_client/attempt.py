@@ -124,7 +124,9 @@ class Attempt:
             raise self._answered(error, own) from error
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             text = f"no connection to {self.endpoint.address}: {cause.of(error)}"
-            raise self._error(errors.UnreachableError, text, own, cause.hint(error)) from error
+            unreachable = self._error(errors.UnreachableError, text, own, cause.hint(error))
+            unreachable.refused = cause.is_refusal(error)
+            raise unreachable from error
         except (TimeoutError, httpx.TimeoutException) as error:
             waited = "the answer stopped coming" if self._equal else "no token came, as from a server that is busy"
             raise self._error(errors.SlowError, waited, own) from error

@@ -37,6 +37,11 @@ def of(error: BaseException) -> str:
     return (last.strerror if isinstance(last, OSError) else None) or str(last) or type(last).__name__
 
 
+def is_refusal(error: BaseException) -> bool:
+    """Return whether the host is there, and nobody listens at the port."""
+    return any(isinstance(one, ConnectionRefusedError) for one in _chain(error))
+
+
 def hint(error: BaseException) -> str | None:
     """Return what to do where it was this side that refused the other; None for all else."""
     refused = any(isinstance(one, ssl.SSLCertVerificationError) for one in _chain(error))

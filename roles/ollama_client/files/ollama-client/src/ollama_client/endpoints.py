@@ -11,11 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 
 from ollama_client.deadline import Deadline
-from ollama_client.errors import BusyError, DeadlineError, NoEndpointError, OllamaError, PromptError
+from ollama_client.errors import BusyError, DeadlineError, NoEndpointError, OllamaError, PromptError, UnreachableError
 from ollama_client.settings import Endpoint, Failover
 
 # Between two rounds while every queue is full, in seconds.
 BUSY_WAIT = (0.5, 1.5)
+# For so many seconds a question waits for servers of which none listens: one that is restarted takes a few.
+RESTART = 10.0
+RESTART_WAIT = 0.5
 
 
 class Try:
@@ -67,6 +70,7 @@ class Pool:
         Errors: the OllamaError of the only attempt, NoEndpointError after several, DeadlineError.
         """
         failures: dict[str, OllamaError] = {}
+        restarted = Deadline(min(RESTART, deadline.remaining()))
         while True:
             # When the servers with a full queue want to be asked again.
             busy: list[float] = []
@@ -80,6 +84,9 @@ class Pool:
                 failures[endpoint.name] = attempt.error
                 if isinstance(attempt.error, BusyError):
                     busy.append(attempt.error.after or 0.0)
+            if restarted.remaining() > RESTART_WAIT and all(_refused(error) for error in failures.values()):
+                time.sleep(RESTART_WAIT)
+                continue
             # So that those who wait do not all come back at once.
             pause = random.uniform(*BUSY_WAIT) + min(busy, default=0.0)
             if not busy or self._failover.when_busy == "next" or pause >= deadline.remaining():
@@ -114,6 +121,10 @@ class Pool:
                     self._cooling[one.name] = now + self._failover.cooldown
             rest = [one for one in self._endpoints if one not in ready]
             return ready + sorted(rest, key=lambda one: self._cooling[one.name])
+
+
+def _refused(error: OllamaError) -> bool:
+    return isinstance(error, UnreachableError) and error.refused
 
 
 def _late(failures: Mapping[str, OllamaError], deadline: Deadline) -> DeadlineError:

@@ -111,6 +111,9 @@ class OllamaError(GizziError):
 
 
 class UnreachableError(OllamaError):
+    """``refused``: the host is there and nobody listens, as while its server is restarted."""
+
+    refused = False
     hint = "See whether Ollama runs there (systemctl status ollama) and whether the firewall lets this host in."
 
 
