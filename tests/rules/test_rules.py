@@ -206,7 +206,7 @@ def judge(tmp_path: Path, rules: str) -> Callable[..., None]:
         expected: dict[str, list[dict[str, Any]]] = {alert: [] for alert in listed}
         for alert, labels, summary in firing:
             rule = listed[alert]
-            texts = {"summary": summary, "description": rule["annotations"]["description"]}
+            texts = rule["annotations"] | {"summary": summary}
             expected[alert].append({"exp_labels": rule["labels"] | labels, "exp_annotations": texts})
         series = {key: values for key, values in (sound() | dict(changes)).items() if values}
         test = {
@@ -251,6 +251,19 @@ FIRING: list[tuple[Series, list[Alert]]] = [
         },
         [("ValidatorStalled", at(1), f"{name(1)} stands still at block 1260")],
     ),
+    # A height that falls is no new block.
+    (
+        {
+            height(1): f"1000+5x52 1255x{STEPS - 53}",
+            **{height(number): f"1000+5x52 1261+1x{STEPS - 53}" for number in range(2, 22)},
+        },
+        [("ValidatorStalled", at(1), f"{name(1)} stands still at block 1255")],
+    ),
+    # For so long that its metrics would be missed, if nobody had told that it is offline.
+    (
+        {up(1): turns(1, 0, 30)} | {key: f"1000+5x29 stale _x{STEPS - 30}" for key in page_gone(1) if key != up(1)},
+        [("ValidatorOffline", at(1), f"{name(1)} is offline")],
+    ),
     (
         {
             key: values
@@ -287,6 +300,17 @@ FIRING: list[tuple[Series, list[Alert]]] = [
     (
         {OTHER_HEIGHT: f"_x48 5000000+5x{STEPS - 48}"},
         [("ValidatorContradictory", at(1), f"{name(1)} cannot be judged, series for one metric 2")],
+    ),
+    # Two targets with the same labels: of one validator there are twice as many samples as of the others.
+    (
+        {up(n): "1x41" + " _ 1" * 9 for n in range(2, 22)},
+        [
+            (
+                "ValidatorScrapedTwice",
+                at(1, "substrate"),
+                f"{name(1)} cannot be judged, two targets have its labels",
+            )
+        ],
     ),
     ({peers(1): turns(3, 2, 48)}, [("ValidatorIsolated", at(1), f"{name(1)} is isolated, peers 2")]),
     (
@@ -449,6 +473,9 @@ SILENT: list[tuple[str, Series]] = [
     ("ValidatorLagging", {height(1): rising(990), height(1, "finalized"): rising(987)}),
     ("ValidatorLagging", {height(1): f"1000+5x54 1264+5x{STEPS - 55}"}),
     ("ValidatorContradictory", {OTHER_HEIGHT: f"_x49 1245+5x{STEPS - 49}"}),
+    ("ValidatorScrapedTwice", {up(n): "1x42" + " _ 1" * 8 + " _" for n in range(2, 22)}),
+    # A third more of them, as where targets are scraped at different paces.
+    ("ValidatorScrapedTwice", {up(n): "1x2" + " _ 1x2" * 14 + " 1" for n in range(2, 22)}),
     ("ValidatorAhead", {height(1): rising(1010), height(1, "finalized"): rising(1007)}),
     ("ValidatorAhead", {height(1): f"1000+5x54 1286+5x{STEPS - 55}"}),
     ("ValidatorStalled", {height(1): f"1000+5x53 1265x{STEPS - 54}"}),
@@ -458,6 +485,8 @@ SILENT: list[tuple[str, Series]] = [
     ("HostMetricsMissing", {up(1, "node"): turns(1, 0, 49)}),
     ("OllamaDown", {ollama("ollama_up"): turns(1, 0, 49)}),
     ("OllamaMetricsStale", {MTIME: f"0+30x38 1140x{STEPS - 39}"}),
+    # The files of others.
+    ("OllamaMetricsStale", {MTIME.replace("ollama.prom", name): always(0) for name in ("apt.prom", "ollama-2.prom")}),
     ("OllamaModelMissing", {model("ollama_model_present"): turns(1, 0, 29)}),
     # While the server does not answer, nothing is said of its models.
     ("OllamaModelMissing", without(model("ollama_model_present"), model("ollama_model_loaded"))),
@@ -479,6 +508,8 @@ SILENT: list[tuple[str, Series]] = [
     # Many, and few of all; half of all, and few.
     ("GatewayFull", {asked("429"): rising(100, 100), asked("2xx"): rising(100, 400)}),
     ("GatewayFull", {asked("2xx"): always(100), asked("429"): f"1x29 10x9 20x{STEPS - 40}"}),
+    # A quarter of all, but not for ten minutes.
+    ("GatewayFull", {asked("429"): rising(100, 1), asked("2xx"): f"100+4x45 283+3x{STEPS - 46}"}),
     ("ModelUpdateFailed", {UPDATE: turns(1, 0, 57)}),
     ("ModelUpdateFailed", without(UPDATE, UPDATED)),
     ("ModelUpdateOverdue", {UPDATED: always(29 * 60 - 40 * 86400 - 14 * 60)}),
@@ -502,6 +533,7 @@ def test_each_alert_says_how_bad_it_is_and_where_to_look(rules: str) -> None:
     critical = {
         "ValidatorOffline",
         "ValidatorContradictory",
+        "ValidatorScrapedTwice",
         "ValidatorStalled",
         "ValidatorIsolated",
         "ValidatorFinalityStalled",
@@ -511,6 +543,15 @@ def test_each_alert_says_how_bad_it_is_and_where_to_look(rules: str) -> None:
     assert set(severities.values()) == {"warning", "critical"}
     for alert in alerts(rules).values():
         assert re.search(r"\b[Ll]ook\b|\bRun\b", alert["annotations"]["description"]), alert["alert"]
+
+
+def test_each_alert_leads_to_its_entry_in_the_runbook(rules: str) -> None:
+    found = re.findall(r"^## (.*)$", (PROJECT / "docs/runbook.md").read_text(encoding="utf-8"), re.MULTILINE)
+    assert sorted(found) == sorted(alerts(rules))
+    galaxy = yaml.safe_load((PROJECT / "galaxy.yml").read_text(encoding="utf-8"))
+    for name, alert in alerts(rules).items():
+        url = f"{galaxy['repository']}/blob/main/docs/runbook.md#{name.lower()}"
+        assert alert["annotations"]["runbook_url"] == url
 
 
 def test_sound_fleet(judge: Callable[..., None]) -> None:
