@@ -17,6 +17,7 @@ from testinfra.host import Host
 
 from lab import client, gateway, registry
 from lab.ollama import MODEL, PORT, asked, digests, every_address, guard_rules, reached
+from lab.server import Server
 from lab.testing import Lab, wait_until
 
 Site = Callable[..., "subprocess.CompletedProcess[str]"]
@@ -154,6 +155,30 @@ def test_a_new_model_comes_from_the_internet_once(lab: Lab, fleet: dict[str, Hos
     # The two models have their template in common.
     assert sum(sent[address] for address in sent.keys() & {*lab.addresses(SERVER)}) > 0.99 * size
     assert sum(sent.values()) < 1.01 * size
+
+
+def test_models_come_from_a_file_where_there_is_no_internet(
+    lab: Lab, fleet: dict[str, Host], site: Site, tmp_path: Path
+) -> None:
+    file = tmp_path / "models.tar"
+    settings = {"gizzi_topology": "distributed", "model_bundle_file": str(file)}
+    written = lab.playbook("etrid.gizzi.model_bundle", variables=settings)
+    assert written.returncode == 0, written.stdout
+    (checksum,) = re.findall(r"gizzi_bundle_sha256: ([0-9a-f]{64})", written.stdout)
+    before = digests(fleet[SERVER], "127.0.0.1")[MODEL]
+    for name in lab.groups["validators"]:
+        server = Server(fleet[name])
+        for model in digests(fleet[name], "127.0.0.1"):
+            server.api("/api/delete", {"model": model}, "--request", "DELETE")
+    meter = registry.Meter(lab.outside("internet"))
+    wrong = site("distributed", gizzi_bundle=str(file), gizzi_bundle_sha256="0" * 64)
+    assert wrong.returncode != 0
+    assert {name: digests(fleet[name], "127.0.0.1") for name in (SERVER, LOSER)} == {SERVER: {}, LOSER: {}}
+    result = site("distributed", gizzi_bundle=str(file), gizzi_bundle_sha256=checksum)
+    assert result.returncode == 0, result.stdout
+    assert meter.requests() == []
+    assert {digests(fleet[name], "127.0.0.1")[MODEL] for name in lab.groups["validators"]} == {before}
+    client.ask_everywhere(fleet, dict.fromkeys(lab.groups["validators"], "own"))
 
 
 def test_the_fleet_falls_back_and_nobody_else(lab: Lab, fleet: dict[str, Host], stranger: Host, site: Site) -> None:
