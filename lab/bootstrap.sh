@@ -162,11 +162,14 @@ unpack() {
 }
 
 get_prometheus() {
-    [ ! -x "$venv/bin/promtool" ] || return 0
-    say 'Getting Prometheus'
+    [ ! -x "$venv/bin/amtool" ] || return 0
+    say 'Getting Prometheus and its Alertmanager'
     local scratch
-    unpack prometheus
-    mv "$scratch/usr/bin/prometheus" "$scratch/usr/bin/promtool" "$venv/bin/"
+    unpack prometheus prometheus-alertmanager
+    rm -rf "$venv/share/alertmanager"
+    mkdir -p "$venv/share"
+    mv "$scratch/usr/share/prometheus/alertmanager" "$venv/share/"
+    (cd "$scratch/usr/bin" && mv prometheus promtool prometheus-alertmanager amtool "$venv/bin/")
     rm -r "$scratch"
 }
 
