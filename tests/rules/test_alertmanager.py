@@ -100,6 +100,11 @@ class Manager:
         request = urllib.request.Request(f"{self.url}/api/v2/alerts", body, {"Content-Type": "application/json"})
         urllib.request.urlopen(request, timeout=5).close()
 
+    def not_inhibited(self) -> list[Labels]:
+        """Return the alerts that another one does not keep back."""
+        with urllib.request.urlopen(f"{self.url}/api/v2/alerts?inhibited=false", timeout=5) as answer:
+            return [one["labels"] for one in json.load(answer)]
+
     def until(self, condition: Callable[[], object]) -> None:
         deadline = time.monotonic() + 30
         while not condition():
@@ -161,3 +166,8 @@ def test_what_cannot_be_believed_is_told_alone(manager: Manager) -> None:
     told = sorted((one["alertname"], one["validator"]) for page in manager.told["pager"] for one in page)
     assert told == [("ValidatorScrapedTwice", "1"), ("ValidatorStalled", "3")]
     assert [one["alertname"] for one in manager.told["mail"][0]] == ["OllamaMetricsStale"]
+    assert sorted(one["alertname"] for one in manager.not_inhibited()) == [
+        "OllamaMetricsStale",
+        "ValidatorScrapedTwice",
+        "ValidatorStalled",
+    ]
