@@ -37,7 +37,7 @@ def test_a_stop_waits_for_an_answer_and_a_restart_for_nobody_who_is_idle(gateway
     server = gateways.hosts["server"]
     long = json.dumps(QUESTION | {"options": {"num_predict": 200, "seed": 1}})
     ask = f"curl -s --max-time 200 -d {shlex.quote(long)} http://127.0.0.1:11434/api/generate"
-    server.check_output(f"systemd-run --unit=long --property=StandardOutput=file:/run/long {ask}")
+    server.check_output(f"systemd-run --collect --unit=long --property=StandardOutput=file:/run/long {ask}")
     connections = "ss --no-header --numeric state established 'sport = :11434'"
     wait_until(lambda: server.check_output(connections), 30, "it is asked")
     server.check_output("systemctl restart ollama.service")
