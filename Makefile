@@ -26,8 +26,8 @@ setup: ## Make this machine ready: packages, Docker engine, virtual environment
 	@lab/bootstrap.sh tests
 
 # A release that was given is looked at before anything starts with it.
-.PHONY: release
-release: setup
+.PHONY: ollama-release
+ollama-release: setup
 	@[ -z "$(OLLAMA_ARCHIVE)$(OLLAMA_VERSION)" ] || PYTHONPATH=. python -m lab.artifacts >/dev/null
 
 .PHONY: demo
@@ -44,8 +44,8 @@ demo-clean: ## Remove the demo's hosts and network
 # Two at a time: a scenario waits for its hosts as often as it computes. The longest come first, so that both lanes end
 # together. The output of each comes when it has ended.
 .PHONY: test
-test: release ## Everything; OLLAMA_ARCHIVE=…/ollama-linux-amd64.tar.zst OLLAMA_VERSION=0.34.2
-	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint $(addprefix scenario-,$(SCENARIOS)) unit sanity build
+test: ollama-release ## Everything; OLLAMA_ARCHIVE=…/ollama-linux-amd64.tar.zst OLLAMA_VERSION=0.34.2
+	+@$(MAKE) --no-print-directory --jobs=2 --output-sync=target lint $(addprefix scenario-,$(SCENARIOS)) unit sanity build published
 	@echo 'Everything passed.'
 
 .PHONY: lint
@@ -70,8 +70,34 @@ unit: setup ## Unit tests
 build: setup ## Build the collection, install it into an empty place and run it from there by its full names
 	tests/installed.sh
 
+# What makes and checks releases and the docs site stands in an environment of its own.
+PUBLISHING := $(CURDIR)/.ansible/publishing
+WITH_PUBLISHING := PATH=$(PUBLISHING)/bin:$$PATH
+$(PUBLISHING)/ready: requirements/publishing.txt | setup
+	python -m venv --clear $(PUBLISHING)
+	$(PUBLISHING)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
+
+.PHONY: published
+published: $(PUBLISHING)/ready ## Make a release twice and compare; check docs site, links, licences, packages and workflows
+	$(WITH_PUBLISHING) tests/published.sh
+
+.PHONY: release
+release: $(PUBLISHING)/ready ## A release of this commit in dist: archive, packages' list, docs, checksums; VERSION=1.0.0 commits and tags it first
+	$(WITH_PUBLISHING) VERSION=$(VERSION) publishing/release.sh dist
+	$(WITH_PUBLISHING) publishing/importer.sh dist/*[0-9].tar.gz
+
+.PHONY: docs
+docs: $(PUBLISHING)/ready ## The docs site, in dist/docs, its links checked
+	$(WITH_PUBLISHING) publishing/docs.sh dist/docs
+	@echo 'Open dist/docs/index.html'
+
+.PHONY: links
+links: $(PUBLISHING)/ready ## Try the links to other hosts too (needs the internet; make test does without)
+	$(WITH_PUBLISHING) lychee --no-progress --hidden --include-fragments $$(git ls-files '*.md')
+
 .PHONY: $(addprefix scenario-,$(SCENARIOS))
-$(addprefix scenario-,$(SCENARIOS)): scenario-%: release
+$(addprefix scenario-,$(SCENARIOS)): scenario-%: ollama-release
 	molecule test --scenario-name $*
 
 .PHONY: benchmark
@@ -111,3 +137,4 @@ requirements: setup ## Pin requirements/dev.in and the programs' requirements.in
 	$(PIP_COMPILE) --output-file $(MODEL_UPDATE)/requirements.txt $(MODEL_UPDATE)/requirements.in
 	$(PIP_COMPILE) --output-file requirements/dev.txt requirements/dev.in
 	$(PIP_COMPILE) --output-file requirements/demo.txt requirements/demo.in
+	$(PIP_COMPILE) --output-file requirements/publishing.txt requirements/publishing.in

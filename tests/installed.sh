@@ -10,7 +10,7 @@ mkdir -p "$target"
 python -m venv "$target/venv"
 sed -nE 's/^([a-z0-9_.-]+==[^ ]+).*/\1/ip' requirements/dev.txt >"$target/constraints.txt"
 "$target/venv/bin/pip" install --quiet --disable-pip-version-check --constraint "$target/constraints.txt" ansible-core
-ansible-galaxy collection build --force --output-path "$target/dist" . >/dev/null
+SOURCE_DATE_EPOCH=$(git log -1 --format=%ct) PYTHONPATH=. python -m publishing.archive collection . "$target/dist" >/dev/null
 export PATH=$target/venv/bin:$PATH ANSIBLE_COLLECTIONS_PATH=$target/collections
 unset VIRTUAL_ENV
 cd "$target"
