@@ -74,8 +74,10 @@ build: setup ## Build the collection, install it into an empty place and run it 
 PUBLISHING := $(CURDIR)/.ansible/publishing
 WITH_PUBLISHING := PATH=$(PUBLISHING)/bin:$$PATH
 $(PUBLISHING)/ready: requirements/publishing.txt | setup
-	python -m venv --clear $(PUBLISHING)
-	$(PUBLISHING)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@cmp --silent $< $(PUBLISHING)/requirements.txt || { \
+	  echo 'Installing Python packages: $<' && python -m venv --clear $(PUBLISHING) && \
+	  $(PUBLISHING)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $< && \
+	  cp $< $(PUBLISHING)/requirements.txt; }
 	@touch $@
 
 .PHONY: published
