@@ -121,6 +121,19 @@ def test_what_the_gizzi_host_has_the_others_have_from_it(lab: Lab) -> None:
     assert sum(sent[address] for address in sent.keys() & {*lab.addresses(KEEPER)}) < 10e6
 
 
+def test_the_mirror_is_for_the_fleet_alone(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
+    mirror = set(lab.addresses(SERVER))
+
+    def is_closed_again() -> bool:
+        return not reached(stranger, mirror, gateway.MIRROR) and reached(fleet[LOSER], mirror, gateway.MIRROR) == mirror
+
+    fleet[SERVER].check_output("iptables -F && ip6tables -F && nft flush ruleset")
+    wait_until(is_closed_again, 2, "the guard is back in time")
+    lab.reboot([SERVER])
+    wait_until(lambda: reached(fleet[LOSER], mirror, gateway.MIRROR) == mirror, 60, "the mirror serves after a reboot")
+    assert reached(stranger, mirror, gateway.MIRROR) == set()
+
+
 def test_a_second_run_changes_nothing_and_asks_little(lab: Lab) -> None:
     again, calls = lab.counted("etrid.gizzi.site", variables={"gizzi_topology": "distributed"})
     assert again.returncode == 0, again.stdout
