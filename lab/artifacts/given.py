@@ -135,9 +135,11 @@ def unpack(release: Given, target: Path) -> None:
         with subprocess.Popen([*program, release.archive], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
             try:
                 with tarfile.open(fileobj=process.stdout, mode="r|") as archive:
+                    # Python before 3.11.4 has none, Debian 12's for instance.
+                    archive.extraction_filter = getattr(tarfile, "data_filter", None)
                     for member in archive:
                         if DEVICES.match(member.name) is None:
-                            archive.extract(member, target, filter="data")
+                            archive.extract(member, target)
             except tarfile.TarError as error:
                 process.kill()
                 raise UsageError(f"{release.archive} is no archive of Ollama's: {error}") from None

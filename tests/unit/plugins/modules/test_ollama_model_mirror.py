@@ -64,7 +64,7 @@ def model(
             "manifest": pinned,
             "models_dir": str(store),
             "reserved_disk": 0,
-            "stall_timeout": 0.3,
+            "stall_timeout": 5,
         }
         return run_module(ollama_model.main, **{**given, "name": name, **args})
 
@@ -228,7 +228,7 @@ def test_what_a_run_left_of_another_model_that_was_killed_goes(model: Run, store
 def test_a_mirror_that_dies_in_the_pull(model: Run, ollama: FakeOllama, mirror: FakeRegistry, store: Path) -> None:
     ollama.pull_fault = "error"
     before = ollama.have(NAME, "zero")
-    result = model(state="latest")
+    result = model(state="latest", stall_timeout=1)
     assert result["failed"] is True
     assert f"from {mirror.url} failed: max retries exceeded: unexpected EOF" in result["msg"]
     assert f"({before[:12]}) is untouched" in result["msg"]
@@ -325,7 +325,7 @@ def test_a_pull_that_has_to_wait_for_others_goes_on_later(
 
     ollama.post_pull = pull_without_luck  # type: ignore[method-assign]
     monkeypatch.setattr(_fetch.time, "sleep", wait)
-    assert model()["changed"] is True
+    assert model(stall_timeout=1)["changed"] is True
     assert len(waits) == 2
     assert list(ollama.store) == [NAME]
     assert damaged(store) == []

@@ -88,6 +88,16 @@ def test_what_is_not_given_is_the_default_and_items_have_the_defaults_of_their_o
     assert OPTIONS["x_sources"]["default"] == [], "the specification is nobody's to change"
 
 
+@pytest.mark.parametrize(
+    ("given", "meant"), [("a\n", "a"), ("a", "a"), ("", ""), ("a\nb\n", "a\nb\n"), ("a\nb", "a\nb")]
+)
+def test_a_secret_of_one_line_is_without_its_end(given: str, meant: str) -> None:
+    """As ``openssl rand -hex 32 | ansible-vault encrypt_string`` keeps it."""
+    assert value("x_token", given) == meant
+    assert value("x_endpoints", [{"token": given}])[0]["token"] == meant
+    assert value("x_folder", given) == given
+
+
 def test_a_path_is_one_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HOME", "/home/control")
     assert value("x_folder", "~/models/$HOME") == "~/models/$HOME"
