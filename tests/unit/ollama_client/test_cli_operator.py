@@ -316,6 +316,10 @@ def test_help_says_what_a_command_is_for_and_gives_an_example(command: str) -> N
     assert not summary.endswith("...")
 
 
+def test_help_without_a_command_gives_an_example_too() -> None:
+    assert re.search(r"^  For example:\n    gizzi ask \w", gizzi("--help").stdout, re.MULTILINE)
+
+
 def test_usage_cuts_no_number_at_80_columns(serve: Serve, settings: MakeSettings) -> None:
     configure(settings(serve(say("x")), model="a-model-with-a-long-name:70b-instruct-q8_0"))
     assert gizzi("ask", "?").exit_code == 0

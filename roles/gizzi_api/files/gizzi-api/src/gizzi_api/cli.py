@@ -22,10 +22,12 @@ from gizzi_api.settings import CONFIG_VARIABLE, DEFAULT_CONFIG, Settings
 from gizzi_api.shown import shown
 
 DESCRIPTION = f"""\
-Serve the state of a network of Substrate validators, as Prometheus knows it: JSON for programs, a page for people.
+Serve the state of a network of Substrate validators: JSON for programs, a web page for people. It is read from
+Prometheus.
 
-The settings are a TOML file, {DEFAULT_CONFIG} or the one that {CONFIG_VARIABLE} names, and over it the environment,
-such as GIZZI_API_PORT=8081 or GIZZI_API_PROMETHEUS__URL=http://192.0.2.1:9090.
+The settings are in a TOML file: {DEFAULT_CONFIG}, or the file that {CONFIG_VARIABLE} names. A variable of the
+environment replaces a setting of the file, for example GIZZI_API_PORT=8081 or
+GIZZI_API_PROMETHEUS__URL=http://192.0.2.1:9090.
 """
 EXAMPLE = f"""\
 example:
@@ -45,7 +47,7 @@ example:
   {CONFIG_VARIABLE}=api.toml gizzi-api
   curl http://127.0.0.1:8080/api/network/status
 
-Every setting is in the package's README.md, every route on http://127.0.0.1:8080/docs.
+The package's README.md explains every setting, and http://127.0.0.1:8080/docs every route.
 """
 
 

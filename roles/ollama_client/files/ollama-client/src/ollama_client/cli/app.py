@@ -23,13 +23,19 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
-Json = Annotated[bool, typer.Option("--json", help="One JSON object on standard output.")]
-NoCache = Annotated[bool, typer.Option("--no-cache", help="Ask anew, and keep nothing.")]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+NoCache = Annotated[bool, typer.Option("--no-cache", help="Do not read or write the cache of answers.")]
 Timeout = Annotated[
-    float | None, typer.Option("--timeout", min=0.1, help="Seconds for the whole answer.", show_default="the settings'")
+    float | None,
+    typer.Option(
+        "--timeout",
+        min=0.1,
+        help="How many seconds the whole answer may take.",
+        show_default="the value in the settings",
+    ),
 ]
 Verbose = Annotated[
-    bool, typer.Option("--verbose", "-v", help="Say which server answered, in what time, with how many tokens.")
+    bool, typer.Option("--verbose", "-v", help="Print which server answered, how long it took and the tokens.")
 ]
 
 
@@ -41,12 +47,18 @@ def _version(wanted: bool) -> None:
 
 @app.callback()
 def gizzi(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
 ) -> None:
-    """Ask Ollama about this validator and its network.
+    """Ask a local AI model about this validator and its network.
 
-    Commands end with 0, with 1 and the reason on standard error, or with 2 when they are called wrongly; Ctrl-C with
-    130. Health has statuses of its own: gizzi health --help.
+    \b
+    For example:
+      gizzi ask what is finality lag
+
+    Exit status: 0 for success; 1 for an error, with the reason on standard error; 2 for a wrong option or argument; 130
+    after Ctrl-C. The command health has other ones: see gizzi health --help.
     """
 
 
@@ -54,18 +66,20 @@ def gizzi(
 def ask(
     prompt: Annotated[
         list[str] | None,
-        typer.Argument(help="The question, with or without quotes. What comes on standard input is data for it."),
+        typer.Argument(help="The question, with or without quotes. Standard input is data that belongs to it."),
     ] = None,
-    system: Annotated[str | None, typer.Option("--system", help="Instructions for the model.")] = None,
-    model: Annotated[str | None, typer.Option("--model", help="In place of the settings' model.")] = None,
+    system: Annotated[
+        str | None, typer.Option("--system", help="Instructions to the model, before the question.")
+    ] = None,
+    model: Annotated[str | None, typer.Option("--model", help="Ask this model, not the one in the settings.")] = None,
     no_cache: NoCache = False,
     timeout: Timeout = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Ask the model a question.
+    """Ask the model a question, and print its answer.
 
-    Without one here, the question itself comes on standard input.
+    Without a question on the command line, the question is read from standard input.
 
     \b
     For example:
@@ -81,15 +95,16 @@ def ask(
 @app.command()
 def status(
     validator: Annotated[
-        str | None, typer.Argument(help="One of them in detail, by its number or its name.", show_default="all")
+        str | None, typer.Argument(help="Number or name of one validator, to see more of it.", show_default="all")
     ] = None,
-    watch: Annotated[bool, typer.Option("--watch", help="Look again and again, until Ctrl-C.")] = False,
-    every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks of --watch.")] = 5,
+    watch: Annotated[bool, typer.Option("--watch", help="Repeat until Ctrl-C.")] = False,
+    every: Annotated[float, typer.Option(min=1, max=3600, help="With --watch: seconds between two tables.")] = 5,
     json: Json = False,
 ) -> None:
-    """Show the state of every validator, worst first, or of one.
+    """Show the state of all validators, worst first, or of one.
 
-    The Gizzi API tells it. In a pipe --watch prints one table after another, with --json one line for each look.
+    It is read from the Gizzi API. With --watch in a pipe, one table is printed after another; with --watch and --json,
+    one line each time.
 
     \b
     For example:
@@ -104,14 +119,16 @@ def status(
 
 @app.command()
 def analyze(
-    endpoint: Annotated[str, typer.Argument(help="A path of the Gizzi API, such as /api/network/status.")],
-    prompt: Annotated[list[str], typer.Argument(help="What to find out from its answer.")],
+    endpoint: Annotated[str, typer.Argument(help="A path of the Gizzi API, for instance /api/network/status.")],
+    prompt: Annotated[list[str], typer.Argument(help="The question about the data from this path.")],
     no_cache: NoCache = False,
     timeout: Timeout = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Ask about live data of the network.
+    """Ask the model a question about live data of the network.
+
+    The data comes from a path of the Gizzi API.
 
     \b
     For example:
@@ -124,14 +141,18 @@ def analyze(
 
 @app.command()
 def diagnose(
-    unit: Annotated[str | None, typer.Option(help="The validator's unit.", show_default="the settings'")] = None,
-    lines: Annotated[int, typer.Option(min=1, max=10_000, help="Of its journal, the latest.")] = 100,
+    unit: Annotated[
+        str | None, typer.Option(help="The validator's systemd unit.", show_default="the value in the settings")
+    ] = None,
+    lines: Annotated[int, typer.Option(min=1, max=10_000, help="How many of the newest journal lines to read.")] = 100,
     no_cache: NoCache = False,
     timeout: Timeout = None,
     verbose: Verbose = False,
     json: Json = False,
 ) -> None:
-    """Look for trouble in this validator's journal and metrics. Changes nothing.
+    """Find problems in this validator's journal and metrics.
+
+    It reads them, asks the model what is wrong, and changes nothing.
 
     \b
     For example:
@@ -144,9 +165,10 @@ def diagnose(
 
 @app.command()
 def peers(no_cache: NoCache = False, timeout: Timeout = None, verbose: Verbose = False, json: Json = False) -> None:
-    """Help with finding peers, from this validator's metrics.
+    """Ask the model how this validator can get more peers.
 
-    It names each address in the answer that nobody knows.
+    The model sees the validator's metrics and the bootnodes of the settings. If its answer has an address that is in
+    neither, a warning names it.
 
     \b
     For example:
@@ -159,10 +181,10 @@ def peers(no_cache: NoCache = False, timeout: Timeout = None, verbose: Verbose =
 
 @app.command()
 def models(json: Json = False) -> None:
-    """Show which server has which models, and which are loaded.
+    """Show the models of each server, and which are loaded.
 
-    A model made from another shares its weights, and may be loaded under that one's name. Ends with 1 if a server does
-    not answer.
+    A derived model has the weights of another model: when those are in memory, both are shown as loaded. The exit
+    status is 1 if a server does not answer.
 
     \b
     For example:
@@ -191,7 +213,8 @@ class Check(TyperCommand):
 def health(timeout: Timeout = None, json: Json = False) -> None:
     """Check the health of the fleet, for cron and Nagios.
 
-    Rules first, then Ollama, then Claude. Ends with 0 healthy, 1 degraded, 2 critical, 3 unknown.
+    First fixed rules judge it, then Ollama. Claude is asked only when these find a problem or cannot decide. Exit
+    status: 0 healthy, 1 degraded, 2 critical, 3 unknown.
 
     \b
     For example:
@@ -204,13 +227,15 @@ def health(timeout: Timeout = None, json: Json = False) -> None:
 
 @app.command()
 def usage(
-    days: Annotated[int | None, typer.Option(min=1, help="So many days, today included.", show_default="all")] = None,
-    textfile: Annotated[Path | None, typer.Option(help="Write it there for Prometheus' node_exporter.")] = None,
+    days: Annotated[
+        int | None, typer.Option(min=1, help="How many days to show, today included.", show_default="all")
+    ] = None,
+    textfile: Annotated[Path | None, typer.Option(help="Write metrics for node_exporter to this file.")] = None,
     json: Json = False,
 ) -> None:
-    """Show what was asked, what it cost and what it saved.
+    """Show how much was asked, what it cost and what it saved.
 
-    Calls, tokens in and out, seconds and dollars for each tier and model.
+    For each tier and model: calls, tokens in and out, seconds and dollars.
 
     \b
     For example:
@@ -223,9 +248,9 @@ def usage(
 
 @app.command()
 def config(json: Json = False) -> None:
-    """Show the settings in effect, and where each is from.
+    """Show the settings that are used, and where each comes from.
 
-    That is the file, the environment, or the program's default.
+    That is the settings file, the environment, or the program's default.
 
     \b
     For example:
