@@ -39,7 +39,7 @@ check_machine() {
     [ ! -r "$os_release" ] || { id=$(. "$os_release" && echo "${ID:-}") && like=$(. "$os_release" && echo "${ID_LIKE:-}"); }
     case " $id $like " in
         *' debian '* | *' ubuntu '*) ;;
-        *) stop "its system is '${id:-unknown}', and the packages are Debian's." "use Debian 12 or later, or Ubuntu 24.04 or later" ;;
+        *) stop "its system is '${id:-unknown}', and the packages are Debian's." "use Debian 12 or 13, or Ubuntu 24.04" ;;
     esac
     [ "$(uname -m)" = x86_64 ] ||
         stop "its processor is $(uname -m), and the lab's Ollama is built for x86_64." "use an amd64 machine (production also runs on arm64)"
