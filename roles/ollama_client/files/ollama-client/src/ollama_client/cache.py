@@ -224,7 +224,7 @@ class _OnDisk:
 
 
 def _boot() -> str:
-    """Tell one start of the machine from another: the clock begins anew."""
+    """Return the id of this start of the machine: the clock is at 0 again after each."""
     return Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip()
 
 

@@ -224,7 +224,7 @@ class OllamaClient:
     def _answer(
         self, question: Question, check: Callable[[Answer], T], fresh: bool, timeout: float | None
     ) -> tuple[Answer, T]:
-        """Return a whole answer that passes ``check``. What nobody has seen yet may be begun anew elsewhere."""
+        """Return a whole answer that passes ``check``. Another endpoint is asked after a failure."""
         deadline = self._deadline(timeout)
         with self._kept(fresh).slot(question.key(), deadline) as slot:
             if (kept := slot.read()) is not None:

@@ -39,7 +39,7 @@ class Try:
         self.error: OllamaError | None = None
 
     def shown(self) -> None:
-        """Say that the caller has seen a part of the answer: it cannot be begun anew elsewhere."""
+        """Say that the caller has a part of the answer: no other endpoint can be asked then."""
         self._shown = True
 
     def __enter__(self) -> Endpoint:

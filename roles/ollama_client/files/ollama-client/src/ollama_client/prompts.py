@@ -123,7 +123,7 @@ def compose(question: str, data: Sequence[Data], room: int) -> str:
 
     Args:
         question: from a person, trusted; masked and, if need be, cut in its middle.
-        data: each fenced under a mark that it cannot know, and cut at the end that matters less.
+        data: each is put between marks that its text cannot contain, and cut at the end that matters less.
         room: tokens that the prompt may have.
 
     Errors: PromptError.
@@ -163,7 +163,7 @@ def _question(question: str, room: int) -> tuple[str, int]:
 
 def _fence(data: Data, room: int) -> str:
     part = _part(data, room)
-    # Whoever writes the data cannot close a fence whose mark depends on all of it.
+    # The mark is made from all of the data, so that nobody can write a text that has its own mark in it.
     mark = f"data-{hashlib.sha256(part.text.encode()).hexdigest()[:12]}"
     name = re.sub(r"[^\w ./:-]", "", data.name)
     body = _cut(part, room - tokens(f"<{mark} name=>{name}</{mark}>") - 8, data.keep)
