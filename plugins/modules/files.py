@@ -6,12 +6,12 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: files
-short_description: Bring what a role puts on a host, as one list, take it away, or put back what was there before
+short_description: Install or remove all files of a role as one list, or put back the earlier ones
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Brings the whole list O(files) to the host in one call, or takes it away.
+  - Installs the whole list O(files) on the host in one call, or removes it.
   - Each file is replaced in one moment, with its owner and mode. Nothing is replaced when a wrong value, a missing
     owner, something else at one of the paths or a file that its own program refuses stands in the way.
   - What is replaced is kept in C(/var/lib/gizzi-undo), for root alone, until the change has proven itself

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fleet_host_keys
-short_description: Tell by which keys the fleet's hosts are known
+short_description: Return the SSH host keys of the fleet's hosts
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

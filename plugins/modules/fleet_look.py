@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fleet_look
-short_description: Look at all that the deployment checklist needs to know of a host
+short_description: Read from a host all that the checks of the deployment need
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

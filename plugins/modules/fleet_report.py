@@ -6,15 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: fleet_report
-short_description: Judge what was seen of the fleet, and write a report of it
+short_description: Check the results of all hosts, and write a report
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
   - Used by the playbooks C(etrid.gizzi.verify) and C(etrid.gizzi.diagnose), once for all hosts of the play. It runs on
     the control host, asks no host, and reads the results that C(playbooks/tasks/look.yml) has registered.
-  - What a host answered is data. A value of another type than expected counts as not seen, what was not seen is never
-    well, and characters that would steer a terminal are written out in the table.
+  - What a host answered is data. A value of another type than expected counts as not seen, an item that was not
+    seen never passes, and characters that could control a terminal are shown as codes in the table.
   - The report is written in check mode too. Only its owner can read it.
 extends_documentation_fragment:
   - etrid.gizzi.attributes

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gateway_answers
-short_description: Tell whether a gateway serves what is in its folder
+short_description: Check that a gateway uses the configuration and certificate in its folder
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
   - Waits until the gateway's own process listens on each address of its configuration, and serves its certificate
     there.
-  - nginx ends a reload well that it could not carry out, for instance because of a taken port, and goes on as it was.
+  - nginx reports success for a reload that did not work, for instance because another program has the port, and
+    keeps its old configuration.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module

@@ -6,15 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gateway_certificates
-short_description: Keep the fleet's own authority for TLS, and the certificates of its gateways
+short_description: Make and renew the fleet's own authority for TLS, and the certificates of its gateways
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
   - Runs on the control host alone, and asks no host. What it makes stays in a folder there, and is returned for the
     tasks that bring it to the hosts.
-  - The authority lasts ten years. Its certificate is made again, of the same key, while what it has made is still good
-    for a year, so that a change of it is seen by nobody.
+  - The authority lasts ten years. Its certificate is made again with the same key, more than a year before its end,
+    so that clients need no change.
   - A host's certificate lasts a year, and has the addresses and names that were given, and no others. It is made anew,
     with a new key, when less than 60 days are left, when its addresses or names are others, when the authority is
     another one, and when it and its key do not belong together.

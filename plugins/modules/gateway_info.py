@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: gateway_info
-short_description: Tell which certificates a host serves, and what gateways and mirrors give it
+short_description: Return the certificates that a host serves, and what gateways and mirrors answer to it
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

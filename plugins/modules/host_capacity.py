@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_capacity
-short_description: Verify that a host can carry Ollama and its models
+short_description: Check that a host has enough memory, CPUs and disk for Ollama and its models
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

@@ -6,16 +6,16 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: host_state
-short_description: See in one call what is on a host
+short_description: Read in one call what is installed and running on a host
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
   - Each option names what to look at, and the result has a section of the same name. Without options there is only
     section RV(system).
-  - What could not be seen says so. In its place stands a dictionary with the only key C(unseen), the reason. What is
-    not there is V(null), V([]) or has C(load) V(not-found), as the section says.
-  - What the host says is cut at sizes that no honest answer reaches.
+  - For a thing that could not be read there is a dictionary with the only key C(unseen), the reason. A thing that does
+    not exist is V(null), V([]) or has C(load) V(not-found), as the section says.
+  - Answers of the host are cut at sizes that no normal answer reaches.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: model_bundle_import
-short_description: Bring models from a file on the control host into an Ollama server's store
+short_description: Add models from a file on the control host to an Ollama server's store
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: model_bundle_info
-short_description: Check a file with models, and tell what it names
+short_description: Check a file with models, and return which models it has
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: model_update
-short_description: Decide what an update of the models does between its servers
+short_description: Decide the next step of an update of the models
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_answers
-short_description: Tell which models of an Ollama server answer
+short_description: Check which models of an Ollama server answer
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

@@ -6,13 +6,13 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_blobs
-short_description: Tell whether the blobs of Ollama's models are what their names say
+short_description: Check the blobs of Ollama's models against the checksums in their names
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Ollama never checks a blob again once it is there. This module hashes the blobs of models in a store on the managed
-    host, each once, and changes nothing.
+  - Ollama never checks a blob again after the download. This module computes the checksums of the blobs of models in
+    a store on the managed host, each once, and changes nothing.
   - It reads at idle priority, so that others on the host have the disk and the processors first, and leaves nothing of
     what it read in the page cache. Some 5 GB take half a minute on a fast disk that nobody else wants.
   - M(etrid.gizzi.ollama_model) with O(etrid.gizzi.ollama_model#module:verify_blobs) pulls anew what is damaged.

@@ -14,8 +14,7 @@ description:
   - A derived model is made from another one, its base, with a system prompt, parameters, a template or an adapter. It
     has a name of its own and shares the weights of its base, so it costs no disk.
   - Whether there is anything to do is decided by content. The server is asked what both models consist of, and the
-    model is made anew when its definition has changed, or when the base has, for instance by an update. Nothing is
-    marked or remembered, and nothing else makes it anew.
+    model is made again only when its definition or the base has changed, for instance by an update.
   - It fails when the server reports an error in mid-stream, or when the stream ends before V(success). The model that
     was there before then stays.
   - A model that is not wanted any more is removed with M(etrid.gizzi.ollama_model), as any other.

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_health
-short_description: Prove layer by layer that an Ollama server answers
+short_description: Check layer by layer that an Ollama server works
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
@@ -15,9 +15,9 @@ description:
     V(version), it is Ollama, and at least O(min_version). V(present), O(model) is in its store, with O(digest).
     V(loads), the model comes into memory. V(answers), it answers O(prompt). V(speed), at no less than
     O(min_tokens_per_second).
-  - Names the first layer that fails, with a message to act on. A layer that cannot be judged is not healthy.
+  - Names the first layer that fails, with what to do. A layer that cannot be checked is not healthy.
   - Loads the model when it is not in memory, as any question would.
-  - A model that thinks is asked with C(think) V(false). What one thinks all the same is no answer.
+  - A model that thinks is asked with C(think) V(false). If it thinks anyway, that is no answer.
   - A busy server sends nothing before the first token. Where none comes for O(stall_timeout) and the process that
     computes (C(llama-server), or C(ollama runner) before 0.30) takes processor time meanwhile, the layer V(answers) is
     V(busy), and the question is asked again until O(timeout) is over. From another host that cannot be seen, and the

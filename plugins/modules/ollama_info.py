@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_info
-short_description: Tell what an Ollama server is and holds
+short_description: Return the version and the models of an Ollama server
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

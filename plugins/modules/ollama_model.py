@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_model
-short_description: Keep a model in an Ollama server's store
+short_description: Pull, update or remove a model of an Ollama server
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

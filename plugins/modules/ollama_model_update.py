@@ -6,21 +6,21 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_model_update
-short_description: Update one model of an Ollama server, judge it, and go back where it is worse
+short_description: Update one model of an Ollama server, test it, and go back if it is worse
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Pulls what the registry holds under the model's tag beside the model in use, loads it, judges it, and only then puts
-    it into use. Where it does not answer, answers fewer prompts well or is too slow, or where the validator beside the
-    server suffers, the model before stays in use.
+  - Pulls the registry's model under a second name, loads it, tests it, and only then puts it into use. The old model
+    stays in use if the new one does not answer, answers fewer prompts correctly or is too slow, or if the validator on
+    the same host has problems.
   - The name by which others ask always stands for a judged model. What is not judged has the tag C(<tag>.gizzi-next),
     the model before an update that went well C(<tag>.gizzi-<UTC time>), and what a way back has replaced
     C(<tag>.gizzi-failed). Of a long tag these have a shorter form. A copy costs no disk while the model has the same
     layers.
-  - All that is known about an unfinished update is in these tags. A run that was cut off, at whatever point, is
-    finished by the next one.
-  - What a model can do comes from its capabilities. One that generates no text is loaded, and not asked.
+  - All that is known about an unfinished update is in these tags. The next run finishes an
+    interrupted run, at any point.
+  - A model that generates no text, by its capabilities, is loaded and not asked.
 extends_documentation_fragment:
   - etrid.gizzi.server
   - etrid.gizzi.attributes

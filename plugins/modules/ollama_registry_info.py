@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_registry_info
-short_description: Tell what a model registry holds
+short_description: Return which models a registry has
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)

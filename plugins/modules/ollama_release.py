@@ -6,7 +6,7 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: ollama_release
-short_description: Put a release of Ollama beside the others
+short_description: Download and unpack a release of Ollama beside the others
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
@@ -14,11 +14,11 @@ description:
   - Downloads the archive of one release for the host's processor, checks its checksum and the free space of the disk,
     and unpacks it below O(root). Nothing is switched or restarted.
   - The release is in its place at once, when it is whole. That is, with C(bin/ollama), and from Ollama 0.30 on with
-    C(lib/ollama/llama-server), without which a server answers but no model does. Of a run that fails nothing is left.
+    C(lib/ollama/llama-server), without which a server answers but no model does. A run that fails leaves nothing.
   - Libraries for GPUs (CUDA, ROCm, MLX, Vulkan) are not unpacked.
   - A release that is there and whole is left alone, and costs no request. What runs that were cut off have left of any
     release is removed.
-  - Downloads go by the proxies that the environment names.
+  - Downloads use the proxies of the environment.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
 attributes:

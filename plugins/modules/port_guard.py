@@ -6,20 +6,20 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: port_guard
-short_description: Open one TCP port to named sources and to nobody else
+short_description: Open one TCP port only to the addresses that are named
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Drops what strangers send to a TCP port, over IPv4 and IPv6, in an nftables table of its own C(gizzi-NAME) that
-    comes before every other filter. No rule of others opens the port, and no C(iptables -F) takes the guard away.
+  - Drops packets of all other addresses to a TCP port, over IPv4 and IPv6, in its own nftables table C(gizzi-NAME) that
+    comes before every other filter. No other rule can open the port, and C(iptables -F) does not remove the guard.
   - Lets the sources and the host itself in where the host's own firewall would refuse them. Where ufw is active and its
     rules are reached, by ufw rules with the comment C(gizzi NAME); elsewhere by a chain C(GIZZI-NAME) in iptables and
-    ip6tables, at the top of C(INPUT). It judges by the live rules of both.
+    ip6tables, at the top of C(INPUT). The rules that are active now decide.
   - Restores the rules at boot, after all that loads others and before the network, and within 2 seconds when somebody
     flushes them. For that it writes C(/usr/local/sbin/gizzi-guard), C(/etc/gizzi-guard), C(gizzi-guard-NAME.service)
     and C(gizzi-guards.service).
-  - Several guards with different names live on one host. Rules of others are never touched.
+  - One host can have several guards with different names. Rules of others are never changed.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
 attributes:

@@ -11,11 +11,12 @@ version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Makes a virtual environment with pinned and hashed dependencies, and the program in it, in a folder whose name says
-    what is in it. Nothing is switched or restarted. A release that is there costs one look.
-  - Dependencies are wheels of the versions and hashes in C(requirements.txt) and nothing else.
-  - A release that a run left half built is built anew. Of one that cannot be built nothing is left.
-  - Where the distribution's Python lacks what makes virtual environments, its package is installed by apt.
+  - Makes a virtual environment with pinned and hashed dependencies, and the program in it, in a folder whose name has a
+    checksum of all this. Nothing is switched or restarted. For a release that is there, nothing else is done.
+  - Only wheels with the versions and hashes in C(requirements.txt) are installed.
+  - A half-built release is built again. A release that cannot be built is removed.
+  - If the distribution's Python cannot make virtual environments, apt installs the package for it, such as
+    C(python3.11-venv).
 extends_documentation_fragment:
   - etrid.gizzi.attributes
 attributes:

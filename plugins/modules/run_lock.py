@@ -6,15 +6,15 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: run_lock
-short_description: Let one run of a playbook go on at a time
+short_description: Allow only one run of a playbook at a time
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
   - Takes, renews and gives back a lock for the process that runs the playbook. The lock is a file on the managed host,
     so that runs from several control hosts meet there.
-  - A lock is taken over when its lease has run out, and when the process that holds it has ended and was one of this
-    control host. A lock that somebody else holds fails the task, with the name of the holder.
+  - A lock is free again after its lease time, or when its process has ended, if that was on this control host. If
+    another run holds the lock, the task fails with the name of the holder.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
 attributes:

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 DOCUMENTATION = r"""
 module: substrate_info
-short_description: Tell the height and the peers of a Substrate node
+short_description: Return the block height and the peers of a Substrate node
 version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
   - Reads a node's own metrics page. With O(above) it waits until the node has imported another block.
-  - What the page does not tell is an error, and never 0. So is what it tells more than once, as one with the metrics of
-    two chains does.
+  - A value that is missing on the page is an error, never 0. So is a value that is there more than once, for instance
+    on a page with the metrics of two chains.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
