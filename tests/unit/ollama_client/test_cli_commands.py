@@ -118,7 +118,7 @@ def test_analyze(serve: Serve, settings: MakeSettings) -> None:
     result = gizzi("analyze", "/api/validator/99", "?")
     assert result.exit_code == 1 and "HTTP 404: No validator 99" in result.stderr
     for path in ("http://10.0.0.1/", "//10.0.0.1/", "api"):
-        assert "no path of the API" in gizzi("analyze", path, "?").stderr
+        assert "not a path of the API" in gizzi("analyze", path, "?").stderr
 
 
 def test_diagnose_looks_at_the_journal_and_the_metrics(host: Any, journalctl: Any) -> None:
@@ -181,7 +181,8 @@ def test_peers_trusts_no_invented_address(host: Any) -> None:
     assert result.exit_code == 0
     assert "peers 18" in result.stdout
     assert result.stderr.splitlines() == [
-        "gizzi: nobody knows this address, do not use it: /ip4/6.6.6.6/tcp/30333/p2p/12D3KooWMadeUp."
+        "gizzi: do not use this address, it is neither in the settings nor in the metrics: "
+        "/ip4/6.6.6.6/tcp/30333/p2p/12D3KooWMadeUp."
     ]
     assert known in ollama.asked[0]["body"]["prompt"]
     assert len(json.loads(gizzi("peers", "--json").stdout)["unknown_addresses"]) == 1

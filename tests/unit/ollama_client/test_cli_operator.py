@@ -257,7 +257,7 @@ def test_a_cached_answer_says_so_and_who_answered_is_told_on_demand(serve: Serve
     assert first.stdout == again.stdout == "Yes, it is.\n"
     assert "3 out, cached: the figures are of the first time" in again.stderr
     assert gizzi("ask", "?").stderr == (
-        "gizzi: this answer is from the cache, where it is kept for 45 s: --no-cache asks anew\n"
+        "gizzi: this answer is from the cache, which keeps it for 45 s; --no-cache asks again\n"
     )
     assert gizzi("ask", "?", "--no-cache").stderr == ""
 

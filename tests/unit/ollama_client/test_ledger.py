@@ -80,7 +80,7 @@ def test_a_ledger_that_cannot_be_used_stops_spending_and_nothing_else(
     ledger.path.parent.write_text("a file where the folder should be")
     with caplog.at_level(logging.WARNING):
         ledger.record("ollama", "m")
-    assert "not in the ledger" in caplog.text
+    assert "not written to the ledger" in caplog.text
     for use in (lambda: ledger.reserve(0.01), ledger.usage):
         with pytest.raises(errors.LedgerError):
             use()
@@ -91,7 +91,7 @@ def test_a_line_that_no_program_of_ours_has_written_is_an_error(settings: MakeSe
     ledger.record("rules")
     with closing(sqlite3.connect(ledger.path, isolation_level=None)) as database:
         database.execute("UPDATE usage SET tier = x'00ff'")
-    with pytest.raises(errors.LedgerError, match="no line of a ledger"):
+    with pytest.raises(errors.LedgerError, match="a line that is not of a ledger"):
         ledger.usage()
 
 
@@ -116,7 +116,7 @@ def test_another_program_is_waited_for_no_longer_than_the_caller_has(
             ledger.reserve(0.01, Deadline(0.5))
         ledger.settle(number, "m", until=Deadline(-1), seconds=1.0, dollars=0.1)
         assert 1.0 <= time.monotonic() - start < 2.0
-    assert caplog.text.count("not in the ledger") == 2
+    assert caplog.text.count("not written to the ledger") == 2
     assert ledger.usage().spent_today == 0.5
 
 

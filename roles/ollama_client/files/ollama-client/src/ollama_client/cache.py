@@ -155,7 +155,7 @@ class DiskCache:
                 lock = open_own_file(f"{key}.lock", os.O_RDONLY | os.O_CREAT, folder)
                 opened.callback(os.close, lock)
             except OSError as error:
-                log.warning("no cache: %s", error)
+                log.warning("the cache is not used: %s", error)
                 yield _Empty()
                 return
             while not _locked(lock):
@@ -229,4 +229,4 @@ def _boot() -> str:
 
 
 def _waited(deadline: Deadline) -> DeadlineError:
-    return DeadlineError("another asks the same and has no answer yet", elapsed=deadline.elapsed())
+    return DeadlineError("another caller asks the same question and has no answer yet", elapsed=deadline.elapsed())

@@ -41,7 +41,7 @@ def open_own_folder(folder: Path) -> int:
     if status.st_uid == os.geteuid() and not status.st_mode & _OTHERS:
         return found
     os.close(found)
-    raise PermissionError(f"{folder} is not this user's alone")
+    raise PermissionError(f"{folder} must belong to this user alone")
 
 
 def open_own_file(name: str, flags: int, folder: int) -> int:
@@ -55,7 +55,7 @@ def open_own_file(name: str, flags: int, folder: int) -> int:
     if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
         return found
     os.close(found)
-    raise PermissionError(f"{name} is no file of this user's")
+    raise PermissionError(f"{name} is not a file of this user")
 
 
 def _roots(folder: Path) -> Path:

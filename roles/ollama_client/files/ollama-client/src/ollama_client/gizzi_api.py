@@ -94,7 +94,7 @@ def get(api: Api, path: str) -> Any:
     """
     deadline = Deadline(api.timeout)
     if not path.startswith("/") or path.startswith("//"):
-        raise ApiRefusedError(f"no path of the API: {path!r}", 0, endpoint=api.address, elapsed=0.0)
+        raise ApiRefusedError(f"not a path of the API: {path!r}", 0, endpoint=api.address, elapsed=0.0)
     try:
         headers = api.headers() if path.partition("?")[0] == QUERY else {}
         status, body = fetch(api.address + path, deadline, api.tls, headers)

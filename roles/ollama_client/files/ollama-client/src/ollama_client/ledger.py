@@ -109,7 +109,7 @@ class Ledger:
             with self._open(until) as database:
                 database.execute(_ADD, (today(), tier, model, int(failed), tokens_in, tokens_out, seconds, 0.0, saved))
         except LedgerError as error:
-            log.warning("not in the ledger: %s", error)
+            log.warning("not written to the ledger: %s", error)
 
     def reserve(self, dollars: float, until: Limit | None = None) -> int:
         """Set money aside; return the number to settle it by.
@@ -154,7 +154,7 @@ class Ledger:
                 )
         except LedgerError as error:
             # What was set aside stays spent.
-            log.warning("not in the ledger: %s", error)
+            log.warning("not written to the ledger: %s", error)
 
     def usage(self, days: int | None = None) -> Usage:
         """Return what was used in the last ``days`` days, today included, or ever. Errors: LedgerError."""
@@ -190,7 +190,7 @@ class Ledger:
                     raise
                 database.execute("COMMIT")
         except ValidationError as error:
-            raise LedgerError(f"{self.path} holds what is no line of a ledger: {error.errors()[0]['msg']}") from error
+            raise LedgerError(f"{self.path} has a line that is not of a ledger: {error.errors()[0]['msg']}") from error
         except (sqlite3.Error, OSError) as error:
             raise LedgerError(f"{self.path}: {error}") from error
 
@@ -219,7 +219,7 @@ def exposition(usage: Usage) -> str:
         lines.append(f'gizzi_tokens_total{{{_labels(one)},{ledger},direction="out"}} {one.tokens_out}')
     for name, value, text in (
         ("budget_dollars", usage.budget, "Dollars that a day may cost"),
-        ("budget_spent_dollars", usage.spent_today, "Dollars spent or set aside today (UTC)"),
+        ("budget_spent_dollars", usage.spent_today, "Dollars spent or reserved today (UTC)"),
     ):
         lines += [f"# HELP gizzi_{name} {text}.", f"# TYPE gizzi_{name} gauge", f"gizzi_{name}{{{ledger}}} {value:g}"]
     return "\n".join(lines) + "\n"

@@ -148,7 +148,7 @@ def _page(url: str, deadline: Deadline) -> str:
         client.stream("GET", url) as response,
     ):
         if response.status_code != 200:
-            raise ValueError(f"no metrics come from there (HTTP {response.status_code})")
+            raise ValueError(f"this address gives no metrics (HTTP {response.status_code})")
         for chunk in response.iter_raw():
             body += chunk
             if len(body) > MAX_PAGE:
@@ -166,9 +166,9 @@ def _samples(text: str, deadline: Deadline) -> dict[str, list[float]]:
                 status = one.labels.get("status")
                 samples.setdefault(one.name + (f'{{status="{status}"}}' if status else ""), []).append(float(one.value))
     except (ValueError, IndexError, OverflowError) as error:
-        raise ValueError(f"no page of metrics: {str(error) or 'it cannot be parsed'}") from error
+        raise ValueError(f"not a page of metrics: {str(error) or 'it cannot be parsed'}") from error
     if not samples:
-        raise ValueError("no page of metrics: it has no samples")
+        raise ValueError("not a page of metrics: it has no samples")
     return samples
 
 

@@ -30,7 +30,7 @@ def document(schema: Schema) -> Mapping[str, Any]:
     try:
         jsonschema.Draft202012Validator.check_schema(schema)
     except jsonschema.SchemaError as error:
-        raise PromptError(f"the schema is none: {error.message}", hint="Correct it.") from error
+        raise PromptError(f"the schema is not valid: {error.message}", hint="Correct it.") from error
     return schema
 
 

@@ -51,7 +51,7 @@ class Server(Section):
 
     url: AnyHttpUrl
     token_file: Annotated[Path | None, Field(description="File with a bearer token.")] = None
-    ca_file: Annotated[Path | None, Field(description="CA of its certificate; without it the machine's own.")] = None
+    ca_file: Annotated[Path | None, Field(description="The only CA that is trusted; without it, the machine's.")] = None
 
     @property
     def address(self) -> str:
@@ -88,7 +88,7 @@ class Server(Section):
 class Endpoint(Server):
     """An Ollama server, or a gateway before one."""
 
-    name: Annotated[str, Field(min_length=1, description="As messages call it.")]
+    name: Annotated[str, Field(min_length=1, description="Its name in messages.")]
 
 
 class Api(Server):
@@ -100,13 +100,15 @@ class Api(Server):
 
 class Deadlines(Section):
     connect: Seconds = 5.0
-    first_token: Annotated[Seconds, Field(description="Of one attempt: queue, load of the model, prompt.")] = 240.0
+    first_token: Annotated[Seconds, Field(description="Until the first token: queue, loading the model, prompt.")] = (
+        240.0
+    )
     stall: Annotated[Seconds, Field(description="Between two tokens.")] = 30.0
     total: Annotated[Seconds, Field(description="The whole call with every attempt.")] = 600.0
 
 
 class Failover(Section):
-    cooldown: Annotated[Seconds, Field(description="An endpoint that failed is left alone for so long.")] = 30.0
+    cooldown: Annotated[Seconds, Field(description="How long a failed endpoint is not asked.")] = 30.0
     when_busy: Annotated[
         Literal["next", "wait"], Field(description="All queues full: fail, or ask again until the deadline.")
     ] = "next"
@@ -114,7 +116,7 @@ class Failover(Section):
 
 class Cache(Section):
     seconds: Annotated[float, Field(ge=0, le=86_400, description="0: no cache.")] = 45.0
-    folder: Annotated[Path, Field(description="The command's; each user has a folder in it.")] = Field(
+    folder: Annotated[Path, Field(description="For the command; each user has a folder in it.")] = Field(
         default_factory=lambda: _state("cache")
     )
     root_folder: Annotated[Path | None, Field(description="In its place for root.")] = None
@@ -126,9 +128,13 @@ class Cache(Section):
 
 class Prompt(Section):
     context_tokens: Annotated[
-        int, Field(ge=256, description="Room for prompt and answer. Another than the server's costs a load.")
+        int,
+        Field(
+            ge=256,
+            description="Prompt and answer together. With another value than the server's, the model loads again.",
+        ),
     ] = 4096
-    answer_tokens: Annotated[int, Field(ge=16, description="An answer ends there.")] = 768
+    answer_tokens: Annotated[int, Field(ge=16, description="The longest answer.")] = 768
     temperature: Annotated[float, Field(ge=0, le=2)] = 0.0
 
     @model_validator(mode="after")
@@ -147,19 +153,19 @@ class Thresholds(Section):
     max_lag: Annotated[int, Field(ge=0, description="Blocks behind the best.")]
     max_finality_lag: Annotated[int, Field(ge=0, description="Best above finalized.")]
     min_peers: Annotated[int, Field(ge=0)]
-    stale_seconds: Annotated[Seconds, Field(description="Older data tells nothing.")]
+    stale_seconds: Annotated[Seconds, Field(description="Older data is unknown.")]
 
 
 class Claude(Section):
     api_key_file: Annotated[Path | None, Field(description="Without it ANTHROPIC_API_KEY.")] = None
-    url: Annotated[AnyHttpUrl | None, Field(description="Without it Anthropic's own.")] = None
+    url: Annotated[AnyHttpUrl | None, Field(description="Without it, Anthropic's address.")] = None
     model: str = "claude-sonnet-5-5"
     timeout: Annotated[Seconds, Field(description="One call with its retries.")] = 60.0
     effort: Annotated[
         Literal["default", "low", "medium", "high", "xhigh", "max"],
         Field(description="How much it thinks; default: the model's own, for models that do not know the parameter."),
     ] = "medium"
-    max_tokens: Annotated[int, Field(ge=64, description="Of its thoughts and its answer.")] = 4096
+    max_tokens: Annotated[int, Field(ge=64, description="Its thoughts and its answer together.")] = 4096
     budget: Annotated[Dollars, Field(description="Dollars per day (UTC); 0: never ask.")] = 2.0
     repeat_seconds: Annotated[
         float, Field(ge=0, description="The same findings are not analysed again for so long.")
@@ -208,7 +214,7 @@ class Settings(BaseSettings):
     endpoints: Annotated[tuple[Endpoint, ...], Field(min_length=1, description="Asked in this order.")] = (
         Endpoint(name="own", url=AnyHttpUrl("http://127.0.0.1:11434")),
     )
-    confidence: Annotated[float, Field(ge=0, le=1, description="A model less sure of its verdict is not believed.")] = (
+    confidence: Annotated[float, Field(ge=0, le=1, description="A verdict with a lower confidence does not count.")] = (
         0.6
     )
     api: Api = Api()
@@ -216,7 +222,9 @@ class Settings(BaseSettings):
     failover: Failover = Failover()
     cache: Cache = Field(default_factory=Cache)
     prompt: Prompt = Prompt()
-    thresholds: Annotated[Thresholds | None, Field(description="Without them nothing is judged by rules.")] = None
+    thresholds: Annotated[
+        Thresholds | None, Field(description="The limits of the rules; without them there are no rules.")
+    ] = None
     claude: Claude = Claude()
     ledger: Ledger = Field(default_factory=Ledger)
     node: Node = Node()
@@ -292,7 +300,7 @@ def at(host: str) -> Endpoint:
         if "://" not in host and url.port == 80 and not text.rstrip("/").endswith(":80"):
             url = AnyHttpUrl.build(scheme="http", host=url.host or "", port=11434, path=(url.path or "/").lstrip("/"))
     except ValidationError as error:
-        raise SettingsError(f"no address of an Ollama server: {host!r}") from error
+        raise SettingsError(f"not the address of an Ollama server: {host!r}") from error
     return Endpoint(name=str(url).rstrip("/"), url=url)
 
 

@@ -143,7 +143,7 @@ def show_answer(asking: Asking, *, verbose: bool) -> None:
         warn("the answer is longer than prompt.answer_tokens, and ends there")
     if answer.cached:
         kept = asking.client.settings.cache.seconds
-        warn(f"this answer is from the cache, where it is kept for {kept:g} s: --no-cache asks anew")
+        warn(f"this answer is from the cache, which keeps it for {kept:g} s; --no-cache asks again")
     if verbose:
         took = f"{answer.seconds:.1f} s, {answer.tokens_in} tokens in, {answer.tokens_out} out"
         cached = ", cached: the figures are of the first time" if answer.cached else ""

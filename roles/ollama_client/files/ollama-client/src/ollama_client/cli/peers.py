@@ -36,7 +36,7 @@ def run(*, fresh: bool, timeout: float | None, verbose: bool, as_json: bool) -> 
     output.show_answer(asking, verbose=verbose)
     assert asking.answer is not None
     for address in unknown(asking.answer.text, bootnodes + found.text):
-        output.warn(f"nobody knows this address, do not use it: {address}")
+        output.warn(f"do not use this address, it is neither in the settings nor in the metrics: {address}")
 
 
 def unknown(text: str, known: str) -> list[str]:

@@ -35,7 +35,7 @@ def run(days: int | None, textfile: Path | None, *, as_json: bool) -> None:
     since = f"since {usage.since}" if usage.since else "ever"
     output.say("")
     output.say(f"${usage.dollars:.4f} spent {since}, ${usage.saved:.4f} saved against asking Claude every time")
-    output.say(f"${usage.spent_today:.4f} of today's ${usage.budget:.2f} spent or set aside")
+    output.say(f"${usage.spent_today:.4f} of today's ${usage.budget:.2f} spent or reserved")
 
 
 def _write(path: Path, text: str) -> None:
