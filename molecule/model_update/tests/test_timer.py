@@ -1,4 +1,4 @@
-"""The timer on the Gizzi host: what the role puts there, a run made up for, one by schedule, one that fails, removal.
+"""The timer on the Gizzi host: what the role puts there, a missed run, one by schedule, one that fails, removal.
 
 The tests run in this order: each goes on from what the one before has left, and makes it where it is not there.
 """
@@ -236,7 +236,7 @@ def test_a_run_that_was_cut_off_is_made_up_for_after_the_boot(lab: Lab, gizzi: H
 
     assert reports(gizzi) == before
     lab.reboot(["validator01"], timeout=300)
-    wait_until(lambda: reports(gizzi) > before, 300, "the run was made up for, and has written its report")
+    wait_until(lambda: reports(gizzi) > before, 300, "the missed run has come, and has written its report")
     wait_until(lambda: show(gizzi, UNIT, "ActiveState") == "inactive", 300, "the run has ended")
     assert started(gizzi) == starts + 2
     # A month's run that was done is not done again.
@@ -254,7 +254,7 @@ def test_a_run_by_schedule_brings_the_new_model(
     gizzi.check_output("touch --date='-2 days' %s", STAMP)
     with registry.moved(internet, "newer") as digest:
         printed = install(model_update_timer_schedule="*-*-* *:*:0/20")
-        # Nothing else was new. The schedule of seconds would have run within these two days: that is not made up for.
+        # Nothing else was new. The schedule of seconds would have run within these two days: those are not repeated.
         assert changed(printed) == [
             "Bring the files, and switch to the wanted release",
             "timer | Let a changed schedule count from now",

@@ -60,7 +60,7 @@ def service(host: Host) -> Finding:
         return Finding(False, f"ollama.service is {state}, but this host is not meant to serve", DEPLOY)
     result, status, restarts = unit.text("result"), unit.count("exit_status"), unit.count("restarts")
     if result == "oom-kill":
-        return Finding(False, f"{state}; it was killed for want of memory", LESS_MEMORY)
+        return Finding(False, f"{state}; it was killed because memory ran out", LESS_MEMORY)
     if state == "active":
         if unit.text("enabled") != "enabled":
             return Finding(False, "active, but it does not start at boot", "sudo systemctl enable ollama")
@@ -88,7 +88,9 @@ def _computing(host: Host, found: str) -> Finding:
     death = host.journal.mapping("death")
     line = death.text("line")
     if death.flag("killed"):
-        return Finding(False, f"{found}, but its runner was killed, as for want of memory:\n{line}", LESS_MEMORY)
+        return Finding(
+            False, f"{found}, but its runner was killed, perhaps because of too little memory:\n{line}", LESS_MEMORY
+        )
     return Finding(
         False,
         f"{found}, but its runner has died:\n{line}",
@@ -191,8 +193,8 @@ def firewall(host: Host) -> Finding:
     if problem:
         return Finding(False, problem, DEPLOY)
     if not wanted:
-        return Finding(True, "no rules, and none needed: nothing is to be reached from outside")
-    return Finding(True, f"port {' and '.join(map(str, wanted.values()))} is open to the fleet and to nobody else")
+        return Finding(True, "no rules, and none needed: nothing is open to other hosts")
+    return Finding(True, f"port {' and '.join(map(str, wanted.values()))} is open only to the fleet")
 
 
 def models(host: Host) -> Finding:

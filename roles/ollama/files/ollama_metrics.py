@@ -31,7 +31,7 @@ from textfile import metric, read, write
 class Processes:
     """What is seen of the server's processes, None what is not.
 
-    ``alive`` tells whether one of them holds weights, ``oom_kills`` how many the kernel has killed for want of memory.
+    ``alive`` tells whether one of them holds weights, ``oom_kills`` how many the kernel killed because memory ran out.
     """
 
     alive: bool | None = None
@@ -97,7 +97,7 @@ def render(
             gauge("ollama_probe_tokens_per_second", "Speed of the model's answer to it.", speeds),
         ]
     if processes.oom_kills is not None:
-        text = "Processes of the server that the kernel has killed for want of memory."
+        text = "Processes of the server that the kernel has killed because memory ran out."
         parts.append(metric("ollama_oom_kills_total", "counter", text, [({}, processes.oom_kills)]))
     if store is not None:
         parts += [

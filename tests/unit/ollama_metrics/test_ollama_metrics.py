@@ -386,7 +386,7 @@ class TestFile:
             "# HELP ollama_probe_tokens_per_second Speed of the model's answer to it.\n"
             "# TYPE ollama_probe_tokens_per_second gauge\n"
             'ollama_probe_tokens_per_second{model="llama3.1:8b"} 4.5\n'
-            "# HELP ollama_oom_kills_total Processes of the server that the kernel has killed for want of memory.\n"
+            "# HELP ollama_oom_kills_total Processes of the server that the kernel has killed because memory ran out.\n"
             "# TYPE ollama_oom_kills_total counter\n"
             "ollama_oom_kills_total 2\n"
             "# HELP ollama_store_free_bytes Free space of the model store's file system.\n"
