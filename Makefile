@@ -112,7 +112,7 @@ benchmark-client: setup ## The figures of benchmarks/ollama_client.md, measured 
 
 # A model of 8 billion parameters on a CPU needs hours for all: what was cut off goes on at FIRST.
 .PHONY: injections
-injections: setup ## Try to talk the model of the client's own settings into healthy, 960 times; FIRST=101, COUNT=50
+injections: setup ## Ask the client's model about 960 fleets with orders hidden in the data; fails if it says healthy; FIRST=101, COUNT=50
 	PYTHONPATH=$(OLLAMA_CLIENT)/src:tests/unit/ollama_client python benchmarks/injected.py \
 	  $(if $(FIRST),--first $(FIRST)) $(if $(COUNT),--count $(COUNT))
 
