@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import json
 import socket
 import ssl
@@ -243,9 +244,11 @@ def running(behave: Behaviour, port: int = 0, tls: ssl.SSLContext | None = None)
 
 
 def closed_port() -> int:
-    """A port that nobody listens on."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    """A port that nobody listens on, or can begin to listen on while the tests run: it is taken."""
+    unused = socket.socket()
+    unused.bind(("127.0.0.1", 0))
+    atexit.register(unused.close)
+    return int(unused.getsockname()[1])
 
 
 def until(condition: Callable[[], bool], seconds: float = 5.0) -> None:

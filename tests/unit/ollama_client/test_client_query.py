@@ -161,7 +161,8 @@ def test_the_second_endpoint_answers_for_the_first(serve: Serve, client: MakeCli
 def test_a_question_waits_for_its_only_server_while_that_is_restarted(
     serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    port = fake_ollama.closed_port()
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        port = probe.getsockname()[1]
     one = client(f"http://127.0.0.1:{port}")
     with pytest.raises(errors.UnreachableError):
         one.query("?")

@@ -60,7 +60,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"listen": "[::]:65536"}, ["gizzi_api_listen"]),
     ({"token": "short"}, ["gizzi_api_token is not at least 16 visible ASCII characters. Make one", "openssl"]),
     ({"token": "with a blank in the middle"}, ["gizzi_api_token is not"]),
-    ({"token": "with-a-line-end-after-it\n"}, ["gizzi_api_token is not"]),
+    ({"token": "with-a-line-end-in-it\nand-more"}, ["gizzi_api_token is not"]),
     ({"validators": []}, ["gizzi_api_validators is empty. List the validators", "address: 192.0.2.1"]),
     ({"validators": [ONE, OTHER | {"number": 1}]}, ["gizzi_api_validators has a number twice: 1. Give each"]),
     ({"validators": [ONE, OTHER | {"name": "validator01"}]}, ["has a name twice: validator01. Give each"]),

@@ -55,7 +55,7 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"api_url": "ftp://x"}, ['ollama_client_api_url is "ftp://x". It must start with http:// or https://.']),
     ({"api_token": "two words"}, ["ollama_client_api_token, ollama_client_anthropic_key or a token in"]),
     ({"anthropic_key": "ключ"}, ["characters that are not ASCII. Give it as it was given to you."]),
-    ({"anthropic_key": "key\n"}, ["has blanks"]),
+    ({"anthropic_key": "key\n\n"}, ["has blanks"]),
     ({"ca": "Fleet"}, ["ollama_client_ca is no certificate in PEM form.", "-----BEGIN CERTIFICATE-----"]),
     ({"ca": CA + KEY}, ["ollama_client_ca holds a private key. Give the certificate of the authority alone."]),
     ({"gateway_token_secret": "too short"}, ["gateway_token_secret is not at least 32 visible ASCII characters."]),
