@@ -11,6 +11,7 @@ and its blobs are hashed.
 
 from __future__ import annotations
 
+import re
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -39,6 +40,8 @@ if TYPE_CHECKING:
 
 # Seconds until a mirror that is full is asked again.
 BUSY_PAUSE = 5.0
+# What a server says of a mirror that is full, as "pull model manifest: 429: ".
+_FULL = re.compile(r"\b429\b")
 
 
 @dataclass(frozen=True)
@@ -167,9 +170,11 @@ class Fetch:
         while True:
             try:
                 return self._pull(mirror, name, max(until - time.monotonic(), 0))
-            except GizziError:
-                if time.monotonic() > until or not self._is_full(mirror):
+            except GizziError as error:
+                # Where it was full a moment ago, there may be room by now.
+                if time.monotonic() > until or not (_FULL.search(str(error)) or self._is_full(mirror)):
                     raise
+            time.sleep(BUSY_PAUSE)
             self._await_offer(mirror, until)
 
     def _is_full(self, mirror: Registry) -> bool:

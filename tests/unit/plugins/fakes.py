@@ -444,8 +444,9 @@ class FakeOllama(FakeServer):
             http.send_line({**line, "completed": size})
             return True
         http.send_line(line)
-        if self.pull_fault in ("error", "mismatch"):
+        if self.pull_fault in ("error", "mismatch", "full"):
             errors = {
+                "full": "pull model manifest: 429: ",
                 "error": "max retries exceeded: unexpected EOF",
                 "mismatch": f"digest mismatch, file must be downloaded again: want {digest}, got sha256:00",
             }

@@ -331,6 +331,23 @@ def test_a_pull_that_has_to_wait_for_others_goes_on_later(
     assert damaged(store) == []
 
 
+def test_a_mirror_that_was_full_a_moment_ago_is_asked_again(
+    model: Run, ollama: FakeOllama, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """21 servers begin at once: when one looks whether the mirror is full, it may have room again."""
+    waits: list[float] = []
+
+    def wait(seconds: float) -> None:
+        if seconds == _fetch.BUSY_PAUSE:
+            waits.append(seconds)
+            ollama.pull_fault = ""
+
+    ollama.pull_fault = "full"
+    monkeypatch.setattr(_fetch.time, "sleep", wait)
+    assert model()["changed"] is True
+    assert len(waits) == 1
+
+
 def test_a_store_that_is_not_the_servers_is_no_place_to_hash(model: Run, ollama: FakeOllama, tmp_path: Path) -> None:
     result = model(models_dir=str(tmp_path / "elsewhere"))
     assert "cannot be hashed, as models_dir is not the store" in result["msg"]
