@@ -235,7 +235,6 @@ from ansible.module_utils.basic import AnsibleModule
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._fetch import read_mirror
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import (
-    DEFAULT_HOST,
     parse_model_name,
     parse_servable_name,
 )
@@ -243,7 +242,6 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import De
 from ansible_collections.etrid.gizzi.plugins.module_utils._ollama import SERVER_OPTIONS, server_of
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import (
     DEFAULT_REGISTRY,
-    Registry,
     parse_digest,
     registry_at,
 )
@@ -258,7 +256,7 @@ def desired_state(params: dict[str, Any]) -> Desired:
     return Desired(
         name=name,
         state=params["state"],
-        registry=registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}"),
+        registry=registry.of(name),
         digest=parse_digest(params["digest"]) if params["digest"] else None,
         store=Store(Path(params["models_dir"])) if params["models_dir"] else None,
         reserved_disk=params["reserved_disk"],

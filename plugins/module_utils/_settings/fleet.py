@@ -48,6 +48,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings import (
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._fleet_problems import inventory_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._gateway_mirror import MIRROR_PORT
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_models import pulled_models
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.gateway import API_PORT, OLLAMA_PORT
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import CAPACITY
 
 if TYPE_CHECKING:
@@ -58,9 +59,6 @@ if TYPE_CHECKING:
 
 PORT = 11434
 NETWORK_PORT = 8080
-# The gateway's, before these two.
-OLLAMA_PORT = 11443
-API_PORT = 8443
 
 GROUPS = ("validators", "gizzi", "ollama_servers")
 # The options with a value for each host, and the roles whose values are needed.

@@ -16,7 +16,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._derived_state import 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
 from ansible_collections.etrid.gizzi.plugins.module_utils._fetch import Mirror, read_mirror
 from ansible_collections.etrid.gizzi.plugins.module_utils._http import check_base_url
-from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import DEFAULT_HOST, parse_servable_name
+from ansible_collections.etrid.gizzi.plugins.module_utils._model_name import parse_servable_name
 from ansible_collections.etrid.gizzi.plugins.module_utils._model_state import Desired
 from ansible_collections.etrid.gizzi.plugins.module_utils._registry import Registry, parse_digest, registry_at
 from ansible_collections.etrid.gizzi.plugins.module_utils._store import Store
@@ -149,7 +149,7 @@ def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
         until=params["until"],
         digest=parse_digest(params["digest"]) if params["digest"] else None,
         derived=tuple(_derived(name, given) for given in params["derived"]),
-        registry=registry if name.host.lower() == DEFAULT_HOST else Registry(f"https://{name.host}"),
+        registry=registry.of(name),
         mirror=read_mirror(params, pulls=params["state"] == LATEST),
         store=Store(Path(params["models_dir"])) if params["models_dir"] else None,
         reserved_disk=params["reserved_disk"],
