@@ -10,8 +10,9 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._observed import full_name
-from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import API, GATEWAY_SERVICE, MIRROR, OLLAMA
+from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import API, MIRROR, OLLAMA
 from ansible_collections.etrid.gizzi.plugins.module_utils._report._verdict import Verdict, runs
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.gateway import UNIT as GATEWAY_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -17,14 +17,14 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
     API,
     API_SERVICE,
     CLIENT,
-    GATEWAY_SERVICE,
-    GUARDS,
     MIRROR,
     OLLAMA,
     RELEASES,
     SERVICE,
     version_page,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.gateway import GUARDS
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.gateway import UNIT as GATEWAY_SERVICE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

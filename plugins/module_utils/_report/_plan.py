@@ -9,6 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings.gateway import UNIT as GATEWAY_SERVICE
+
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
@@ -16,11 +18,9 @@ if TYPE_CHECKING:
 
 SERVICE = "ollama.service"
 API_SERVICE = "gizzi-api.service"
-GATEWAY_SERVICE = "gizzi-gateway.service"
 RELEASES = "/opt/ollama"
-# The gateway's listeners, each with the guard of its port.
+# The gateway's listeners.
 OLLAMA, API, MIRROR = "ollama", "api", "mirror"
-GUARDS = {OLLAMA: "gateway", API: "gateway-api", MIRROR: "gateway-mirror"}
 CLIENT = "client"
 COMMAND = "/usr/local/bin/gizzi"
 
