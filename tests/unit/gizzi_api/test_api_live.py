@@ -1,4 +1,4 @@
-"""Against a real Prometheus that scrapes 21 stand-in validators: each fault shows within two scrapes."""
+"""Against a real Prometheus that scrapes 21 stand-in validators: each fault shows within three scrapes."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from served import served
 from lab.validator.fleet import Fleet
 
 pytestmark = pytest.mark.live
-# Four blocks a scrape: scrapes at different moments make a sound fleet differ by no more, two scrapes show a stall. On
-# a busy machine a scrape may be late, and what the whole fleet is said to be has to be waited for.
+# Four blocks a scrape: scrapes at different moments make a sound fleet differ by no more, three show a stall. On a
+# busy machine a scrape may be late, and what the whole fleet is said to be has to be waited for.
 LIVE = {"max_lag": 5, "stall_seconds": 3, "stale_seconds": 4}
 
 
@@ -65,13 +65,15 @@ FAULTS: dict[int, tuple[dict[str, Any], str]] = {
 }
 
 
-def test_faults_show_within_two_scrapes(fleet: Fleet, client: httpx.Client) -> None:
+def test_faults_show_within_three_scrapes(fleet: Fleet, client: httpx.Client) -> None:
     becomes(fleet, client, SOUND)
     expected = {validator: word for validator, (_unused, word) in FAULTS.items()}
     for validator, (fault, _unused) in FAULTS.items():
         fleet.fault(validator, **fault)
     try:
-        fleet.scrapes(2)
+        # On a busy machine all scrape at once, the first time right after the faults: then two are one interval, in which
+        # the others get no more than four blocks ahead of the one that stalls.
+        fleet.scrapes(3)
         found = status(client)
         assert {validator: found[validator] for validator in FAULTS} == expected
         becomes(fleet, client, SOUND | expected)
