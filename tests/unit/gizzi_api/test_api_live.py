@@ -71,8 +71,8 @@ def test_faults_show_within_three_scrapes(fleet: Fleet, client: httpx.Client) ->
     for validator, (fault, _unused) in FAULTS.items():
         fleet.fault(validator, **fault)
     try:
-        # On a busy machine all scrape at once, the first time right after the faults: then two are one interval, in which
-        # the others get no more than four blocks ahead of the one that stalls.
+        # On a busy machine all scrape at once, the first time right after the faults: then two scrapes are one
+        # interval, in which the others get no more than four blocks ahead of the one that stalls.
         fleet.scrapes(3)
         found = status(client)
         assert {validator: found[validator] for validator in FAULTS} == expected
