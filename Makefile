@@ -15,6 +15,9 @@ OLLAMA_ARCHIVE ?=
 OLLAMA_VERSION ?=
 override OLLAMA_ARCHIVE := $(if $(OLLAMA_ARCHIVE),$(shell realpath --canonicalize-missing -- "$(OLLAMA_ARCHIVE)"))
 export OLLAMA_ARCHIVE OLLAMA_VERSION
+# The Debian of the hosts: bookworm (12) or trixie (13).
+LAB_DEBIAN ?=
+export LAB_DEBIAN
 SCENARIOS := model_update programs default fleet gateway firewall
 
 .PHONY: help

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Make this machine ready:
-#   bootstrap.sh demo     for `make demo`: a running Docker engine, the base image and the lab's Python packages
+#   bootstrap.sh demo     for `make demo`: a running Docker engine, the base images and the lab's Python packages
 #   bootstrap.sh tests    also the linters, Prometheus and a browser
 # It does only what is missing: a second run takes one second. If it has no permission for a step, it prints the
 # command for the user.
@@ -11,7 +11,6 @@ project=$(cd "$(dirname "$0")/.." && pwd)
 venv=$project/.venv
 # make puts the virtual environment first in PATH; a new environment needs the system's Python.
 PATH=${PATH//$venv\/bin:/}
-base_image=debian:bookworm-slim
 engine_log=${TMPDIR:-/tmp}/gizzi-dockerd.log
 os_release=${GIZZI_OS_RELEASE:-/etc/os-release}
 
@@ -45,6 +44,13 @@ check_machine() {
         stop "its processor is $(uname -m), and the lab's Ollama is built for x86_64." "use an amd64 machine (production also runs on arm64)"
     grep -qw avx2 /proc/cpuinfo ||
         stop "its processor has no AVX2, which the lab's Ollama needs." "use a processor of 2013 or later"
+}
+
+check_debian() {
+    case ${LAB_DEBIAN:-} in
+        '' | bookworm | trixie) ;;
+        *) stop "LAB_DEBIAN is '$LAB_DEBIAN', which is no Debian that the hosts run." "write bookworm (Debian 12) or trixie (Debian 13)" ;;
+    esac
 }
 
 # Checks a given release as far as possible before anything is installed. lab.artifacts checks the rest.
@@ -100,18 +106,25 @@ raise_inotify() {
     [ "$(sysctl -n fs.inotify.max_user_instances)" -ge 1024 ] || as_root sysctl --quiet --write fs.inotify.max_user_instances=1024
 }
 
-# Pulls the image. If no image registry answers, makes it from Debian's packages under the same name.
+# Pulls the image of a Debian, such as trixie. If no image registry answers, makes it from Debian's packages under the
+# same name.
 make_base_image() {
-    ! docker image inspect "$base_image" >/dev/null 2>&1 || return 0
-    say "Getting the image $base_image"
-    timeout 120 docker pull --quiet "$base_image" >/dev/null 2>&1 && return 0
+    local image=debian:$1-slim rootfs
+    ! docker image inspect "$image" >/dev/null 2>&1 || return 0
+    say "Getting the image $image"
+    timeout 120 docker pull --quiet "$image" >/dev/null 2>&1 && return 0
     say '  no image registry answers: making it from Debian packages'
-    install_packages mmdebstrap
-    local rootfs
+    install_packages debian-archive-keyring mmdebstrap
     rootfs=$(mktemp --suffix=.tar)
-    as_root mmdebstrap --quiet --variant=minbase bookworm "$rootfs"
-    docker import "$rootfs" "$base_image" >/dev/null
+    as_root mmdebstrap --quiet --variant=minbase "$1" "$rootfs"
+    docker import "$rootfs" "$image" >/dev/null
     as_root rm -f "$rootfs"
+}
+
+# The stand-in internet runs on Debian 12, and so do the hosts if nothing else was asked for; the tests need both.
+make_base_images() {
+    make_base_image bookworm
+    [ "$purpose ${LAB_DEBIAN:-}" = 'demo ' ] || make_base_image trixie
 }
 
 # The demo's packages are a part of the tests' packages, in the same versions.
@@ -201,16 +214,17 @@ case $purpose in
     *) stop "'$purpose' is nothing to make it ready for." "lab/bootstrap.sh demo, or tests" ;;
 esac
 check_release
+check_debian
 check_machine
 install_packages ca-certificates openssh-client openssl procps python3 python3-venv util-linux zstd
 start_engine
 raise_inotify
 # In parallel: the two steps wait for different things.
-make_base_image &
-image=$!
+make_base_images &
+images=$!
 if [ "$purpose" = demo ]; then make_venv demo; else make_venv dev; fi
 keep_compiled
-wait "$image" || exit
+wait "$images" || exit
 if [ "$purpose" = tests ]; then
     install_packages shellcheck
     get_prometheus

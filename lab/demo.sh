@@ -5,7 +5,7 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 topology=$1
-export VALIDATORS=${VALIDATORS:-4}
+export VALIDATORS=${VALIDATORS:-4} LAB_DEBIAN=${LAB_DEBIAN:-bookworm}
 lab=.ansible/lab/demo
 log=.ansible/demo.log
 
@@ -38,18 +38,19 @@ play() { ansible-playbook --inventory "$lab/inventory" --extra-vars "gizzi_topol
 
 # In parallel: the image waits for the network, the files of the stand-in internet for the CPU. Each takes a minute.
 build() {
-    docker build --quiet --tag gizzi-lab-host lab/images/host &
+    docker build --quiet --build-arg "DEBIAN=$LAB_DEBIAN" --tag "gizzi-lab-host:$LAB_DEBIAN" lab/images/host &
     PYTHONPATH=. python -m lab.artifacts || return
     wait $!
 }
 
-# An existing demo may be stopped, have another number of hosts, or run another release.
+# An existing demo may be stopped, have another number of hosts or another Debian, or run another release.
 start() {
-    local prefix containers tree
+    local prefix containers tree hosts=$lab/inventory/hosts.yml
     tree=$(PYTHONPATH=. python -m lab.artifacts)
-    prefix=$(sed -n 's/^ *lab_prefix: //p' "$lab/inventory/hosts.yml" 2>/dev/null || true)
+    prefix=$(sed -n 's/^ *lab_prefix: //p' "$hosts" 2>/dev/null || true)
     mapfile -t containers < <([ -z "$prefix" ] || docker ps --all --quiet --filter "label=org.etrid.gizzi.lab=$prefix")
-    if [ "${#containers[@]}" -eq $((10#$VALIDATORS + 2)) ] && grep -qF "lab_tree: $tree" "$lab/inventory/hosts.yml"; then
+    if [ "${#containers[@]}" -eq $((10#$VALIDATORS + 2)) ] && grep -qF "lab_tree: $tree" "$hosts" &&
+        grep -qF "lab_debian: $LAB_DEBIAN" "$hosts"; then
         docker start "${containers[@]}"
         play lab/playbooks/wait.yml
     else

@@ -1,4 +1,4 @@
-"""The programs' dependencies as wheels for the hosts' Python, and the index pages for pip.
+"""The programs' dependencies as wheels for the hosts' Pythons, and the index pages for pip.
 
 ``python -m lab.wheelhouse REQUIREMENTS…`` makes a folder for the content of these files, keeps it in the cache and
 prints its path. The folder has ``wheels/``, and ``simple/`` for an index (PEP 503).
@@ -11,6 +11,7 @@ import os
 import re
 import subprocess
 import sys
+from itertools import product
 from pathlib import Path
 
 from lab.artifacts import cache
@@ -18,8 +19,8 @@ from lab.artifacts.downloads import sha256_of
 from lab.artifacts.errors import BuildError
 from lab.artifacts.progress import megabytes, step
 
-# The Python of Debian 12, and the wheel platforms that its libc supports.
-PYTHON = "3.11"
+# The Pythons of Debian 12 and 13, and the wheel platforms that the libc of both supports.
+PYTHONS = ("3.11", "3.13")
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 
 
@@ -29,16 +30,16 @@ def key(requirements: list[Path]) -> str:
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def fetch(requirements: Path, wheels: Path) -> None:
-    """Download every pinned wheel into ``wheels``."""
+def fetch(requirements: Path, python: str, wheels: Path) -> None:
+    """Download every pinned wheel for this Python, such as 3.13, into ``wheels``."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
-    command += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", PYTHON]
+    command += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", python]
     for platform in PLATFORMS:
         command += ["--platform", platform]
     command += ["--requirement", str(requirements), "--dest", str(wheels)]
     result = subprocess.run(command, check=False, capture_output=True, text=True)
     if result.returncode != 0:
-        raise BuildError(f"pip could not fetch what {requirements} names:\n{result.stderr.strip()}")
+        raise BuildError(f"pip could not fetch what {requirements} names for Python {python}:\n{result.stderr.strip()}")
 
 
 def write_index(wheels: Path, simple: Path) -> None:
@@ -66,8 +67,8 @@ def main() -> int:
             with cache.only_one_builder(directory):
                 if not tree.is_dir():
                     with cache.becoming(tree) as scratch, step("the programs' dependencies") as running:
-                        for path in requirements:
-                            fetch(path, scratch / "wheels")
+                        for path, python in product(requirements, PYTHONS):
+                            fetch(path, python, scratch / "wheels")
                         write_index(scratch / "wheels", scratch / "simple")
                         running.note = megabytes(*(scratch / "wheels").iterdir())
         cache.mark_used(tree)

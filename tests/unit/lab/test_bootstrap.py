@@ -27,6 +27,7 @@ def bootstrap(
         "PATH": f"{tmp_path}:{os.environ['PATH']}",
         "OLLAMA_ARCHIVE": "",
         "OLLAMA_VERSION": "",
+        "LAB_DEBIAN": "",
     }
     environment |= release or {}
     return subprocess.run([str(BOOTSTRAP)], env=environment, check=False, capture_output=True, text=True, timeout=60)
@@ -79,6 +80,13 @@ def test_a_release_that_cannot_be_run_is_told_before_all_else(
     assert result.returncode == 2
     assert named in result.stderr
     assert "/nowhere.tar.zst" in result.stderr
+
+
+def test_a_debian_that_the_lab_does_not_run_is_told_before_all_else(tmp_path: Path) -> None:
+    result = bootstrap(tmp_path, "ID=fedora\n", {"LAB_DEBIAN": "bullseye"})
+    assert result.returncode == 2
+    assert "LAB_DEBIAN is 'bullseye'" in result.stderr
+    assert "Remedy: write bookworm (Debian 12) or trixie (Debian 13)" in result.stderr
 
 
 def test_it_is_told_for_what() -> None:
