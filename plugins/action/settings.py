@@ -40,12 +40,15 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
                         "failed": True,
                         "msg": f"The host cannot be looked at: {host.get('msg', 'no reason given')}",
                     }
-                found = [one.on(host) if arguments["given"] or one.look else one for one in found]
+                found = [one.on(host, fleet=not single) if arguments["given"] or one.look else one for one in found]
         except GizziError as error:
             raise AnsibleActionFail(str(error)) from None
         problems = list(dict.fromkeys(problem for one in found for problem in one.problems))
         if problems:
             return {"failed": True, "msg": "\n".join(problems)}
+        for one in found:
+            if one.warning:
+                display.warning(f"{(task_vars or {})['inventory_hostname']}: {one.warning}")
         values = found[0].values if single else {one.role: one.values for one in found}
         # Some values are secrets, and the others are not needed in the output of every run.
         return {"changed": False, "_ansible_no_log": True, **values}

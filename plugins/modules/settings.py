@@ -33,7 +33,9 @@ options:
     description: The role, or V(fleet) for what the playbooks make of the inventory. Either this or O(roles).
     type: str
   roles:
-    description: Several roles, which look at the host in one call.
+    description: >-
+      Several roles, which look at the host in one call. Where the host's Python is too old for the client, the result
+      has the client as absent, with a warning; with O(role) that is a problem.
     type: list
     elements: str
   given:

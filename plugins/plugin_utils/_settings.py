@@ -66,6 +66,7 @@ class Rules:
     problems: t.Callable[[dict[str, t.Any]], list[str]]
     derived: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
     look: t.Callable[[dict[str, t.Any]], dict[str, t.Any]]
+    left_out: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], str]
     host_problems: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], list[str]]
     host_derived: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], dict[str, t.Any]]
     same_as: dict[str, tuple[str, str]]
@@ -89,6 +90,7 @@ def rules_of(role: str) -> Rules:
         found("problems", []),
         found("derived", {}),
         found("look", {}),
+        found("left_out", ""),
         found("host_problems", []),
         found("host_derived", {}),
         getattr(module, "SAME_AS", {}),
@@ -169,24 +171,31 @@ def with_login(variables: Mapping[str, t.Any], host: str) -> dict[str, t.Any]:
 
 @dataclass(frozen=True)
 class Judged:
-    """A role's typed and computed values, by names without its prefix, or their problems."""
+    """A role's typed and computed values, by names without its prefix, or their problems; and what the user is told."""
 
     role: str
     values: dict[str, t.Any]
     problems: list[str]
+    warning: str = ""
 
     @cached_property
     def look(self) -> dict[str, t.Any]:
         """The options of host_state for the host; empty where the host is not needed."""
         return {} if self.problems else rules_of(self.role).look(self.values)
 
-    def on(self, host: Mapping[str, t.Any]) -> Judged:
+    def on(self, host: Mapping[str, t.Any], fleet: bool = False) -> Judged:
         """Return a copy with the values computed from the result of host_state, or with what the host lacks.
+
+        :param fleet: whether the run is over the whole fleet, which may go on without the role on one host.
 
         Raise GizziError where the answer is not from host_state.
         """
         rules = rules_of(self.role)
         try:
+            reason = rules.left_out(self.values, host) if fleet else ""
+            if reason:
+                absent = {**self.values, "state": "absent"}
+                return Judged(self.role, absent | rules.derived(absent), [], reason)
             problems = rules.host_problems(self.values, host)
             follows = {} if problems else rules.host_derived(self.values, host)
         except (AttributeError, KeyError, TypeError, ValueError) as error:

@@ -204,6 +204,8 @@ def blobs(host: Host) -> Verdict:
 
 def client(host: Host) -> Verdict:
     """Judge whether the command gizzi asks the right servers."""
+    if host.client_left_out:
+        return Verdict(None, host.client_left_out)
     problem = host.client_problem
     return Verdict(not problem, problem or f"gizzi asks {', then '.join(host.wanted.urls)}")
 

@@ -23,6 +23,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._report._plan import (
     SERVICE,
     version_page,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import too_old
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.gateway import GUARDS
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.gateway import UNIT as GATEWAY_SERVICE
 
@@ -268,6 +269,17 @@ class Host:
     def mirror(self, url: str) -> Given:
         """What gateway_info tells of the models that a mirror gives the host, by their names."""
         return self._given("gateway", "mirrors").mapping("mirrors").mapping(url)
+
+    @property
+    def client_left_out(self) -> str:
+        """Why playbook site goes on without the command gizzi; empty where it does not, or where gizzi is there."""
+        if not self._section("documents").is_none(CLIENT):
+            return ""
+        python = self.wanted.client_python
+        try:
+            return too_old("ollama_client", python, self._section("pythons").mapping(python).text("minor_version"))
+        except (UnseenError, ValueError):
+            return ""
 
     @property
     def client_problem(self) -> str:

@@ -48,7 +48,7 @@ class Wanted:
         mirror: the URL of the mirror that it pulls its models from, "" where that is the registry.
         mirrored: the models that it is to find there, or to give as the mirror.
         addresses: those by which others reach it.
-        client: whether it has the command gizzi, with client_model.
+        client: whether it has the command gizzi, run by client_python, with client_model.
         fleet: the names of all validators.
         neighbour: the next validator that serves itself alone, at neighbour_addresses, "" where there is none.
         models_dir: where the models are, or would be.
@@ -80,6 +80,7 @@ class Wanted:
     addresses: list[str]
     network_url: str
     client: bool
+    client_python: str
     client_model: str
     fleet: list[str]
 
@@ -141,6 +142,7 @@ def first_step(about: str, wanted: Wanted, access: Access) -> Step:
             {"address": address, "port": wanted.port} for address in (wanted.neighbour_addresses if alone else [])
         ],
         "documents": [{"name": CLIENT, "argv": [COMMAND, "config", "--json"]}] if wanted.client else [],
+        "pythons": [wanted.client_python] if wanted.client else [],
         "journals": [SERVICE] if about == "diagnose" else [],
     }
     if wanted.serves:

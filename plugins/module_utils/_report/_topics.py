@@ -271,6 +271,8 @@ def client(host: Host) -> Finding:
     """Look at the command gizzi and its settings."""
     if not host.wanted.client:
         return Finding(True, "not meant to have the command gizzi")
+    if host.client_left_out:
+        return Finding(True, f"without the command gizzi: {host.client_left_out}")
     problem = host.client_problem
     return Finding(not problem, problem or f"gizzi asks {', then '.join(host.wanted.urls)}", DEPLOY if problem else "")
 

@@ -9,6 +9,8 @@ This folder has a module for each role with rules between its values. The module
 - ``problems(values) -> list[str]``: problems of typed values, each with the value and the solution;
 - ``derived(values) -> dict[str, Any]``: further values, computed from values without a problem;
 - ``look(values) -> dict[str, Any]``: the options of ``host_state`` for the host; empty where the host is not needed;
+- ``left_out(values, host) -> str``: why a run over the whole fleet goes on without the role on this host, which is
+  then as with state absent; empty where it does not;
 - ``host_problems(values, host) -> list[str]``: what the host, as seen by ``host_state``, lacks for these values;
 - ``host_derived(values, host) -> dict[str, Any]``: further values, computed from both, where there is no problem;
 - ``SAME_AS``: options that another role specifies, by name, each with that role and its option;

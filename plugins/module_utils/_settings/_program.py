@@ -33,17 +33,27 @@ def python_problems(prefix: str, python: str, host: Mapping[str, Any]) -> list[s
             f'{name} is "{python}", and no Python runs there{why}. Install one of version 3.11 or newer, or name its '
             "path."
         ]
-    if tuple(map(int, seen["minor_version"].split("."))) < OLDEST_PYTHON:
-        return [
-            f"{name} {python} is {seen['minor_version']}, and 3.11 or newer is needed. Install a newer Python beside "
-            'it and name its path, for instance "/usr/bin/python3.12".'
-        ]
+    if old := too_old(prefix, python, seen["minor_version"]):
+        return [old]
     if not seen["venv"] and not seen["of_distribution"]:
         return [
             f"{name} {python} cannot make virtual environments, as it has no module ensurepip. Install that, or use "
             'the distribution\'s "/usr/bin/python3", for which the role does it.'
         ]
     return []
+
+
+def too_old(prefix: str, python: str, version: str) -> str:
+    """Return that a Python is too old for the program, with the remedy; "" where it is not.
+
+    :param version: its minor version, such as "3.10"; ValueError where it is none.
+    """
+    if tuple(map(int, version.split("."))) >= OLDEST_PYTHON:
+        return ""
+    return (
+        f"{prefix}_python {python} is {version}, and 3.11 or newer is needed. Install a newer Python beside it and "
+        'name its path, for instance "/usr/bin/python3.12".'
+    )
 
 
 def wheelhouse_problems(prefix: str, wheelhouse: str) -> list[str]:

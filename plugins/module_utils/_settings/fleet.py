@@ -29,7 +29,7 @@ In addition to the options, the result has
     - ``endpoints`` (``name`` and ``url`` of the servers that it asks, in this order), ``urls``, ``url`` (of the first),
       ``network_url`` (the Gizzi API), ``mirror`` (the URL of the mirror that it pulls from, or ""), ``neighbour`` (the
       next host whose server is only for itself, or ""), ``neighbour_addresses``;
-    - ``client`` (whether it has one), ``client_model``, ``context_length``;
+    - ``client`` (whether it has one), ``client_python``, ``client_model``, ``context_length``;
     - ``ollama``, ``ollama_client``, ``gateway``, ``gizzi_api``: values of these roles, by names without the prefix: for
       ollama all values except secrets, for the others those that depend on the fleet;
     - ``wanted``: the values that verify and diagnose compare the host with.
@@ -230,6 +230,7 @@ class _Fleet:
             "neighbour": neighbour,
             "neighbour_addresses": self._inventory[neighbour]["addresses"] if neighbour else [],
             "client": name in self.validators and known["ollama_client"]["state"] == "present",
+            "client_python": known["ollama_client"]["python"],
             "client_model": _client_model(known, models),
             "context_length": _client_context(known),
         }
@@ -330,7 +331,7 @@ class _Fleet:
     def _wanted(self, about: Mapping[str, Any], roles: Mapping[str, Any]) -> dict[str, Any]:
         names = (
             *("host", "addresses", "serves", "shared", "validator", "version", "port", "urls", "models", "sources"),
-            *("network_url", "client", "client_model", "neighbour", "neighbour_addresses", "mirror"),
+            *("network_url", "client", "client_python", "client_model", "neighbour", "neighbour_addresses", "mirror"),
         )
         return {
             **{name: about[name] for name in names},

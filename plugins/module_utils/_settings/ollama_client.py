@@ -19,6 +19,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program imp
     merged,
     python_problems,
     toml_of,
+    too_old,
     wheelhouse_problems,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._thresholds import HOME, threshold_problems
@@ -89,7 +90,8 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
     The given values have no problem.
     """
     if values["state"] == "absent":
-        return {"config": "", "files": [], "gateway_token": ""}
+        # Also without the client, site waits for the server's answer.
+        return {"config": "", "files": [], "gateway_token": _gateway_token(values)}
     entry = {"owner": "root", "group": GROUP, "mode": "0640", "secret": True}
     public = [{"owner": "root", "mode": "0644", "path": CA_FILE, "content": values["ca"]}] if values["ca"] else []
     secrets = [{**entry, "path": path, "content": f"{secret}\n"} for path, secret in _secrets(values)]
@@ -105,6 +107,18 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
     if values["state"] == "absent":
         return {}
     return {"paths": list(LINKS), "pythons": [values["python"]], "users": values["users"]}
+
+
+def left_out(values: Mapping[str, Any], host: Mapping[str, Any]) -> str:
+    """Return why a run over the fleet goes on without the client on this host, "" where it does not.
+
+    Ubuntu 22.04 has such a Python. A client that is there already had another one: then the variable is wrong.
+    """
+    seen = host["pythons"][values["python"]]
+    if not seen or "unseen" in seen or any(host["paths"][path] for path in LINKS):
+        return ""
+    old = too_old("ollama_client", values["python"], seen["minor_version"])
+    return old and f"The run goes on without the client (gizzi). {old} Or set ollama_client_state to absent."
 
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:

@@ -263,6 +263,34 @@ def test_one_look_is_enough_for_several_roles(run_play: RunPlay, tmp_path: Path)
     assert found["ollama_client"]["endpoints"][0]["url"] == "http://192.0.2.1:11434"
 
 
+def test_a_fleet_goes_on_without_the_client_where_python_is_too_old_and_says_so(
+    run_play: RunPlay, tmp_path: Path
+) -> None:
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\necho '[[3, 10, 12], false, false, \"/usr\"]'\n")
+    old.chmod(0o755)
+    client = {"ollama_client_endpoints": [{"name": "one", "url": "http://192.0.2.1:11434"}]}
+    client |= {"ollama_client_model": "phi3", "ollama_client_api_url": "http://192.0.2.1:8080"}
+    client |= {"ollama_client_python": str(old)}
+    play = {
+        "hosts": "server",
+        "tasks": [
+            {"etrid.gizzi.settings": {"roles": ["ollama", "ollama_client"]}, "register": "__both"},
+            note(tmp_path, "{{ __both | to_json }}"),
+        ],
+    }
+    here = {"ansible_connection": "local", "ansible_python_interpreter": "{{ ansible_playbook_python }}"}
+    result = run_play(play, {"servers": {"hosts": {"server": here}}}, ollama_state="absent", **client)
+    assert result.returncode == 0, result.stdout + result.stderr
+    assert values(tmp_path)["ollama_client"]["state"] == "absent"
+    printed = " ".join((result.stdout + result.stderr).split())
+    assert printed.count("[WARNING]: server: The run goes on without the client (gizzi). ollama_client_python") == 1
+    play["tasks"] = [{"etrid.gizzi.settings": {"role": "ollama_client"}}]
+    result = run_play(play, {"servers": {"hosts": {"server": here}}}, **client)
+    assert result.returncode != 0
+    assert "is 3.10, and 3.11 or newer is needed." in " ".join(result.stdout.split())
+
+
 def test_a_host_that_answers_nonsense_is_refused(run_play: RunPlay, liar: str) -> None:
     inventory = {"servers": {"hosts": {"server": {"ansible_connection": "local", "ansible_python_interpreter": liar}}}}
     task = {"etrid.gizzi.settings": {"role": "ollama"}}

@@ -51,7 +51,8 @@ class ActionModule(real.ActionModule):
                 return {{"failed": True}}
         alone = task_vars.get("listens") != "everywhere"
         left, meanwhile = task_vars.get("has_gateway", False), task_vars.get("meanwhile", {{}})
-        return {{"before": {{"on_loopback": alone}}, "left": left, "meanwhile": meanwhile}}
+        old = task_vars.get("old_python", False)
+        return {{"before": {{"on_loopback": alone}}, "left": left, "meanwhile": meanwhile, "old": old}}
 
     def _told(self, role, values):
         told = {{
@@ -63,7 +64,13 @@ class ActionModule(real.ActionModule):
         return told[role]()
 
 
-real._settings.Judged.on = lambda self, host: real._settings.Judged(self.role, {{**self.values, **host}}, [])
+def on(self, host, fleet):
+    assert fleet
+    absent = {{"state": "absent"}} if self.role == "ollama_client" and host["old"] else {{}}
+    return real._settings.Judged(self.role, {{**self.values, **host, **absent}}, [])
+
+
+real._settings.Judged.on = on
 """
 ALL = ["v1", "v2", "v3"]
 # Nobody is asked what the registry has: nothing listens there.
@@ -354,6 +361,15 @@ def test_without_an_api_nobody_waits_for_its_answer(site: Site) -> None:
     status, found = site("distributed", dry=False, v1=none | {"gizzi_api_state": "absent"}, v2=none, v3=none)
     assert status == 0, found
     assert found[-4:] == [*(f"api answers {host}" for host in ALL), *gateway("v1", 0, "settle")]
+
+
+def test_where_the_client_is_left_out_nothing_waits_for_what_it_would_ask(site: Site) -> None:
+    old: dict[str, Any] = {"ollama_models": [], "old_python": True}
+    status, found = site("centralized", dry=False, v1=old, v2=old, v3=old)
+    assert status == 0, found
+    gone = client(OWN, "v1", stage="remove") + client(SHARED, "v2", "v3", stage="remove")
+    assert [event for event in found if event.startswith(("ollama_client r", "ollama_client d"))] == gone
+    assert found[-4:] == [*(f"api answers {host}" for host in ALL), *gateway("v1", 3, "settle")]
 
 
 def test_an_inventory_that_is_none_contacts_nobody(site: Site) -> None:

@@ -50,6 +50,7 @@ def state(**changes: Any) -> dict[str, Any]:
         "urls": urls(network()),
         "connections": [],
         "documents": gizzi("http://127.0.0.1:11434/"),
+        "pythons": {"/usr/bin/python3": {"minor_version": "3.11"}},
     } | changes
 
 
@@ -254,6 +255,7 @@ def wanted(**changes: Any) -> dict[str, Any]:
         "mirrored": [],
         "network_url": "http://127.0.0.1:8080",
         "client": True,
+        "client_python": "/usr/bin/python3",
         "client_model": "llama3.1:8b",
         "fleet": ["validator01", "validator02"],
     } | changes

@@ -346,6 +346,31 @@ def test_what_is_wrong_fails(check: str, changes: dict[str, Any], wanted: dict[s
     assert reason in found
 
 
+OLD_PYTHON = {"/usr/bin/python3": {"minor_version": "3.10"}}
+
+
+def test_without_gizzi_where_python_is_too_old_is_no_failure_and_is_told() -> None:
+    [row] = [
+        row for row in rows_of(seen.server(documents={"client": None}, pythons=OLD_PYTHON)) if row["check"] == "client"
+    ]
+    assert row["status"] == "SKIP"
+    assert "ollama_client_python /usr/bin/python3 is 3.10, and 3.11 or newer is needed." in row["reason"]
+
+
+@pytest.mark.parametrize(
+    "pythons",
+    [{}, None, {"/usr/bin/python3": None}, *({"/usr/bin/python3": {"minor_version": one}} for one in ("x", 3))],
+)
+def test_a_python_that_cannot_be_seen_excuses_no_missing_gizzi(pythons: Any) -> None:
+    found = verdicts(seen.server(documents={"client": None}, pythons=pythons))["client"]
+    assert found == ("FAIL", "gizzi is not installed")
+
+
+def test_gizzi_that_is_there_is_judged_whatever_the_python() -> None:
+    documents = seen.gizzi("http://127.0.0.1:11434", model="phi3:mini")
+    assert verdicts(seen.server(documents=documents, pythons=OLD_PYTHON))["client"][0] == "FAIL"
+
+
 NOT_SEEN = [None, {}, {"msg": "the module broke"}, {"rc": 127, "stderr": "not found"}, {"unseen": "why"}]
 
 

@@ -82,7 +82,9 @@ def test_what_is_looked_at_on_the_host_itself() -> None:
     assert server["ports"] == [11434, 8080, 11443, 8443]
     assert client["ports"] == [11434]
     assert [one["argv"] for one in server["documents"]] == [["/usr/local/bin/gizzi", "config", "--json"]]
-    assert first_step("verify", wanted(client=False), OPEN).options["documents"] == []
+    assert server["pythons"] == ["/usr/bin/python3"]
+    without = first_step("verify", wanted(client=False), OPEN).options
+    assert (without["documents"], without["pythons"]) == ([], [])
     assert server["journals"] == []
     assert first_step("diagnose", wanted(), OPEN).options["journals"] == ["ollama.service"]
     assert server["disks"] == ["/var/lib/ollama/models"]

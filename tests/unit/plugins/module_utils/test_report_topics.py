@@ -38,8 +38,9 @@ def died(line: str, killed: bool = True) -> dict[str, Any]:
             seen.server(urls={}, guards={"gateway": seen.guard()}),
             {"gizzi": False, "api": False, "gateway": {"ollama": 11443}},
         ),
+        (seen.server(documents={"client": None}, pythons={"/usr/bin/python3": {"minor_version": "3.10"}}), {}),
     ],
-    ids=["server", "nothing loaded", "client", "distributed", "no Gizzi API"],
+    ids=["server", "nothing loaded", "client", "distributed", "no Gizzi API", "old Python"],
 )
 def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str, Any]) -> None:
     found = findings(host, **wanted)

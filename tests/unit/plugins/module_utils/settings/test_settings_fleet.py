@@ -47,7 +47,13 @@ def host(number: int | None, *addresses: str, given: tuple[str, ...] = (), **oll
             "models": [{**MODEL, **model} for model in models],
             **ollama,
         },
-        "ollama_client": {"state": "present", "model": "llama3.1:8b", "context_length": 4096, "users": ["ops"]},
+        "ollama_client": {
+            "state": "present",
+            "python": "/usr/bin/python3",
+            "model": "llama3.1:8b",
+            "context_length": 4096,
+            "users": ["ops"],
+        },
         "given": list(given),
         "wrong": [],
     }
@@ -273,6 +279,7 @@ def test_what_a_look_compares_a_host_with() -> None:
         "api": True,
         "network_url": API[1],
         "client": True,
+        "client_python": "/usr/bin/python3",
         "client_model": "llama3.1:8b",
         "fleet": ["v1", "v2", "v3"],
         "mirror": "",

@@ -12,6 +12,7 @@ import pytest
 import tomllib
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import token
+from ansible_collections.etrid.gizzi.plugins.plugin_utils._settings import judged, options_of
 from ansible_collections.etrid.gizzi.tests.unit.made_certificates import Authority
 from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
 
@@ -213,3 +214,65 @@ def test_without_secrets_no_file_of_one() -> None:
 def test_removal_asks_for_nothing() -> None:
     found, problems = judge(state="absent", model="a b", endpoints=[], users=["a b"], wheelhouse="/nowhere")
     assert (problems, found["files"], found["config"]) == ([], [], "")
+
+
+def test_without_the_client_the_host_still_has_a_token_to_wait_for_the_servers_answer() -> None:
+    found = values(state="absent", inventory_hostname="validator-07", gateway_token_secret=SECRET)
+    assert found["gateway_token"] == token(SECRET, "validator-07")
+
+
+# Ubuntu 22.04's.
+OLD = {"version": "3.10.12", "minor_version": "3.10", "venv": False, "of_distribution": True}
+NOTHING = {"/usr/local/bin/gizzi": None, "/etc/gizzi/client.toml": None}
+TOO_OLD = (
+    "ollama_client_python /usr/bin/python3 is 3.10, and 3.11 or newer is needed. Install a newer Python beside it and "
+    'name its path, for instance "/usr/bin/python3.12".'
+)
+
+
+def in_fleet(host: dict[str, Any], **given: Any) -> Any:
+    """Return the judgement of a run over the whole fleet."""
+    named = {f"ollama_client_{name}": value for name, value in ({"model": "phi3", "endpoints": [OWN]} | given).items()}
+    others = {"gateway_token_secret": SECRET, "inventory_hostname": "validator-07"}
+    return judged("ollama_client", options_of("ollama_client"), named | others, {}, {}).on(HOST | host, fleet=True)
+
+
+def test_the_fleet_goes_on_without_the_client_where_python_is_too_old() -> None:
+    found = in_fleet({"pythons": {"/usr/bin/python3": OLD}, "paths": NOTHING}, users=["nobody-knows"])
+    assert found.problems == []
+    assert found.warning == (
+        f"The run goes on without the client (gizzi). {TOO_OLD} Or set ollama_client_state to absent."
+    )
+    assert (found.values["state"], found.values["files"], found.values["config"]) == ("absent", [], "")
+    assert found.values["gateway_token"] == token(SECRET, "validator-07")
+
+
+@pytest.mark.parametrize("python", [PYTHON, PYTHON | {"version": "3.13.5", "minor_version": "3.13"}])
+def test_the_fleet_has_the_client_where_python_is_new_enough(python: dict[str, Any]) -> None:
+    found = in_fleet({"pythons": {"/usr/bin/python3": python}, "paths": NOTHING})
+    assert (found.problems, found.warning, found.values["state"]) == ([], "", "present")
+
+
+def test_the_role_alone_refuses_a_python_that_is_too_old() -> None:
+    assert judge(host=HOST | {"pythons": {"/usr/bin/python3": OLD}, "paths": NOTHING})[1] == [TOO_OLD]
+
+
+@pytest.mark.parametrize(
+    ("host", "problem"),
+    [
+        # A client that is there has a newer Python, which the variable no longer names.
+        ({"pythons": {"/usr/bin/python3": OLD}}, TOO_OLD),
+        ({"pythons": {"/usr/bin/python3": None}, "paths": NOTHING}, 'is "/usr/bin/python3", and no Python runs there.'),
+        (
+            {"pythons": {"/usr/bin/python3": {"unseen": "it hangs"}}, "paths": NOTHING},
+            "no Python runs there (it hangs)",
+        ),
+    ],
+    ids=["client is there", "no Python", "unseen"],
+)
+def test_the_fleet_does_not_go_on_where_the_client_is_there_or_the_python_is_not(
+    host: dict[str, Any], problem: str
+) -> None:
+    found = in_fleet(host)
+    assert len(found.problems) == 1
+    assert problem in found.problems[0]
