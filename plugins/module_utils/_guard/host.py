@@ -57,7 +57,8 @@ class Host:
     def read(self, path: str) -> str:
         """Return a file's text, "" when it does not exist; surrogates keep bytes that are not UTF-8."""
         try:
-            return self.path(path).read_text("utf-8", "surrogateescape")
+            # As it is: read_text() would write other line ends back.
+            return self.path(path).read_bytes().decode("utf-8", "surrogateescape")
         except FileNotFoundError:
             return ""
 

@@ -94,8 +94,8 @@ def _check(option: str, left: list[str]) -> Check:
         "-p": lambda value: always(value in ("tcp", "6", "all")),
         "-s": lambda value: from_networks([ipaddress.ip_network(value)]),
         "-i": by_interface,
-        "--dport": lambda value: to_ports(_ranges(value)),
-        "--dports": lambda value: to_ports(_ranges(value)),
+        "--dport": lambda value: to_ports(port_ranges(value)),
+        "--dports": lambda value: to_ports(port_ranges(value)),
         "--state": lambda value: always("NEW" in value.split(",")),
         "--ctstate": lambda value: always("NEW" in value.split(",")),
         "--dst-type": lambda value: always(value == "LOCAL"),
@@ -106,7 +106,8 @@ def _check(option: str, left: list[str]) -> Check:
     return readers[option](left.pop(0)) if option in readers and left else always(None)
 
 
-def _ranges(value: str) -> list[tuple[int, int]]:
+def port_ranges(value: str) -> list[tuple[int, int]]:
+    """Return the first and last port of each part of ``--dport`` or ``--dports``; ValueError for a service's name."""
     ranges = []
     for part in value.split(","):
         first, _colon, last = part.partition(":")
