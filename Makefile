@@ -18,7 +18,10 @@ export OLLAMA_ARCHIVE OLLAMA_VERSION
 # The Debian of the hosts: bookworm (12) or trixie (13).
 LAB_DEBIAN ?=
 export LAB_DEBIAN
-SCENARIOS := model_update programs default fleet gateway firewall
+# The ansible-core of a control host in the lab; without it this machine is the control host.
+LAB_ANSIBLE ?=
+export LAB_ANSIBLE
+SCENARIOS := model_update programs default fleet fleet_trixie gateway firewall
 
 .PHONY: help
 help: ## Show the targets
@@ -129,6 +132,8 @@ benchmark-update: setup ## The figures of benchmarks/model_update.md, measured i
 
 PIP_COMPILE := $(CURDIR)/.ansible/pip-tools/bin/pip-compile --quiet --generate-hashes --strip-extras --allow-unsafe \
   --no-header --no-emit-index-url --no-emit-find-links --no-emit-options
+# pip-compile can pin only for the Python that it runs on.
+UV_COMPILE := $(CURDIR)/.ansible/pip-tools/bin/uv pip compile --quiet --python-version 3.13 --generate-hashes --no-header
 GIZZI_API := roles/gizzi_api/files/gizzi-api
 OLLAMA_CLIENT := roles/ollama_client/files/ollama-client
 MODEL_UPDATE := roles/model_update_timer/files/gizzi-model-update
@@ -136,10 +141,11 @@ MODEL_UPDATE := roles/model_update_timer/files/gizzi-model-update
 .PHONY: requirements
 requirements: setup ## Pin requirements/dev.in and the programs' requirements.in again
 	python -m venv $(CURDIR)/.ansible/pip-tools
-	$(CURDIR)/.ansible/pip-tools/bin/pip install --quiet pip-tools==7.6.2
+	$(CURDIR)/.ansible/pip-tools/bin/pip install --quiet pip-tools==7.6.2 uv==0.13.9
 	$(PIP_COMPILE) --output-file $(GIZZI_API)/requirements.txt $(GIZZI_API)/requirements.in
 	$(PIP_COMPILE) --output-file $(OLLAMA_CLIENT)/requirements.txt $(OLLAMA_CLIENT)/requirements.in
 	$(PIP_COMPILE) --output-file $(MODEL_UPDATE)/requirements.txt $(MODEL_UPDATE)/requirements.in
 	$(PIP_COMPILE) --output-file requirements/dev.txt requirements/dev.in
 	$(PIP_COMPILE) --output-file requirements/demo.txt requirements/demo.in
 	$(PIP_COMPILE) --output-file requirements/publishing.txt requirements/publishing.in
+	$(UV_COMPILE) --output-file requirements/ansible-2.21.txt requirements/ansible-2.21.in

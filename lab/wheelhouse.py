@@ -1,7 +1,7 @@
-"""The programs' dependencies as wheels for the hosts' Pythons, and the index pages for pip.
+"""Python packages as wheels for the Pythons of the lab, and the index pages for pip.
 
-``python -m lab.wheelhouse REQUIREMENTS…`` makes a folder for the content of these files, keeps it in the cache and
-prints its path. The folder has ``wheels/``, and ``simple/`` for an index (PEP 503).
+``python -m lab.wheelhouse 3.13:REQUIREMENTS…`` makes a folder for these Pythons and the content of these files, keeps
+it in the cache and prints its path. The folder has ``wheels/``, and ``simple/`` for an index (PEP 503).
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import os
 import re
 import subprocess
 import sys
-from itertools import product
 from pathlib import Path
 
 from lab.artifacts import cache
@@ -19,18 +18,20 @@ from lab.artifacts.downloads import sha256_of
 from lab.artifacts.errors import BuildError
 from lab.artifacts.progress import megabytes, step
 
-# The Pythons of Debian 12 and 13, and the wheel platforms that the libc of both supports.
-PYTHONS = ("3.11", "3.13")
+# The wheel platforms that the libc of Debian 12 supports.
 PLATFORMS = ("manylinux2014_x86_64", "manylinux_2_28_x86_64")
 
 
-def key(requirements: list[Path]) -> str:
-    """Return a hash of everything that decides the folder's content."""
-    content = b"\0".join(path.read_bytes() for path in [Path(__file__), *requirements])
+def key(wanted: list[tuple[str, Path]]) -> str:
+    """Return a hash of everything that decides the folder's content: this file, the Pythons and their requirements."""
+    parts = [Path(__file__).read_bytes()]
+    for python, requirements in wanted:
+        parts += [python.encode(), requirements.read_bytes()]
+    content = b"\0".join(parts)
     return hashlib.sha256(content).hexdigest()[:16]
 
 
-def fetch(requirements: Path, python: str, wheels: Path) -> None:
+def fetch(python: str, requirements: Path, wheels: Path) -> None:
     """Download every pinned wheel for this Python, such as 3.13, into ``wheels``."""
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--disable-pip-version-check"]
     command += ["--require-hashes", "--only-binary", ":all:", "--implementation", "cp", "--python-version", python]
@@ -54,21 +55,22 @@ def write_index(wheels: Path, simple: Path) -> None:
 
 def main() -> int:
     """Make the folder if it is missing, print its path."""
-    requirements = [Path(argument) for argument in sys.argv[1:]]
-    if not requirements:
-        print("usage: python -m lab.wheelhouse REQUIREMENTS…", file=sys.stderr)
+    named = [argument.partition(":") for argument in sys.argv[1:]]
+    wanted = [(python, Path(path)) for python, _unused, path in named if path]
+    if not wanted or len(wanted) < len(named):
+        print("usage: python -m lab.wheelhouse 3.13:REQUIREMENTS…", file=sys.stderr)
         return 2
     # The web server in its container runs as another user and must read these files.
     os.umask(0o022)
     try:
         directory = cache.directory()
-        tree = directory / f"wheelhouse-{key(requirements)}"
+        tree = directory / f"wheelhouse-{key(wanted)}"
         if not tree.is_dir():
             with cache.only_one_builder(directory):
                 if not tree.is_dir():
-                    with cache.becoming(tree) as scratch, step("the programs' dependencies") as running:
-                        for path, python in product(requirements, PYTHONS):
-                            fetch(path, python, scratch / "wheels")
+                    with cache.becoming(tree) as scratch, step("Python packages") as running:
+                        for python, path in wanted:
+                            fetch(python, path, scratch / "wheels")
                         write_index(scratch / "wheels", scratch / "simple")
                         running.note = megabytes(*(scratch / "wheels").iterdir())
         cache.mark_used(tree)

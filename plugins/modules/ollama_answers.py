@@ -103,7 +103,7 @@ undecided:
     reason:
       description: What was seen, and what to do about it.
       type: str
-skipped:
+not_asked:
   description: The models that were not asked, since they do not generate text, such as those that only embed.
   returned: always
   type: list
@@ -115,7 +115,7 @@ skipped:
     reason:
       description: Why it was not asked.
       type: str
-unreachable:
+not_ready:
   description: Why the server could not be asked at all, or did not come up with the wanted version. Empty otherwise.
   returned: always
   type: str
@@ -159,14 +159,14 @@ class Answers:
     answered: list[str] = field(default_factory=list)
     silent: list[dict[str, str]] = field(default_factory=list)
     undecided: list[dict[str, str]] = field(default_factory=list)
-    skipped: list[dict[str, str]] = field(default_factory=list)
-    unreachable: str = ""
+    not_asked: list[dict[str, str]] = field(default_factory=list)
+    not_ready: str = ""
 
     @property
     def failure(self) -> str:
         """What is wrong, "" when nothing is."""
         told = [f"{one['model']} does not answer: {one['reason']}" for one in self.silent]
-        return self.unreachable or " ".join(
+        return self.not_ready or " ".join(
             [*told, *(f"{one['model']} may answer: {one['reason']}" for one in self.undecided)]
         )
 
@@ -235,13 +235,13 @@ def ask_all(server: Ollama, models: list[str] | None, timeout: float) -> Answers
     try:
         names = [parse_model_name(name) for name in (models if models is not None else _stored(server))]
     except GizziError as error:
-        answers.unreachable = str(error)
+        answers.not_ready = str(error)
         return answers
     for name in names:
         model, abilities = str(name), abilities_of(server, name)
         if not can_complete(abilities):
             reason = f"it does not generate text ({', '.join(sorted(abilities))})"
-            answers.skipped.append({"model": model, "reason": reason})
+            answers.not_asked.append({"model": model, "reason": reason})
             continue
         try:
             ask(server, name, timeout, abilities)
@@ -262,7 +262,7 @@ def judge(params: Mapping[str, Any]) -> Answers:
     """Do what the module does; raise GizziError for a url that is none."""
     server = server_of(params)
     reason = wait_for(server, params["version"], params["start_timeout"]) if params["version"] else ""
-    return Answers(unreachable=reason) if reason else ask_all(server, params["models"], params["timeout"])
+    return Answers(not_ready=reason) if reason else ask_all(server, params["models"], params["timeout"])
 
 
 def main() -> None:

@@ -63,6 +63,13 @@ def tells_the_fleet_how_the_network_is(lab: Lab, fleet: dict[str, Host]) -> None
             wait_until(partial(read, name, address), 120, f"{name} reads at {address} that all are healthy")
 
 
+def test_the_systems_are_those_that_were_asked_for(lab: Lab, fleet: dict[str, Host]) -> None:
+    result = lab.playbook("molecule/fleet/control.yml")
+    assert result.returncode == 0, result.stdout
+    for name, host in fleet.items():
+        assert f"VERSION_CODENAME={lab.variables[name]['lab_debian']}\n" in host.file("/etc/os-release").content_string
+
+
 def test_gizzi_answers_every_validator_and_no_stranger(lab: Lab, fleet: dict[str, Host], stranger: Host) -> None:
     serves_the_fleet(lab, fleet, stranger)
     tells_the_fleet_how_the_network_is(lab, fleet)

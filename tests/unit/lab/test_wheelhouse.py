@@ -20,12 +20,14 @@ def test_the_index_names_every_wheel_with_its_checksum(tmp_path: Path) -> None:
     assert f'href="/wheels/typing_extensions-4.16.0-py3-none-any.whl#sha256={digest}"' in page
 
 
-def test_other_requirements_are_another_folder(tmp_path: Path) -> None:
+def test_other_requirements_or_another_python_are_another_folder(tmp_path: Path) -> None:
     api, client = tmp_path / "api.txt", tmp_path / "client.txt"
     api.write_text("click==8.5.1\n")
     client.write_text("httpx==0.28.1\n")
-    first = wheelhouse.key([api, client])
-    assert wheelhouse.key([api, client]) == first
-    assert wheelhouse.key([api]) != first
+    wanted = [("3.11", api), ("3.13", client)]
+    first = wheelhouse.key(wanted)
+    assert wheelhouse.key(wanted) == first
+    assert wheelhouse.key(wanted[:1]) != first
+    assert wheelhouse.key([("3.11", api), ("3.11", client)]) != first
     client.write_text("httpx==0.28.2\n")
-    assert wheelhouse.key([api, client]) != first
+    assert wheelhouse.key(wanted) != first

@@ -187,7 +187,7 @@ def test_what_does_not_generate_is_left_out_and_said(run: Run, server: FakeModel
     server.capabilities = {"embeds:1": ["embedding"], "says:1": ["completion", "tools"]}
     result = run()
     assert server.asked() == ["says:1", "old:1"]
-    assert result["skipped"] == [{"model": "embeds:1", "reason": "it does not generate text (embedding)"}]
+    assert result["not_asked"] == [{"model": "embeds:1", "reason": "it does not generate text (embedding)"}]
 
 
 def test_named_models_alone_are_asked(run: Run, server: FakeModels) -> None:
@@ -202,7 +202,7 @@ def test_server_that_cannot_be_asked_is_never_fine(run: Run, server: FakeModels)
     server.close()
     assert "Nothing listens on" in run()["msg"]
     result = run(fail_on="never")
-    assert (result["answered"], "Nothing listens on" in result["unreachable"]) == ([], True)
+    assert (result["answered"], "Nothing listens on" in result["not_ready"]) == ([], True)
 
 
 def test_against_what_a_current_server_answers(run_module: Callable[..., dict[str, Any]]) -> None:
@@ -221,7 +221,7 @@ def test_the_wanted_version_is_waited_for(run: Run, server: FakeModels) -> None:
     server.versions = ["0.31.2", "0.31.2", "0.34.2"]
     server.models = {"phi3:latest": (200, DONE)}
     result = run(version="0.34.2", start_timeout=5)
-    assert (result["changed"], result["answered"], result["unreachable"]) == (False, ["phi3:latest"], "")
+    assert (result["changed"], result["answered"], result["not_ready"]) == (False, ["phi3:latest"], "")
     assert server.versions == ["0.34.2"]
 
 
@@ -245,4 +245,4 @@ def test_no_proxy_of_the_environment_is_asked(run: Run, server: FakeModels, monk
     """http_proxy in the host's environment made the wait for a local server fail."""
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
-    assert run(version="0.34.2", models=[], start_timeout=1)["unreachable"] == ""
+    assert run(version="0.34.2", models=[], start_timeout=1)["not_ready"] == ""
