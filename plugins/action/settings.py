@@ -46,10 +46,9 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
         problems = list(dict.fromkeys(problem for one in found for problem in one.problems))
         if problems:
             return {"failed": True, "msg": "\n".join(problems)}
-        for one in found:
-            if one.warning:
-                display.warning(f"{(task_vars or {})['inventory_hostname']}: {one.warning}")
         values = found[0].values if single else {one.role: one.values for one in found}
+        for note in (note for one in found for note in one.notes):
+            display.warning(f"{(task_vars or {})['inventory_hostname']}: {note}")
         # Some values are secrets, and the others are not needed in the output of every run.
         return {"changed": False, "_ansible_no_log": True, **values}
 

@@ -36,6 +36,7 @@ ARGUMENTS: dict[str, dict[str, Any]] = {
     "min_cpus": {"type": "int", "default": 2},
     "registry": {"type": "str", "default": DEFAULT_REGISTRY},
     "offered": {"type": "dict", "default": {}},
+    "old_store": {"type": "path", "default": ""},
 }
 
 
@@ -46,6 +47,7 @@ def look(params: Mapping[str, Any]) -> tuple[dict[str, Any], Demand]:
     settings = parse_settings(params["context_length"], params["prompt_cache"], params["version"])
     limit = parse_limit(params["memory_max"])
     offers = parse_offers(params["offered"])
-    demand = demand_of(names, store, registry_at(params["registry"]), settings, offers)
+    old = Store(Path(params["old_store"])) if params["old_store"] else None
+    demand = demand_of(names, store, registry_at(params["registry"]), settings, offers, old)
     terms = Terms(params["reserved_memory"], params["reserved_disk"], limit, params["min_cpus"], params["port"])
     return survey(Host(), store, demand, terms), demand

@@ -6,7 +6,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
@@ -86,14 +86,24 @@ class Demand:
 
 
 def demand_of(
-    names: Iterable[ModelName], store: Store, registry: Registry, settings: Settings, offers: Offers
+    names: Iterable[ModelName],
+    store: Store,
+    registry: Registry,
+    settings: Settings,
+    offers: Offers,
+    old: Store | None = None,
 ) -> Demand:
     """What the models need of a host with this store, when Ollama runs with these settings.
 
     :param offers: what the registry names, as far as it is known already.
+    :param old: a store from which models come without a download.
     """
     wanted = {key_of(name): name for name in names}
-    needs = [needs_of(name, store, registry, settings, offers.get(key)) for key, name in wanted.items()]
+    needs = [
+        _taken_over(name, old, store, registry, settings, offers.get(key))
+        or needs_of(name, store, registry, settings, offers.get(key))
+        for key, name in wanted.items()
+    ]
     memories = [each.memory for each in needs if each.memory]
     return Demand(
         disk=sum(each.disk for each in needs),
@@ -102,6 +112,18 @@ def demand_of(
         unknown_memory=tuple(each.unknown_memory for each in needs if each.unknown_memory),
         cut=tuple(each.cut for each in needs if each.cut),
     )
+
+
+def _taken_over(
+    name: ModelName, old: Store | None, store: Store, registry: Registry, settings: Settings, offer: Offer | None
+) -> Needs | None:
+    """What a model of another store on the host needs; None where it has to come from elsewhere, or is there."""
+    manifest = None if old is None or store.stored_name(name) else old.manifest(name)
+    if old is None or manifest is None:
+        return None
+    needs = needs_of(name, old, registry, settings, offer)
+    # On the same disk its files get a second name; otherwise they are copied.
+    return needs if old.shares_disk(store) else replace(needs, disk=manifest.size)
 
 
 def needs_of(name: ModelName, store: Store, registry: Registry, settings: Settings, offer: Offer | None) -> Needs:

@@ -54,6 +54,13 @@ class Store:
         paths = [path.split("/") for path, _file, _folder in self._manifests()]
         return sorted((ModelName(*parts) for parts in paths if len(parts) == depth), key=str)
 
+    def stored_name(self, name: ModelName) -> ModelName | None:
+        """The name under which a model is here, as Ollama ignores case; None where it is not, or cannot be read."""
+        try:
+            return next((other for other in self.names() if other.same_as(name)), None)
+        except OSError:
+            return None
+
     def _manifests(self) -> Iterator[tuple[str, str, int]]:
         """Every file below the manifests: its path, its name, and the descriptor of its folder."""
         with opened_folder(self.path / "manifests") as top:
@@ -124,6 +131,13 @@ class Store:
         except OSError:
             return None
         return stats.f_bavail * stats.f_frsize
+
+    def shares_disk(self, other: Store) -> bool:
+        """Whether a file of this store can get a second name in another one."""
+        try:
+            return self.existing_parent().stat().st_dev == other.existing_parent().stat().st_dev
+        except OSError:
+            return False
 
     def existing_parent(self) -> Path:
         return next(path for path in (self.path, *self.path.parents) if _size(path) is not None)

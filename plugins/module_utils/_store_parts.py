@@ -133,6 +133,22 @@ class Incoming:
         os.rename(name, f"{name}{GOOD}", src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)
 
+    def bring(self, source: Path, digest: str, copy: bool) -> None:
+        """Bring a whole blob from another store on this host: as a second name of its file, or as a copy."""
+        name = blob_name(digest)
+        try:
+            with self._opened() as folder, opened_folder(source / "blobs") as blobs:
+                if not copy:
+                    os.link(name, f"{name}{GOOD}", src_dir_fd=blobs, dst_dir_fd=folder, follow_symlinks=False)
+                    return
+                with opened_file(blobs, name) as blob, _unfinished(folder, name) as file:
+                    os.ftruncate(file, 0)
+                    _copy(blob, file, os.fstat(blob).st_size)
+                    os.fsync(file)
+                    self._judge(folder, name, file, digest)
+        except OSError as error:
+            raise self._error(error) from error
+
     def take(self, digests: Iterable[str]) -> None:
         """Make those blobs the store's that are whole, in the place of what has their names there."""
         good = self.good() & set(digests)

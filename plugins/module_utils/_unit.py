@@ -111,15 +111,15 @@ def assigned(value: str) -> dict[str, str]:
     return {match[1]: word[match.end() :] for word in words if (match := _NAME.match(word))}
 
 
-def settings_of(text: str, source: str) -> list[Setting]:
-    """Return the lines about the environment in a unit file's section Service, in order."""
+def settings_of(text: str, source: str, keys: Iterable[str] = _SETTINGS) -> list[Setting]:
+    """Return the lines with these keys, by default the environment's, in a unit file's section Service, in order."""
     found, section = [], ""
     for line in _whole_lines(text):
         if line.startswith("["):
             section = line
             continue
         key, is_setting, value = line.partition("=")
-        if is_setting and section == "[Service]" and key.strip() in _SETTINGS:
+        if is_setting and section == "[Service]" and key.strip() in keys:
             found.append(Setting(key.strip(), value.strip(), source))
     return found
 

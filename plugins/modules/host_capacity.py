@@ -91,6 +91,12 @@ options:
       - The registry is not asked about a model in it. Why something of it could not be had is what is then unknown.
     type: dict
     default: {}
+  old_store:
+    description:
+      - Another store on the host, from which M(etrid.gizzi.ollama_store_import) brings models without a download. A
+        model in it needs no disk, or on another filesystem that of a copy.
+    type: path
+    default: ""
   fail_on:
     description: With V(never) a host that does not suffice is reported and the task succeeds.
     type: str

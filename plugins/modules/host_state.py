@@ -144,6 +144,17 @@ options:
     description: Whether to read the public keys of the host's SSH server.
     type: bool
     default: false
+  takeover:
+    description:
+      - Looks at what an earlier installation by hand has left. V(ollama) is a server of Ollama's C(install.sh),
+        V(gizzi_api) C(/opt/gizzi/api_server.py) with its unit, V(ollama_client) C(/opt/validator/ollama_client.py).
+      - V(rules) are firewall rules that let everybody reach port 11434 or 8080. V(programs) are programs and scripts
+        that use Ollama's port or that client.
+      - With V(ollama), O(capacity) counts the models of the earlier server as there.
+    type: list
+    elements: str
+    choices: [gizzi_api, ollama, ollama_client, programs, rules]
+    default: []
   tokens:
     description: The token of each of O(urls) that one is shown to. Such a URL must be C(https), or of this host.
     type: dict
@@ -336,6 +347,34 @@ ssh_host_keys:
   description: The public keys, each with C(type) and C(key) in base64.
   returned: when O(ssh_host_keys)
   type: raw
+takeover:
+  description: What an earlier installation has left, by topic.
+  returned: with O(takeover)
+  type: dict
+  contains:
+    ollama:
+      description:
+        - A server that this collection has not installed. C(units) are its unit and drop-ins, C(enabled) the link that
+          starts it at boot, C(commands) its program, C(user) its user, C(server) where it listens (V(null) where there
+          is none), C(variables) the names of its variables.
+        - C(store) is the folder of its models and C(models) their names, also when the server has been replaced.
+          C(left) are files and folders that nothing needs any more when it has been replaced.
+      type: dict
+    gizzi_api:
+      description: The C(files) of an earlier API server, and what is C(left) of one that was replaced.
+      type: dict
+    ollama_client:
+      description: The C(files) of an earlier client, and what is C(left) of one that was replaced.
+      type: dict
+    rules:
+      description: Rules that let everybody in, each with C(tool), C(port) and C(rule) as the tool prints it.
+      type: list
+      elements: dict
+    programs:
+      description:
+        - C(found) has the C(path), the C(line) and C(why) of each, V(port) or V(import). C(complete) is whether all
+          folders have been looked through within the limits of time and number.
+      type: dict
 units:
   description: >-
     By name, the states C(load), C(active), C(sub) and C(enabled), C(result) and C(exit_status) of the last run,
@@ -369,6 +408,7 @@ ENVIRONMENT = {
     "names": {"type": "list", "elements": "str"},
     "overrides": {"type": "dict", "default": {}},
 }
+TOPICS = ("gizzi_api", "ollama", "ollama_client", "programs", "rules")
 SPEC = {
     "ca": {"type": "str"},
     "calendars": TEXTS,
@@ -390,6 +430,7 @@ SPEC = {
     "pythons": TEXTS,
     "releases": TEXTS,
     "ssh_host_keys": SWITCH,
+    "takeover": {"type": "list", "elements": "str", "choices": [*TOPICS], "default": []},
     "units": TEXTS,
     "tokens": {"type": "dict", "default": {}, "no_log": True},
     "urls": TEXTS,

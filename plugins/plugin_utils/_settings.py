@@ -9,7 +9,7 @@ from __future__ import annotations
 import importlib
 import typing as t
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
@@ -32,7 +32,7 @@ if t.TYPE_CHECKING:
     from types import ModuleType
 
 # Prefixes of variables that are not the role's name.
-PREFIXES = {"fleet": "gizzi"}
+PREFIXES = {"fleet": "gizzi", "takeover": "gizzi"}
 # Variables that Ansible itself uses for the login.
 SSH = {"ansible_host": {"type": "str"}, "ansible_port": {"type": "int", "default": 22}}
 COLLECTION = Path(__file__).parents[2]
@@ -69,6 +69,7 @@ class Rules:
     left_out: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], str]
     host_problems: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], list[str]]
     host_derived: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], dict[str, t.Any]]
+    host_notes: t.Callable[[dict[str, t.Any], t.Mapping[str, t.Any]], list[str]]
     same_as: dict[str, tuple[str, str]]
     options: dict[str, t.Any]
 
@@ -93,6 +94,7 @@ def rules_of(role: str) -> Rules:
         found("left_out", ""),
         found("host_problems", []),
         found("host_derived", {}),
+        found("host_notes", []),
         getattr(module, "SAME_AS", {}),
         getattr(module, "OPTIONS", {}),
     )
@@ -176,7 +178,7 @@ class Judged:
     role: str
     values: dict[str, t.Any]
     problems: list[str]
-    warning: str = ""
+    notes: list[str] = field(default_factory=list)
 
     @cached_property
     def look(self) -> dict[str, t.Any]:
@@ -195,12 +197,13 @@ class Judged:
             reason = rules.left_out(self.values, host) if fleet else ""
             if reason:
                 absent = {**self.values, "state": "absent"}
-                return Judged(self.role, absent | rules.derived(absent), [], reason)
+                return Judged(self.role, absent | rules.derived(absent), [], [reason])
             problems = rules.host_problems(self.values, host)
             follows = {} if problems else rules.host_derived(self.values, host)
+            notes = [] if problems else rules.host_notes(self.values, host)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
             raise GizziError(f"What the host says of itself has not the form of host_state: {error!r}.") from None
-        return Judged(self.role, self.values | follows, problems)
+        return Judged(self.role, self.values | follows, problems, notes)
 
 
 def settings(role: str, task: t.Any, task_vars: Mapping[str, t.Any], templar: t.Any) -> Judged:

@@ -193,22 +193,23 @@ def folders_in(path: str) -> list[str]:
 def own_tree(path: str, uid: int, gid: int) -> None:
     """Change the owner of everything in a folder, and finally of the folder; of a link, not of its target.
 
-    A file with a second hard link may be a system file: it is refused with its path, unless it has this owner already.
+    A file with a second hard link may be a system file: it is refused with its path, unless it is the folder's owner's,
+    as a model of an earlier store is, or has the new owner already.
     """
     with opened_folder(Path(path)) as folder:
-        _own_all(folder, path, uid, gid)
+        _own_all(folder, path, uid, gid, os.fstat(folder).st_uid)
         os.fchown(folder, uid, gid)
 
 
-def _own_all(folder: int, path: str, uid: int, gid: int) -> None:
+def _own_all(folder: int, path: str, uid: int, gid: int, was: int) -> None:
     for name in _names(folder):
         status = os.stat(name, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISDIR(status.st_mode):
             with _entered(folder, name) as inner:
-                _own_all(inner, f"{path}/{name}", uid, gid)
+                _own_all(inner, f"{path}/{name}", uid, gid, was)
                 os.fchown(inner, uid, gid)
         elif (status.st_uid, status.st_gid) != (uid, gid):
-            if status.st_nlink > 1:
+            if status.st_nlink > 1 and status.st_uid not in (uid, was):
                 raise OSError(
                     errno.EPERM, "a file with a second name elsewhere: whose it is, is unknown", f"{path}/{name}"
                 )

@@ -13,6 +13,7 @@ This folder has a module for each role with rules between its values. The module
   then as with state absent; empty where it does not;
 - ``host_problems(values, host) -> list[str]``: what the host, as seen by ``host_state``, lacks for these values;
 - ``host_derived(values, host) -> dict[str, Any]``: further values, computed from both, where there is no problem;
+- ``host_notes(values, host) -> list[str]``: what the operator is to know before anything changes;
 - ``SAME_AS``: options that another role specifies, by name, each with that role and its option;
 - ``OPTIONS``: Ansible's own variables that the rules need, specified as options.
 

@@ -170,7 +170,7 @@ class _Fleet:
 
     def _role_names(self, name: str) -> list[str]:
         client = ["ollama_client"] if name in self.validators else []
-        return ["ollama", *client, "gateway", *(["gizzi_api"] if name == self.gizzi else [])]
+        return ["takeover", "ollama", *client, "gateway", *(["gizzi_api"] if name == self.gizzi else [])]
 
     def pulled(self, name: str) -> list[str]:
         """Return the names of the models that a host has from the registry, in the short form."""

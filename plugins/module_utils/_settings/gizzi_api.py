@@ -23,6 +23,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program imp
     toml_of,
     wheelhouse_problems,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._replaced import KEPT, replaced, unseen
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._thresholds import threshold_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._unit import is_address, parse_listen
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 CONFIG_DIR = "/etc/gizzi"
 UNIT = "gizzi-api.service"
+UNIT_PATH = f"/etc/systemd/system/{UNIT}"
 GUARD = "gizzi-api"
 # The path of the API's own documentation; the unit names it.
 DOCUMENTATION = "/docs"
@@ -107,14 +109,22 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
 def look(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of module host_state; the given values have no problem."""
     if values["state"] == "absent":
-        return {}
-    return {"commands": ["promtool"], "guards": True, "pythons": [values["python"]], "units": [UNIT]}
+        return {"takeover": ["gizzi_api"]}
+    return {
+        "commands": ["promtool"],
+        "guards": True,
+        "pythons": [values["python"]],
+        "takeover": ["gizzi_api"],
+        "units": [UNIT],
+    }
 
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
     """Return what the host lacks for these values; ``host`` is the result for look()."""
-    system = host["system"]
-    found = python_problems("gizzi_api", values["python"], host)
+    system, found = host["system"], unseen(host["takeover"]["gizzi_api"])
+    if values["state"] == "absent":
+        return found
+    found += python_problems("gizzi_api", values["python"], host)
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
         found.append(
             f"The host does not run systemd {SYSTEMD} or newer, on which the sandbox rests. Run the API on one "
@@ -125,6 +135,10 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     """Return whether the API runs, promtool's path, the guard, and the previous address and guard, for a restore."""
+    earlier = host["takeover"]["gizzi_api"]
+    taken = replaced(earlier["files"], [], [UNIT_PATH], earlier["left"])
+    if values["state"] == "absent":
+        return taken
     unit = host["units"][UNIT]
     page = unit.get("documentation", "")
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
@@ -137,8 +151,19 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
         "note": {
             "url": f"{page[: -len(DOCUMENTATION)]}/healthz" if is_page else "",
             "guards": guard_before(GUARD, UNIT, host["guards"]),
+            **({"replaced": UNIT_PATH} if UNIT_PATH in earlier["files"] else {}),
         },
+        **taken,
     }
+
+
+def host_notes(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what becomes of an earlier API server."""
+    files = host["takeover"]["gizzi_api"]["files"]
+    done = "stopped" if values["state"] == "absent" else "replaced"
+    return [
+        f"An API server that this collection has not installed is {done}: {' and '.join(files)} are {KEPT}."
+    ] * bool(files)
 
 
 def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:

@@ -20,6 +20,12 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._bundle impo
     role_problems,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_earlier import (
+    earlier_notes,
+    earlier_problems,
+    taken_over,
+    without_earlier,
+)
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_environment import (
     environment_lines,
     environment_problems,
@@ -137,13 +143,14 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of module host_state; the given values have no problem."""
     store = _way_to_store(values["models_dir"])
     if values["state"] == "absent":
-        return {"paths": [*store, *_traces(values)]}
+        return {"paths": [*store, *_traces(values)], "takeover": ["ollama"]}
     own = [*_variables(values), *server_environment(values["environment"])]
     return {
-        "paths": [*store, COMMAND, *filter(None, [values["metrics_dir"]])],
+        "paths": [*store, *filter(None, [values["metrics_dir"]])],
         "releases": [ROOT],
         "units": list(_UNITS),
         "guards": True,
+        "takeover": ["ollama"],
         "ollama_environment": {"names": own, "overrides": values["systemd_overrides"].get("Service", {})},
         "capacity": {
             # A derived model uses its base's weights: it needs no disk, and the same memory as the base.
@@ -156,7 +163,7 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
     """Return what the host lacks, from the result for look(). Without a server only the store matters."""
-    found = _store_problems(values["models_dir"], host["paths"])
+    found = [*_store_problems(values["models_dir"], host["paths"]), *earlier_problems(host["takeover"]["ollama"])]
     if values["state"] == "absent":
         return found
     lacks = _system_problems(values, host)
@@ -166,10 +173,14 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     """Return the state before the first change, and the host's values that the unit needs."""
-    machine = host["system"]["machine_id"]
+    machine, earlier = host["system"]["machine_id"], host["takeover"]["ollama"]
     journals = [f"{folder}.ollama" for folder in ("/run/systemd/journal", *(f"{log}/{machine}" for log in _LOGS))]
     if values["state"] == "absent":
-        return {"journals": journals, "left": any(host["paths"][path] for path in _traces(values))}
+        return {
+            "journals": journals,
+            "left": any(host["paths"][path] for path in _traces(values)),
+            **taken_over(values, earlier),
+        }
     releases, units, environment = host["releases"][ROOT], host["units"], host["ollama_environment"]
     listen = parse_listen(values["listen"])
     return {
@@ -179,14 +190,20 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
         "current": releases["current"],
         "running": units[UNIT]["active"] == "active",
         "measured": units[METRICS_TIMER]["active"] == "active",
-        "before": environment["server"],
-        "unset": environment["unset"],
+        "before": earlier["server"] or environment["server"],
+        "unset": without_earlier(environment["unset"], environment["foreign"], earlier),
         "guards": wanted_guard(
             GUARD, UNIT, listen.port, values["allowed_sources"], not listen.on_loopback, host["guards"]
         ),
         "guards_before": guard_before(GUARD, UNIT, host["guards"]),
         "memory_limit": values["memory_max"] or host["capacity"]["facts"]["memory_total"] - values["reserved_memory"],
+        **taken_over(values, earlier),
     }
+
+
+def host_notes(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what becomes of an earlier Ollama."""
+    return earlier_notes(values, host["takeover"]["ollama"])
 
 
 def _system_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
@@ -197,12 +214,6 @@ def _system_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < OLDEST_SYSTEMD:
         found.append(
             f"The host does not run systemd {OLDEST_SYSTEMD} or newer, on which the sandbox and the limits rest."
-        )
-    if _kind(paths.get(COMMAND)) not in (None, "link"):
-        found.append(
-            f"{COMMAND} is not of this role, but probably of Ollama's install.sh. Remove that first: systemctl disable "
-            f"--now ollama; rm {COMMAND} /etc/systemd/system/ollama.service; userdel ollama. Its models, in "
-            f"/usr/share/ollama/.ollama/models, may be moved to {values['models_dir']}."
         )
     metrics = values["metrics_dir"]
     if metrics and _kind(paths.get(metrics)) != "folder":
@@ -218,7 +229,9 @@ def _unit_problems(host: Mapping[str, Any]) -> list[str]:
     for seen in (host["ollama_environment"], host["releases"][ROOT], *(host["units"][name] for name in _UNITS)):
         if "unseen" in seen:
             return [f"What Ollama's unit is on the host cannot be seen: {seen['unseen']}. Run the role as root."]
-    return list(host["ollama_environment"]["problems"])
+    going = host["takeover"]["ollama"]["units"]
+    # What a drop-in of an earlier server says goes with it.
+    return [text for text in host["ollama_environment"]["problems"] if text.partition(" ")[0] not in going]
 
 
 def _capacity_problems(host: Mapping[str, Any]) -> list[str]:

@@ -22,6 +22,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program imp
     too_old,
     wheelhouse_problems,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._replaced import KEPT, replaced, unseen
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._thresholds import HOME, threshold_problems
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._tokens import secret_problems, token
 
@@ -106,7 +107,12 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options of module host_state; the given values have no problem."""
     if values["state"] == "absent":
         return {}
-    return {"paths": list(LINKS), "pythons": [values["python"]], "users": values["users"]}
+    return {
+        "paths": list(LINKS),
+        "pythons": [values["python"]],
+        "takeover": ["ollama_client"],
+        "users": values["users"],
+    }
 
 
 def left_out(values: Mapping[str, Any], host: Mapping[str, Any]) -> str:
@@ -123,10 +129,12 @@ def left_out(values: Mapping[str, Any], host: Mapping[str, Any]) -> str:
 
 def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
     """Return what the host lacks for these values; ``host`` is the result for look()."""
-    found = python_problems("ollama_client", values["python"], host)
-    unseen = [f"{path} ({host['paths'][path]['unseen']})" for path in LINKS if "unseen" in (host["paths"][path] or {})]
-    if unseen:
-        found.append(f"What is at {' and '.join(unseen)} could not be seen. Run the role as root.")
+    if values["state"] == "absent":
+        return []
+    found = unseen(host["takeover"]["ollama_client"]) + python_problems("ollama_client", values["python"], host)
+    hidden = [f"{path} ({host['paths'][path]['unseen']})" for path in LINKS if "unseen" in (host["paths"][path] or {})]
+    if hidden:
+        found.append(f"What is at {' and '.join(hidden)} could not be seen. Run the role as root.")
     foreign = [path for path in LINKS if _is_foreign(host["paths"][path])]
     if foreign:
         found.append(
@@ -139,6 +147,22 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
             "it out."
         )
     return found
+
+
+def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what is to be set aside of an earlier client, and what is left of one that was."""
+    earlier = {} if values["state"] == "absent" else host["takeover"]["ollama_client"]
+    return replaced(earlier.get("files", []), [], [], earlier.get("left", []))
+
+
+def host_notes(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what becomes of an earlier client."""
+    files = [] if values["state"] == "absent" else host["takeover"]["ollama_client"]["files"]
+    return [
+        f"{path} is {KEPT}. It returns errors as text, which a program may take for an answer. A program that imports "
+        "it fails from now on; let it call the command gizzi."
+        for path in files
+    ]
 
 
 def _is_foreign(there: Mapping[str, Any] | None) -> bool:

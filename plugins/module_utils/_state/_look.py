@@ -28,6 +28,13 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._state import _units a
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+
+def _takeover(topics: list[str]) -> dict[str, Any]:
+    from ansible_collections.etrid.gizzi.plugins.module_utils._state import _takeover as earlier
+
+    return earlier.takeover(topics)
+
+
 # The sections whose option is a list of names; section and option have the same name.
 LISTED: dict[str, Callable[[list[Any]], Any]] = {
     "calendars": manager.calendars,
@@ -42,6 +49,7 @@ LISTED: dict[str, Callable[[list[Any]], Any]] = {
     "processes": running.processes,
     "pythons": programs.pythons,
     "releases": files.releases,
+    "takeover": _takeover,
     "users": accounts.users,
 }
 
@@ -62,7 +70,8 @@ def look(options: Mapping[str, Any]) -> dict[str, Any]:
         state["ssh_host_keys"] = accounts.ssh_host_keys()
     # An empty mapping requests the section with its defaults.
     if options.get("capacity") is not None:
-        state["capacity"] = _seen.seen_or_why(_capacity, options["capacity"])
+        with_models = "ollama" in (options.get("takeover") or [])
+        state["capacity"] = _seen.seen_or_why(_capacity, options["capacity"], with_models)
     if options.get("ollama_environment") is not None:
         state["ollama_environment"] = _seen.seen_or_why(ollama.environment, options["ollama_environment"])
     if options.get("urls"):
@@ -77,7 +86,11 @@ def _guards() -> Any:
     return firewall.guards()
 
 
-def _capacity(options: Mapping[str, Any]) -> dict[str, Any]:
+def _capacity(options: Mapping[str, Any], takes_over: bool) -> dict[str, Any]:
     from ansible_collections.etrid.gizzi.plugins.module_utils._state import _capacity as room
 
-    return room.capacity(options)
+    if not takes_over:
+        return room.capacity(options)
+    from ansible_collections.etrid.gizzi.plugins.module_utils._state import _takeover as earlier
+
+    return room.capacity({"old_store": earlier.old_store(), **options})

@@ -12,6 +12,7 @@ import pytest
 from plays import PROJECT, RunPlay
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import METRICS_TIMER, ROOT, UNIT
+from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import NO_EARLIER
 
 HOSTS: dict[str, Any] = {"servers": {"hosts": {"server": {}}}}
 # What host_state would say of a host without a server.
@@ -20,8 +21,9 @@ HOST: dict[str, Any] = {
     "paths": {},
     "releases": {ROOT: {"current": "", "finished": []}},
     "units": {UNIT: {"active": "inactive"}, METRICS_TIMER: {"active": "inactive"}},
-    "ollama_environment": {"problems": [], "unset": [], "server": {}},
+    "ollama_environment": {"problems": [], "unset": [], "foreign": [], "server": {}},
     "guards": {},
+    "takeover": {"ollama": NO_EARLIER},
     "capacity": {"refusal": "", "facts": {"memory_total": 16 * 10**9}},
 }
 VARS = PROJECT / "roles/ollama/vars/main.yml"

@@ -13,6 +13,18 @@ from typing import Any
 import yaml
 from ansible.module_utils.common.arg_spec import ArgumentSpecValidator
 
+# Topic ollama in section takeover of host_state, of a host where nothing of an earlier installation is.
+NO_EARLIER: dict[str, Any] = {
+    "units": [],
+    "enabled": [],
+    "commands": [],
+    "user": "",
+    "server": None,
+    "variables": [],
+    "store": "",
+    "models": [],
+    "left": [],
+}
 SPECS = Path(__file__).parents[3] / "roles/ollama/meta/argument_specs.yml"
 
 

@@ -18,14 +18,15 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama impor
     host_derived,
     problems,
 )
-from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import ollama_values
+from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import NO_EARLIER, ollama_values
 
 HOST: dict[str, Any] = {
     "system": {"machine_id": "0123"},
     "releases": {ROOT: {"current": "", "finished": []}},
     "units": {UNIT: {"active": "inactive"}, METRICS_TIMER: {"active": "inactive"}},
-    "ollama_environment": {"server": {}, "unset": ["LLAMA_API_KEY", "OLLAMA_DEBUG"]},
+    "ollama_environment": {"server": {}, "unset": ["LLAMA_API_KEY", "OLLAMA_DEBUG"], "foreign": []},
     "guards": {},
+    "takeover": {"ollama": NO_EARLIER},
     "capacity": {"facts": {"memory_total": 16 * 10**9}},
 }
 TEMPLATES = Path(__file__).parents[3] / "roles/ollama/templates"

@@ -353,8 +353,21 @@ def test_a_file_with_a_second_name_is_not_given_away(tmp_path: Path, monkeypatch
     (folder / "mine").write_text("")
     (folder / "trap").hardlink_to(tmp_path / "system")
     given: list[str] = []
+    owner = folder.stat().st_uid
+    real = os.stat
+
+    def stat(name: Any, **where: Any) -> os.stat_result:
+        found = real(name, **where)
+        return os.stat_result([*found[:4], owner, *found[5:]]) if name == "trap" else found
+
+    monkeypatch.setattr(os, "stat", stat)
     monkeypatch.setattr(os, "chown", lambda name, *_, **__: given.append(name))
     monkeypatch.setattr(os, "fchown", lambda *_: None)
+    # As a model that an earlier store has too: its owner is the folder's.
+    _disk.own_tree(str(folder), os.geteuid() + 1, os.getegid())
+    assert given == ["mine", "trap"]
+    given.clear()
+    owner += 5
     with pytest.raises(OSError, match="second name elsewhere") as told:
         _disk.own_tree(str(folder), os.geteuid() + 1, os.getegid())
     assert told.value.filename == f"{folder}/trap"

@@ -34,6 +34,7 @@ HOST: dict[str, Any] = {
     "units": {"gizzi-api.service": {"active": "active", "documentation": "http://[fd42::1]:8081/docs"}},
     "guards": {"gizzi-api": LIVE},
     "commands": {"promtool": "/usr/bin/promtool"},
+    "takeover": {"gizzi_api": {"files": [], "left": []}},
 }
 
 
@@ -134,7 +135,7 @@ def test_the_sandbox_needs_its_systemd() -> None:
     assert "does not run systemd 247 or newer" in problem
     none = HOST | {"system": {"service_manager": "sysvinit", "systemd": None}}
     assert gizzi_api.host_problems(values(), none) == [problem]
-    assert gizzi_api.look(values(state="absent")) == {}
+    assert gizzi_api.look(values(state="absent")) == {"takeover": ["gizzi_api"]}
 
 
 @pytest.mark.parametrize(
@@ -184,6 +185,8 @@ def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any
         "guards": closed,
         "promtool": "/usr/bin/promtool",
         "note": {"url": "", "guards": noted},
+        "replaced": {"paths": [], "programs": [], "files": []},
+        "old_left": [],
     }
 
 

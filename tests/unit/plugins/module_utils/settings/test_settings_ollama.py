@@ -18,7 +18,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama impor
     look,
     problems,
 )
-from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import ollama_values
+from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import NO_EARLIER, ollama_values
 
 MIB = 1024 * 1024
 PULLED = {"name": "phi3"}
@@ -280,15 +280,16 @@ def host(system: dict[str, Any] | None = None, **paths: Any) -> dict[str, Any]:
     known = {"architecture": "x86_64", "service_manager": "systemd", "systemd": 252, "machine_id": "0123"} | (
         system or {}
     )
-    names = {"ollama": "/usr/local/bin/ollama", "models": STORE, "exporter": "/var/lib/exporter"}
+    names = {"models": STORE, "exporter": "/var/lib/exporter"}
     seen = {"exporter": FOLDER} | paths
     return {
         "system": known,
         "paths": {path: seen.get(name) for name, path in names.items()},
         "releases": {"/opt/ollama": {"current": "0.34.1", "finished": ["0.34.1"], "unfinished": []}},
         "units": {"ollama.service": {"active": "active"}, "ollama-metrics.timer": {"active": "inactive"}},
-        "ollama_environment": {"problems": [], "unset": ["LLAMA_API_KEY"], "server": SERVER},
+        "ollama_environment": {"problems": [], "unset": ["LLAMA_API_KEY"], "foreign": [], "server": SERVER},
         "guards": {},
+        "takeover": {"ollama": NO_EARLIER},
         "capacity": {"refusal": "", "facts": {"memory_total": 16 * 10**9}},
     }
 
@@ -296,7 +297,7 @@ def host(system: dict[str, Any] | None = None, **paths: Any) -> dict[str, Any]:
 def test_a_host_that_can_have_the_server() -> None:
     values = ollama_values(metrics_dir="/var/lib/exporter")
     assert host_problems(values, host()) == []
-    assert host_problems(values, host(ollama={"kind": "link"}, models=FOLDER)) == []
+    assert host_problems(values, host(models=FOLDER)) == []
     assert set(look(values)["paths"]) == set(host()["paths"])
     assert "" not in look(ollama_values())["paths"]
 
@@ -308,7 +309,6 @@ def test_a_host_that_can_have_the_server() -> None:
         (host({"systemd": 246}), "does not run systemd 247 or newer"),
         (host({"systemd": None}), "does not run systemd 247 or newer"),
         (host({"service_manager": "init"}), "does not run systemd 247 or newer"),
-        (host(ollama={"kind": "file"}), "probably of Ollama's install.sh. Remove that first: systemctl disable --now"),
         (host(exporter=None), 'ollama_metrics_dir is "/var/lib/exporter", and the host has no such folder. Install'),
         (host(exporter={"unseen": "no access"}), "the host has no such folder"),
         (
@@ -360,7 +360,7 @@ def test_the_host_is_judged_by_what_the_server_needs() -> None:
     assert seen["capacity"]["models"] == ["phi3:latest"]
     assert (seen["capacity"]["port"], seen["capacity"]["min_cpus"]) == (11500, 2)
     assert {"OLLAMA_HOST", "HTTPS_PROXY"} <= set(seen["ollama_environment"]["names"])
-    assert set(look(ollama_values(state="absent"))) == {"paths"}
+    assert set(look(ollama_values(state="absent"))) == {"paths", "takeover"}
 
 
 def test_what_the_registry_names_is_kept_for_the_models_that_are_pulled() -> None:
@@ -429,5 +429,5 @@ def test_what_is_there_before_the_first_change() -> None:
 
 def test_removal_looks_at_the_store_alone() -> None:
     values = ollama_values(state="absent", metrics_dir="/var/lib/exporter")
-    assert host_problems(values, host({"architecture": "riscv64"}, ollama={"kind": "file"})) == []
+    assert host_problems(values, host({"architecture": "riscv64"})) == []
     assert len(host_problems(values, host(models={"kind": "link", "target": "/etc"}))) == 1

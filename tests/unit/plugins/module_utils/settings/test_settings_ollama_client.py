@@ -22,6 +22,7 @@ HOST: dict[str, Any] = {
     "pythons": {"/usr/bin/python3": PYTHON, "/bin/false": None},
     "paths": {"/usr/local/bin/gizzi": LINK, "/etc/gizzi/client.toml": None},
     "users": {"ops": {"uid": 1000}, "nobody-knows": None},
+    "takeover": {"ollama_client": {"files": [], "left": []}},
 }
 # Variables that are not the role's own.
 OTHERS = ("gateway_token_secret", "inventory_hostname")
@@ -240,9 +241,9 @@ def in_fleet(host: dict[str, Any], **given: Any) -> Any:
 def test_the_fleet_goes_on_without_the_client_where_python_is_too_old() -> None:
     found = in_fleet({"pythons": {"/usr/bin/python3": OLD}, "paths": NOTHING}, users=["nobody-knows"])
     assert found.problems == []
-    assert found.warning == (
+    assert found.notes == [
         f"The run goes on without the client (gizzi). {TOO_OLD} Or set ollama_client_state to absent."
-    )
+    ]
     assert (found.values["state"], found.values["files"], found.values["config"]) == ("absent", [], "")
     assert found.values["gateway_token"] == token(SECRET, "validator-07")
 
@@ -250,7 +251,7 @@ def test_the_fleet_goes_on_without_the_client_where_python_is_too_old() -> None:
 @pytest.mark.parametrize("python", [PYTHON, PYTHON | {"version": "3.13.5", "minor_version": "3.13"}])
 def test_the_fleet_has_the_client_where_python_is_new_enough(python: dict[str, Any]) -> None:
     found = in_fleet({"pythons": {"/usr/bin/python3": python}, "paths": NOTHING})
-    assert (found.problems, found.warning, found.values["state"]) == ([], "", "present")
+    assert (found.problems, found.notes, found.values["state"]) == ([], [], "present")
 
 
 def test_the_role_alone_refuses_a_python_that_is_too_old() -> None:
