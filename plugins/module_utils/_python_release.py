@@ -170,6 +170,8 @@ def _checked(archive: Path, checksum: str) -> Path:
 
 def _unpack(archive: Path, folder: Path) -> None:
     with tarfile.open(archive) as tar:
+        # Python from 3.12 on warns without one; before 3.11.4 there is none.
+        tar.extraction_filter = getattr(tarfile, "data_filter", None)
         for member in tar:
             if (
                 not (member.isfile() or member.isdir())
