@@ -12,11 +12,11 @@ author:
   - Ëtrid operations (@etrid)
 description:
   - Installs the whole list O(files) on the host in one call, or removes it.
-  - Each file is replaced in one moment, with its owner and mode. Nothing is replaced when a wrong value, a missing
-    owner, something else at one of the paths or a file that its own program refuses stands in the way.
-  - What is replaced is kept in C(/var/lib/gizzi-undo), for root alone, until the change has proven itself
-    (O(state=settled)) or is taken back (O(state=restored)). A run that finds the copies of one that was cut off
-    keeps the older ones, and reports a change, so that whoever restarts a service by that does it.
+  - Each file is replaced in one moment, with its owner and mode. Nothing is replaced when a value is wrong, an owner is
+    missing, something else is at one of the paths, or a program refuses its new file.
+  - What is replaced is kept in C(/var/lib/gizzi-undo), for root alone, until O(state=settled) confirms the change or
+    O(state=restored) undoes it. A run that finds the copies of an interrupted run keeps these older copies and reports
+    a change, so that a task that restarts a service after a change does so.
   - Users come from entries below C(/etc/sysusers.d), by C(systemd-sysusers). A group has the members that its file
     names in C(m) lines, and no others.
   - systemd reads its units again when an entry below C(/etc/systemd) has changed. No service is started, stopped
@@ -28,7 +28,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Predicts also where a user that the list brings does not exist yet. What O(files[].validate) names does not run.
+      - Also predicts the change when a user of the list does not exist yet. The commands of O(files[].validate) do not
+        run.
   diff_mode:
     support: full
   idempotent:
@@ -40,19 +41,19 @@ options:
     required: true
   state:
     description:
-      - V(present) brings the list, V(absent) takes it away in reverse order, folders last, with the users that it
-        brought.
-      - V(restored) puts back what the last V(present) has replaced. Users that it brought stay, as files may be theirs;
-        so does their file below C(/etc/sysusers.d), by which V(absent) finds them.
-      - V(settled) forgets it, and removes old releases, see O(files[].releases).
+      - V(present) installs the list, V(absent) removes it in reverse order, folders last, with the users that it
+        created.
+      - V(restored) puts back what the last V(present) has replaced. Users that it created stay, because they may own
+        files. Their file below C(/etc/sysusers.d) stays too, because V(absent) finds them by it.
+      - V(settled) deletes the copies, and removes old releases, see O(files[].releases).
       - All copies of what V(present) replaces are kept, but those of a folder that is removed as a O(files[].tree).
     type: str
     choices: [present, absent, restored, settled]
     default: present
   note:
     description:
-      - What the caller must know again to put a change back, for instance which port was guarded.
-      - It is kept with the copies. Of a change that was cut off the older note is kept and returned.
+      - What the caller needs to undo a change, for instance which port was guarded.
+      - It is kept with the copies. After an interrupted change, the older note is kept and returned.
     type: dict
     default: {}
   secrets:
@@ -60,7 +61,7 @@ options:
     type: dict
     default: {}
   files:
-    description: The list. What stands in a folder comes after it.
+    description: The list. A folder comes before what is in it.
     type: list
     elements: dict
     default: []
@@ -130,8 +131,8 @@ options:
         default: false
       trace:
         description: >-
-          Whether this is no work of the list, but left by the service. O(state=present) leaves it alone,
-          O(state=absent) removes it.
+          Whether the service makes this, and not the list. O(state=present) does not touch it, O(state=absent) removes
+          it.
         type: bool
         default: false
       releases:
@@ -189,8 +190,8 @@ paths:
   elements: str
 links:
   description: >-
-    Where the links of the list led before the change, also before one that was cut off, and with O(state=restored)
-    where they lead now. Empty where there is none, or it leads nowhere.
+    Where the links of the list led before the change, also before an interrupted one, and with O(state=restored) where
+    they lead now. Empty where there is none, or it leads nowhere.
   returned: success
   type: dict
   sample: {/opt/gizzi-api/current: /opt/gizzi-api/1.0.0-0123456789ab}
@@ -199,7 +200,7 @@ note:
   returned: success
   type: dict
 resumed:
-  description: Whether a change that was cut off before it was settled was found.
+  description: Whether an interrupted change was found, which was not settled yet.
   returned: success
   type: bool
 """

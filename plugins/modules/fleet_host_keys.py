@@ -13,8 +13,8 @@ author:
 description:
   - Used by the playbook C(etrid.gizzi.model_update_timer). It runs on the control host, asks no host, and reads the
     results of M(etrid.gizzi.host_state) that the playbook has registered.
-  - What a host answered that is no public key is left out, so that no host can write a line about another one.
-  - Fails when there is a host of the fleet of which no key is known.
+  - An answer that is not a public key is left out, so that no host can write a line about another one.
+  - Fails when no key is known for a host of the fleet.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module

@@ -11,9 +11,8 @@ version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Used by the playbooks C(etrid.gizzi.verify) and C(etrid.gizzi.diagnose). It runs on the host those of the
-    collection's modules that only look, and does not fail where one of them does. M(etrid.gizzi.fleet_report) judges
-    what was seen.
+  - Used by the playbooks C(etrid.gizzi.verify) and C(etrid.gizzi.diagnose). It runs the collection's read-only modules
+    on the host, and does not fail when one of them fails. M(etrid.gizzi.fleet_report) judges what was seen.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
@@ -26,7 +25,7 @@ options:
       - diagnose
     required: true
   wanted:
-    description: What the host is to be by the inventory, which decides what there is to look at.
+    description: What the host should be, by the inventory. It decides what is looked at.
     type: dict
     required: true
   token_secret:
@@ -64,7 +63,7 @@ RETURN = r"""
 seen:
   description: >-
     The result of each module that was run, by what it looked at. C(state) is that of M(etrid.gizzi.host_state), and the
-    only one where nobody could become root.
+    only one when the login or sudo failed.
   returned: success
   type: dict
 """

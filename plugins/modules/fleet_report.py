@@ -13,8 +13,8 @@ author:
 description:
   - Used by the playbooks C(etrid.gizzi.verify) and C(etrid.gizzi.diagnose), once for all hosts of the play. It runs on
     the control host, asks no host, and reads the results that C(playbooks/tasks/look.yml) has registered.
-  - What a host answered is data. A value of another type than expected counts as not seen, an item that was not
-    seen never passes, and characters that could control a terminal are shown as codes in the table.
+  - What a host answered is data. A value of another type than expected counts as not seen. An item that was not seen
+    never passes. Characters that could control a terminal are shown as codes in the table.
   - The report is written in check mode too. Only its owner can read it.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
@@ -58,9 +58,9 @@ EXAMPLES = r"""
 RETURN = r"""
 rows:
   description:
-    - V(verify) has of each item of the checklist and each host that it concerns C(item), C(check), C(host), C(status)
+    - V(verify) has for each item of the checklist and each host that it concerns C(item), C(check), C(host), C(status)
       (V(PASS), V(FAIL) or V(SKIP)) and C(reason).
-    - V(diagnose) has of each topic and each host C(topic), C(host), C(ok), C(found) and C(do), which is empty where
+    - V(diagnose) has for each topic and each host C(topic), C(host), C(ok), C(found) and C(do), which is empty where
       there is nothing to do.
   returned: success
   type: list

@@ -24,7 +24,7 @@ options:
     type: path
     default: /etc/gizzi-gateway
   reloaded:
-    description: Whether each worker that takes requests must have begun after the last change in O(folder).
+    description: Whether each worker that takes requests must have started after the last change in O(folder).
     type: bool
     default: false
   timeout:
@@ -36,7 +36,7 @@ options:
     type: str
     default: gizzi-gateway.service
 notes:
-  - Needs root, by which alone the holder of a port is seen.
+  - Needs root, because only root sees which process holds a port.
 """
 
 EXAMPLES = r"""

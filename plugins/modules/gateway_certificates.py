@@ -15,13 +15,13 @@ description:
     tasks that bring it to the hosts.
   - The authority lasts ten years. Its certificate is made again with the same key, more than a year before its end,
     so that clients need no change.
-  - A host's certificate lasts a year, and has the addresses and names that were given, and no others. It is made anew,
-    with a new key, when less than 60 days are left, when its addresses or names are others, when the authority is
-    another one, and when it and its key do not belong together.
+  - A host's certificate lasts a year, and has the addresses and names that were given, and no others. It is made again,
+    with a new key, when less than 60 days are left, when its addresses or names have changed, when the authority has
+    changed, or when it does not fit its key.
   - The files of hosts that are not in O(hosts) are removed. A file with a name in C(.pem) or C(.key) that is broken or
     was not made here ends the run with its name, before anything is written. Other files are left alone.
-  - Each file is replaced in one moment, and one run at a time is in the folder. A run that was cut off is taken up by
-    the next one.
+  - Each file is replaced atomically. Only one run at a time can use the folder. The next run finishes an interrupted
+    one.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
 attributes:
@@ -39,14 +39,14 @@ options:
     description:
       - The folder on the control host, by its whole path. It is made with mode 0700 where it is missing.
       - It holds C(authority.pem), C(authority.key), a C(.pem) and a C(.key) for each host by its name, and a
-        C(.gitignore), so that Git does not take the keys along.
-      - It must not be a link, and must belong to the user who runs this and be open to nobody else.
+        C(.gitignore), so that Git does not add the keys.
+      - It must not be a link, must belong to the user who runs this, and no other user may have access to it.
     type: path
     required: true
   authority_key:
     description:
-      - The authority's private key as PEM text, from Vault, in the place of C(authority.key) in the folder.
-      - C(authority.pem) in the folder must belong to it; where there is none, it is made from the key.
+      - The authority's private key as PEM text, from Vault, instead of C(authority.key) in the folder.
+      - C(authority.pem) in the folder must fit it. If there is none, it is made from the key.
     type: str
     default: ''
   hosts:

@@ -15,7 +15,7 @@ description:
   - Asks gateways for the version of the Ollama behind them, with the host's token and without one, and for a pull that
     names no model.
   - Asks mirrors for the manifests of models.
-  - Does not fail where one of them is not as it should be. M(etrid.gizzi.fleet_report) judges what was seen.
+  - Does not fail when one of them is wrong. M(etrid.gizzi.fleet_report) judges what was seen.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
@@ -26,7 +26,8 @@ options:
     elements: int
     default: []
   urls:
-    description: Base URLs of gateways before an Ollama. They are asked for 10 seconds each, and never through a proxy.
+    description: Base URLs of gateways in front of an Ollama. They are asked for 10 seconds each, and never through a
+      proxy.
     type: list
     elements: str
     default: []
@@ -81,9 +82,9 @@ certificates:
         - 192.0.2.1
 gateways:
   description: >-
-    By URL, why the host's C(token) does not count, empty where it does, and the HTTP statuses for the version without a
-    token (C(stranger)) and for a pull (C(change)). Where there was no answer, a dictionary with the only key C(unseen),
-    the reason.
+    By URL, why the host's C(token) is refused, empty when it is accepted, and the HTTP statuses for the version without
+    a token (C(stranger)) and for a pull (C(change)). Where there was no answer, a dictionary with the only key
+    C(unseen), the reason.
   returned: success
   type: dict
   sample:
@@ -94,7 +95,7 @@ gateways:
 mirrors:
   description: >-
     By URL and by name of a model, the C(digest) of its manifest (SHA-256 in hex), empty where the mirror does not give
-    it, and then the C(problem). C(full) says that others have their turn, and that the mirror has to be asked again.
+    it, and then the C(problem). C(full) says that the mirror serves others at the moment and must be asked again.
   returned: success
   type: dict
   sample:

@@ -21,7 +21,8 @@ description:
   - What a token of context takes is read from the header of the weights, in the store or at O(registry), which is
     asked for their first megabyte. The figures of C(llama3.1:8b), C(phi3:mini), C(mistral) and C(llama3.1:70b) are
     built in, with the least memory that they need by experience.
-  - A name that Ollama stores and never answers for, with tag C(local), C(cloud) or C(…-cloud), is refused.
+  - A name with the tag C(local), C(cloud) or C(…-cloud) is refused. Ollama can store such a model, but never answers
+    with it.
   - Limits of the cgroup in which the task runs, and of all above it, apply to memory and CPUs. Both cgroup versions
     are understood.
   - A fact that cannot be read is a failed check.
@@ -50,22 +51,22 @@ options:
     default: 4000000000
   memory_max:
     description:
-      - The most memory that Ollama may take, as C(MemoryMax) of systemd is written, for instance V(12G) (counted in
-        1024s), V(50%) of the host's memory, or a number of bytes.
+      - The most memory that Ollama may use, written as C(MemoryMax) of systemd, for instance V(12G) (counted in 1024s),
+        V(50%) of the host's memory, or a number of bytes.
       - Empty takes all of the host's memory but O(reserved_memory).
     type: str
     default: ""
   context_length:
     description:
       - The tokens that a model is given as its context.
-      - Ollama cuts in silence what is more than a model was trained for. That is a warning here, and the smaller
-        number counts.
+      - When it is more than a model was trained for, Ollama uses less and does not say so. That is a warning here, and
+        the smaller number counts.
     type: int
     default: 4096
   prompt_cache:
     description:
       - Bytes that Ollama may take to keep the state of earlier prompts, rounded down to whole MiB.
-      - Before Ollama 0.30 there is no such cache, and it counts nothing.
+      - Before Ollama 0.30 there is no such cache, and this is not counted.
     type: int
     default: 0
   version:
@@ -88,7 +89,8 @@ options:
     description:
       - What the registry names, as RV(etrid.gizzi.ollama_registry_info#module:models) with
         O(etrid.gizzi.ollama_registry_info#module:headers), asked beforehand for many hosts.
-      - The registry is not asked about a model in it. Why something of it could not be had is what is then unknown.
+      - The registry is not asked about a model in it. Where it has an error for a model, what that model needs is
+        unknown.
     type: dict
     default: {}
   old_store:
@@ -98,7 +100,7 @@ options:
     type: path
     default: ""
   fail_on:
-    description: With V(never) a host that does not suffice is reported and the task succeeds.
+    description: With V(never) a host that is not enough is reported and the task succeeds.
     type: str
     choices:
       - insufficient
@@ -166,7 +168,7 @@ checks:
       description: V(memory_total), V(memory_available), V(cpus), V(disk) or V(port).
       type: str
     ok:
-      description: Whether the host suffices.
+      description: Whether the host has enough.
       type: bool
     required:
       description: What is needed, V(null) when that is not known. The number of the port for V(port).
@@ -190,7 +192,7 @@ facts:
       type: int
     memory_available:
       description:
-        - Bytes that a new process could use, with what a running Ollama holds. V(null) when unknown.
+        - Bytes that a new process could use, together with what a running Ollama uses. V(null) when unknown.
       type: int
     cpus:
       description: CPUs that may be used.

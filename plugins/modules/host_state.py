@@ -22,8 +22,8 @@ extends_documentation_fragment:
 options:
   ca:
     description:
-      - The certificate of the authority, in PEM form, that O(urls) of C(https) are trusted by. Without it those of the
-        host are.
+      - The certificate of the authority, in PEM form, by which O(urls) of C(https) are checked. Without it the
+        authorities of the host are used.
     type: str
   calendars:
     description: Calendar expressions, as a timer of systemd takes them.
@@ -32,8 +32,8 @@ options:
     default: []
   capacity:
     description:
-      - Options of M(etrid.gizzi.host_capacity), without O(etrid.gizzi.host_capacity#module:fail_on), by which to judge
-        whether the host suffices for its models.
+      - Options of M(etrid.gizzi.host_capacity), without O(etrid.gizzi.host_capacity#module:fail_on), to judge whether
+        the host has enough for its models.
     type: dict
   commands:
     description: Names of programs.
@@ -41,7 +41,7 @@ options:
     elements: str
     default: []
   connections:
-    description: Addresses of others at which to try a connection, for 2 seconds each.
+    description: Addresses of other hosts to which a connection is tried, for 2 seconds each.
     type: list
     elements: dict
     default: []
@@ -98,7 +98,7 @@ options:
     default: false
   ollama_environment:
     description:
-      - Looks at what the environment of Ollama's unit holds that role ollama has not put there. Ollama hands its whole
+      - Looks for variables in the environment of Ollama's unit that role ollama has not set. Ollama hands its whole
         environment to the C(llama-server) that computes. C(LLAMA_API_KEY), or an empty variable C(LLAMA_ARG_…), from
         elsewhere breaks every answer there, while the server answers and models load.
     type: dict
@@ -156,7 +156,7 @@ options:
     choices: [gizzi_api, ollama, ollama_client, programs, rules]
     default: []
   tokens:
-    description: The token of each of O(urls) that one is shown to. Such a URL must be C(https), or of this host.
+    description: By URL, the token that is sent to it. Such a URL must be C(https), or of this host.
     type: dict
     default: {}
   units:
@@ -228,7 +228,7 @@ system:
       description: 32 hex digits, by which systemd names the folders of the journal.
       type: str
     boot_id:
-      description: Another one after each boot.
+      description: It is different after each boot.
       type: str
     hostname:
       description: The host's own name for itself.
@@ -248,7 +248,7 @@ calendars:
   type: dict
 capacity:
   description: >-
-    What M(etrid.gizzi.host_capacity) returns, why the host does not suffice (C(refusal)), empty where it does, and
+    What M(etrid.gizzi.host_capacity) returns, why the host does not have enough (C(refusal)), empty where it has, and
     C(warnings).
   returned: when O(capacity) is given
   type: dict
@@ -258,7 +258,7 @@ commands:
   type: dict
 connections:
   description: >-
-    Each of O(connections) with C(address), C(port), whether somebody took the connection (C(open)), and the C(reason)
+    Each of O(connections) with C(address), C(port), whether the connection was accepted (C(open)), and the C(reason)
     why not.
   returned: when O(connections) names some
   type: list
@@ -311,7 +311,7 @@ paths:
   type: dict
 ports:
   description: >-
-    By port, as a text, the listeners, each with C(address), C(pid), C(process) and C(unit). V([]) where nobody listens.
+    By port, as text, the listeners, each with C(address), C(pid), C(process) and C(unit). V([]) where nobody listens.
     C(pid) is V(null), C(process) and C(unit) are empty where that cannot be seen.
   returned: when O(ports) names some
   type: dict

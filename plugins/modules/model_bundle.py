@@ -14,8 +14,8 @@ description:
   - Writes models out of the store on the managed host, with their manifests and digests, into a tar on the control
     host, for M(etrid.gizzi.model_bundle_import) and hosts that reach no registry. Weights do not compress.
   - The blobs come one after the other, in parts of 256 MiB, and are hashed on the control host. A damaged one fails the
-    task. Neither host needs the memory for a blob, and the managed host needs the disk of one part in Ansible's folder
-    for files of a task (C(remote_tmp)).
+    task. Neither host needs memory for a whole blob. The managed host needs disk space for one part, in Ansible's
+    folder for files of a task (C(remote_tmp)).
   - The file is replaced in one moment, at the end. The same models make the same file, byte for byte.
   - It must run as root where only root and Ollama can read the store.
 extends_documentation_fragment:

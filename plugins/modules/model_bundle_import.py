@@ -11,17 +11,17 @@ version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Brings into the store on the managed host what it lacks of models in a file that M(etrid.gizzi.model_bundle) has
-    made. The server may run meanwhile, and is not asked.
-  - The blobs come one after the other, in parts of 256 MiB. Each is hashed on the managed host before it becomes the
-    store's, and so are those of the same models that are there already. A model gets its name when all its blobs are
-    good, in one moment. Files and folders get the owner of the store. Blobs of a model that was replaced go, where no
-    other model has them.
-  - Neither host needs the memory for a blob, and the managed host needs besides the store the disk of one part in
+  - Adds to the store on the managed host what is missing of the models in a file that M(etrid.gizzi.model_bundle) has
+    made. The server may run during that. It is not asked.
+  - The blobs come one after the other, in parts of 256 MiB. Each is hashed on the managed host before it is added to
+    the store. Blobs of these models that are in the store already are hashed too. A model gets its name only when all
+    its blobs are good. Files and folders get the owner of the store. Blobs of a replaced model are removed, unless
+    another model has them.
+  - Neither host needs memory for a whole blob. The managed host needs, besides the store, disk space for one part, in
     Ansible's folder for files of a task (C(remote_tmp)).
-  - A run that was cut off is taken up by the next one, which sends the rest. What has come is kept in the folder
-    C(.gizzi-incoming) of the store, which is root's, until all of it is there, as an Ollama that starts removes blobs
-    that no model has. At the end the folder is removed.
+  - After an interrupted run, the next one sends the rest. Until all blobs are there, they are kept in root's folder
+    C(.gizzi-incoming) in the store, because an Ollama that starts removes blobs that no model has. At the end the
+    folder is removed.
   - It must run as root.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
@@ -54,7 +54,8 @@ options:
         type: str
         required: true
       state:
-        description: V(present) leaves a model of this name alone that is there; V(latest) makes it the one in the file.
+        description: V(present) does not change a model of this name that is there. V(latest) replaces it by the one in
+          the file.
         type: str
         choices: [present, latest]
         default: present

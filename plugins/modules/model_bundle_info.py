@@ -13,7 +13,7 @@ author:
 description:
   - Runs on the control host alone, and asks no host and no registry.
   - Hashes the whole file, which M(etrid.gizzi.model_bundle) has made, and fails where it is not the one that was given.
-  - What it returns stands for an answer of M(etrid.gizzi.ollama_registry_info).
+  - Its result can be used instead of one of M(etrid.gizzi.ollama_registry_info).
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
@@ -54,7 +54,8 @@ models:
       description: SHA-256 of the manifest, V(null) where the file does not have the model.
       type: str
     digests:
-      description: The digests under which servers may have this same manifest. Those before 0.19 write it anew.
+      description: The digests under which servers may have this same manifest. Servers before 0.19 write it in another
+        form.
       type: list
       elements: str
     layers:

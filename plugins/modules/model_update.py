@@ -26,8 +26,8 @@ attributes:
 options:
   step:
     description:
-      - V(asked), which models the registry is asked about. V(plan), what is to be done on each server. V(order), who is
-        not fit, and who goes first. V(turns), what the servers of this batch do. V(report), what came of it.
+      - V(asked), which models to ask the registry about. V(plan), what to do on each server. V(order), which servers
+        are not fit, and which one is first. V(turns), what the servers of this batch do. V(report), the results.
     type: str
     choices:
       - asked
@@ -44,7 +44,7 @@ options:
       - model_rollback
     default: model_update
   metrics:
-    description: The metrics of the last run, from which V(report) takes when one went well.
+    description: The metrics of the last run. V(report) reads from them when the last good run was.
     type: str
     default: ""
 """
@@ -59,10 +59,10 @@ EXAMPLES = r"""
 RETURN = r"""
 rows:
   description:
-    - With O(step=plan), of each server and each model that is pulled what is to be done and why. C(action) is V(none),
-      V(update), V(finish) (the rest of an update that was cut off), V(load) (older weights are in memory), V(sweep)
-      (something superfluous is there), V(blocked) (the server or the model cannot be updated), V(unknown) (the registry
-      did not tell) or V(unreachable).
+    - With O(step=plan), what to do and why, for each server and each model that is pulled. C(action) is V(none),
+      V(update), V(finish) (the rest of an interrupted update), V(load) (older weights are in memory), V(sweep)
+      (something is there that is not needed any more), V(blocked) (the server or the model cannot be updated),
+      V(unknown) (the registry did not tell) or V(unreachable).
   returned: with O(step=plan)
   type: dict
 todo:

@@ -11,13 +11,13 @@ version_added: 1.0.0
 author:
   - Ëtrid operations (@etrid)
 description:
-  - Asks each model of a server for one token. A release of Ollama can have dropped an architecture, or crash on some
-    processor at the first token, while its version, its list of models and the loading of a model are as they should
-    be.
+  - Asks each model of a server for one token. A release of Ollama may not support an architecture any more, or may
+    crash on some processors at the first token, although its version, its list of models and the loading of a model are
+    as they should be.
   - Loads each model, one after the other, as any question would.
-  - A model that gives no token while the process that computes (C(llama-server), or C(ollama runner) before 0.30) takes
-    processor time is not silent, its server is busy. It is asked again until O(timeout) is over, and is RV(undecided)
-    then, as V(busy). From another host that cannot be seen, and it is V(unknown).
+  - A model that gives no token while the process that computes (C(llama-server), or C(ollama runner) before 0.30) uses
+    processor time is not silent; its server is busy. It is asked again until O(timeout) is over. After that it is
+    RV(undecided), with the status V(busy). From another host the process cannot be seen, and the status is V(unknown).
   - With O(version) it first waits until the server answers with that version, which after a start takes a moment.
 extends_documentation_fragment:
   - etrid.gizzi.server

@@ -13,9 +13,9 @@ author:
 description:
   - Ollama never checks a blob again after the download. This module computes the checksums of the blobs of models in
     a store on the managed host, each once, and changes nothing.
-  - It reads at idle priority, so that others on the host have the disk and the processors first, and leaves nothing of
-    what it read in the page cache. Some 5 GB take half a minute on a fast disk that nobody else wants.
-  - M(etrid.gizzi.ollama_model) with O(etrid.gizzi.ollama_model#module:verify_blobs) pulls anew what is damaged.
+  - It reads at idle priority, so that other programs on the host get the disk and the processors first, and keeps
+    nothing of what it read in the page cache. About 5 GB take half a minute on a fast disk that nothing else uses.
+  - M(etrid.gizzi.ollama_model) with O(etrid.gizzi.ollama_model#module:verify_blobs) pulls damaged blobs again.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
   - etrid.gizzi.attributes.info_module
@@ -30,8 +30,8 @@ options:
     elements: str
   fail_on:
     description:
-      - V(damaged) fails when a blob is damaged or missing; what could not be checked is told and fails nothing.
-      - V(never) only tells.
+      - V(damaged) fails when a blob is damaged or missing; what could not be checked is reported and is no failure.
+      - V(never) only reports.
     type: str
     choices:
       - damaged
@@ -57,7 +57,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 blobs:
-  description: What was found, one result for each blob, and one for each model whose blobs could not even be told.
+  description: What was found, one result for each blob, and one for each model whose list of blobs could not be read.
   returned: always
   type: list
   elements: dict
@@ -75,8 +75,8 @@ blobs:
       elements: str
     status:
       description:
-        - V(ok), V(damaged) when its content is another than its name says, V(missing), or V(not_checked) where it
-          cannot be read, as with a store on another host.
+        - V(ok), V(damaged) when its content does not fit its name, V(missing), or V(not_checked) where it cannot be
+          read, as with a store on another host.
       type: str
     message:
       description: What is wrong, with model and blob, V("") for V(ok).

@@ -26,9 +26,9 @@ attributes:
   check_mode:
     support: full
     details:
-      - Makes and sends nothing. RV(digest_after) of a model that would be made anew is V(null), as the server alone
-        knows it.
-      - A base that is not there is no failure but a warning, since an earlier task may be going to pull it.
+      - Makes and sends nothing. RV(digest_after) of a model that would be made again is V(null), because only the
+        server knows it.
+      - A base that is not there is only a warning, because an earlier task may pull it in a real run.
   diff_mode:
     support: full
   idempotent:
@@ -42,21 +42,20 @@ options:
     required: true
   from:
     description:
-      - The model to make it from. The server must have it, since what is pulled is the business of
-        M(etrid.gizzi.ollama_model).
+      - The model to make it from. The server must have it. M(etrid.gizzi.ollama_model) pulls models.
       - It must be one of GGUF weights, as all models for CPUs are.
     type: str
     required: true
   system:
     description:
-      - The system prompt. Empty leaves that of the base, which Ollama can replace but not take away.
+      - The system prompt. Empty keeps that of the base, which Ollama can replace but not remove.
     type: str
     default: ""
   template:
     description:
       - The prompt template, in Ollama's Go syntax. Empty leaves that of the base.
-      - Its double braces are Ansible's too. Tag the text with C(!unsafe) in YAML.
-      - Since 0.30 the server may prefer a template that the weights carry to this one.
+      - Ansible uses double braces too, so tag the text with C(!unsafe) in YAML.
+      - Since 0.30 the server may use a template in the weights instead of this one.
     type: str
     default: ""
   parameters:
@@ -67,9 +66,10 @@ options:
       - Ollama stores and ignores a name that it does not know, and cuts a C(num_ctx) to what the base was trained for,
         both in silence. So both are refused; where the server does not tell what the base was trained for, there is a
         warning.
-      - C(num_thread) is refused since Ollama 0.30, where it loads the weights anew at each switch between this model
-        and its base, and the server's environment sets the threads. One that an earlier run has put into the model
-        goes. Before, it must not be above the CPU quota under which the server runs; that is some 45 times slower.
+      - C(num_thread) is refused since Ollama 0.30, because the server would load the weights again at each switch
+        between this model and its base. There, the server's environment sets the threads. A C(num_thread) that an
+        earlier run has put into the model is removed. Before 0.30 it must not be above the CPU quota of the server;
+        that would be about 45 times slower.
     type: dict
     default: {}
   adapter:
@@ -79,7 +79,7 @@ options:
         instead.
     type: path
   timeout:
-    description: Seconds for which the server may be silent while it makes the model or takes the adapter in.
+    description: Seconds for which the server may be silent while it makes the model or receives the adapter.
     type: float
     default: 600
 seealso:
@@ -126,7 +126,7 @@ digest_before:
   type: str
 digest_after:
   description:
-    - SHA-256 of the manifest after the run. In check mode V(null) when the model would be made anew.
+    - SHA-256 of the manifest after the run. In check mode V(null) when the model would be made again.
   returned: success
   type: str
 base:
@@ -140,7 +140,7 @@ base_digest:
   type: str
 reasons:
   description:
-    - Why the model was, or in check mode would be, made anew. Empty when it is as wanted.
+    - Why the model was, or in check mode would be, made again. Empty when it is as wanted.
     - V(missing) when there was none, V(base) when the base is not there yet to compare with, else in what it differed
       from its definition and its base, V(weights), V(adapter), V(template), V(system), V(parameters), V(messages),
       V(license), V(renderer) and V(parser).

@@ -15,13 +15,13 @@ description:
     V(version), it is Ollama, and at least O(min_version). V(present), O(model) is in its store, with O(digest).
     V(loads), the model comes into memory. V(answers), it answers O(prompt). V(speed), at no less than
     O(min_tokens_per_second).
-  - Names the first layer that fails, with what to do. A layer that cannot be checked is not healthy.
+  - Names the first layer that fails, and what to do about it. A layer that cannot be checked is not healthy.
   - Loads the model when it is not in memory, as any question would.
   - A model that thinks is asked with C(think) V(false). If it thinks anyway, that is no answer.
-  - A busy server sends nothing before the first token. Where none comes for O(stall_timeout) and the process that
-    computes (C(llama-server), or C(ollama runner) before 0.30) takes processor time meanwhile, the layer V(answers) is
-    V(busy), and the question is asked again until O(timeout) is over. From another host that cannot be seen, and the
-    layer is V(unknown). Neither is healthy, and neither says anything of the model.
+  - A busy server sends nothing before the first token. If none comes for O(stall_timeout), and the process that
+    computes (C(llama-server), or C(ollama runner) before 0.30) uses processor time, the layer V(answers) is V(busy),
+    and the question is asked again until O(timeout) is over. From another host the process cannot be seen, and the
+    layer is V(unknown). Neither is healthy, and neither says anything about the model.
 extends_documentation_fragment:
   - etrid.gizzi.server
   - etrid.gizzi.attributes
@@ -48,8 +48,7 @@ options:
     type: float
     default: 300
   stall_timeout:
-    description: Seconds of silence after which a loaded model that should answer counts as stalled, or is looked at
-      whether it is busy.
+    description: Seconds of silence after which a loaded model counts as stalled, busy or unknown.
     type: float
     default: 60
   tokens:

@@ -73,11 +73,11 @@ models:
       sample: Q4_K_M
     loaded:
       description:
-        - Whether its weights are in memory; listed, under whatever name, and held by a process of the unit
-          C(ollama.service) (C(llama-server), before Ollama 0.30 C(ollama runner)). Models that are made from one
-          another share their weights.
+        - Whether its weights are in memory. That is, they are listed, under any name, and held by a process of the unit
+          C(ollama.service) (C(llama-server), before Ollama 0.30 C(ollama runner)). A model and the models made from it
+          share their weights.
         - V(null) where they are listed and that unit's processes cannot be seen, as with a server on another host. The
-          server goes on listing a model whose process was killed.
+          server still lists a model whose process was killed.
       type: bool
     layers:
       description:
@@ -90,7 +90,7 @@ models:
 loaded:
   description:
     - The models that the server lists as loaded, by the names that loaded them; RV(models[].loaded) tells which are in
-      memory. Their digests are those of the weights that answer now, which a pull does not exchange.
+      memory. Their digests are those of the weights that answer now. A pull does not change these.
   returned: success
   type: list
   elements: dict

@@ -28,8 +28,8 @@ attributes:
     details:
       - Never pulls. It still asks the registry whether it has the model, and checks the disk. It does not ask
         O(mirror), which may get the model in the same run.
-      - Servers before 0.19 store manifests re-serialised. Where that leaves the prediction open, as without
-        O(models_dir), there is a warning.
+      - Servers before 0.19 store manifests re-serialised. When the change cannot be predicted because of that, as
+        without O(models_dir), there is a warning.
   diff_mode:
     support: full
   idempotent:
@@ -45,7 +45,7 @@ options:
     required: true
   state:
     description:
-      - V(present) pulls the model when it is missing, and leaves it alone otherwise.
+      - V(present) pulls the model when it is missing, and does nothing otherwise.
       - V(latest) also pulls when the registry holds another one under the same tag.
       - V(absent) deletes it.
     type: str
@@ -57,8 +57,8 @@ options:
   digest:
     description:
       - SHA-256 that the model's manifest must have, in hex, with or without C(sha256:).
-      - A model with this digest is left alone. Otherwise the registry must offer exactly this digest, or the
-        task fails before anything is pulled.
+      - A model with this digest is not pulled again. Otherwise the registry must offer exactly this digest, or the task
+        fails before anything is pulled.
     type: str
   registry:
     description:
@@ -69,35 +69,36 @@ options:
   mirror:
     description:
       - Base URL of a mirror of the registry within the fleet, such as C(http://192.0.2.1:11444), from which the server
-        pulls. Nobody has to trust it. What it gives must have the manifest O(manifest), and its blobs are hashed before
-        the model gets its name. So it needs O(models_dir), and O(manifest) where something has to be pulled.
-      - The registry is not asked then, except with O(mirror_fallback). A mirror that is full (status 429) is waited
-        for, as long as O(timeout).
-      - Until it is hashed the model has the mirror in its name. That name is removed also when the task fails, and one
-        that an earlier run has left by the next.
+        pulls. It need not be trusted. A model from it must have the manifest O(manifest), and its blobs are hashed
+        before the model gets its name. So it needs O(models_dir), and O(manifest) where something has to be pulled.
+      - The registry is not asked then, except with O(mirror_fallback). When a mirror is full (status 429), the task
+        waits for it, at most O(timeout).
+      - Until it is hashed, the model has the mirror in its name. That name is removed also when the task fails. The
+        next run removes one that an interrupted run has left.
     type: str
   manifest:
     description:
-      - The manifest that the registry names for the model, whole, as M(etrid.gizzi.ollama_registry_info) returns it.
-      - From it follow the digests under which each version of Ollama stores the model, as those before 0.19 write the
-        manifest anew.
-      - O(digest) does in its place, if the mirror has the manifest byte for byte, as an Ollama since 0.19 does.
-      - With O(state=present) a model that is there is left alone, whatever its manifest. V(latest) means this one.
+      - The whole manifest that the registry has for the model, as M(etrid.gizzi.ollama_registry_info) returns it.
+      - From it follow the digests under which each version of Ollama stores the model, because those before 0.19 write
+        the manifest in another form.
+      - O(digest) can be given instead, if the mirror has the manifest byte for byte, as an Ollama since 0.19 has it.
+      - With O(state=present) a model that is there is not changed, whatever its manifest is. V(latest) means this
+        manifest.
     type: str
   mirror_fallback:
     description:
       - Whether to pull from O(registry) where the mirror does not give the model. The registry must still name
         O(manifest).
-      - Off by default, as a fleet of which every host pulls from the internet is what a mirror is to prevent, and as
-        some fleets may not reach it at all.
+      - Off by default, because a mirror should prevent that every host pulls from the internet, and because some fleets
+        cannot reach the internet.
     type: bool
     default: false
   models_dir:
     description:
       - The server's model store. When given, a pull is refused before its first byte unless the missing layers
         fit on the disk and O(reserved_disk) stays free.
-      - Ollama never checks a blob again that is there. So what a pull was to bring that was cut off, or failed, is
-        hashed before it counts, and what is damaged is taken away and pulled again. Which pulls those are is kept in
+      - Ollama never checks a blob again that is there. So the blobs of an interrupted or failed pull are hashed before
+        they count, and damaged ones are removed and pulled again. These pulls are noted in
         C(/var/lib/gizzi-ollama-pulls), so the task must run as root.
       - A model of which the store lacks a blob is pulled again.
     type: path
@@ -108,21 +109,21 @@ options:
   verify_blobs:
     description:
       - Whether to hash all blobs of the model that is there, at idle priority, with O(state=present) and
-        O(state=latest). Damaged ones are taken away, and the model is pulled again. If its tag has moved at the
-        registry since, that brings the new model, as Ollama cannot pull by digest.
+        O(state=latest). Damaged ones are removed, and the model is pulled again. If its tag stands for a newer model at
+        the registry now, the newer one is pulled, because Ollama cannot pull by digest.
       - Needs O(models_dir), on the host of the module.
     type: bool
     default: false
   stall_timeout:
     description:
-      - Seconds after which a pull fails that moves no bytes and reports no new status. While the server verifies what
-        it has pulled it reports nothing, and only O(timeout) holds.
+      - Seconds without a new byte or a new status after which a pull fails. While the server verifies what it has
+        pulled it reports nothing. During that time only O(timeout) counts.
       - Ollama itself tries a broken part for about 64 seconds before it names the reason. With less than that, the
         reason is lost.
     type: float
     default: 90
   timeout:
-    description: Seconds after which a pull fails, however well it proceeds.
+    description: Seconds after which a pull fails, even if it still moves bytes.
     type: float
     default: 7200
 seealso:
@@ -213,8 +214,8 @@ blobs:
   sample: ok
 damaged_blobs:
   description:
-    - The blobs that were damaged or missing, of the model that was there or of a pull of it that was cut off. They
-      were, or in check mode would be, taken away and, where the model needs them, pulled again.
+    - The blobs that were damaged or missing, of the model that was there or of an interrupted pull of it. They were, or
+      in check mode would be, removed and, if the model needs them, pulled again.
   returned: success
   type: list
   elements: str

@@ -14,10 +14,10 @@ description:
   - Pulls the registry's model under a second name, loads it, tests it, and only then puts it into use. The old model
     stays in use if the new one does not answer, answers fewer prompts correctly or is too slow, or if the validator on
     the same host has problems.
-  - The name by which others ask always stands for a judged model. What is not judged has the tag C(<tag>.gizzi-next),
-    the model before an update that went well C(<tag>.gizzi-<UTC time>), and what a way back has replaced
-    C(<tag>.gizzi-failed). Of a long tag these have a shorter form. A copy costs no disk while the model has the same
-    layers.
+  - The name that others use always stands for a tested model. A model that is not tested yet has the tag
+    C(<tag>.gizzi-next), the model before an update that went well C(<tag>.gizzi-<UTC time>), and a model that was
+    replaced by the previous one C(<tag>.gizzi-failed). For a long tag these names are shorter. A copy costs no disk
+    while the model has the same layers.
   - All that is known about an unfinished update is in these tags. The next run finishes an
     interrupted run, at any point.
   - A model that generates no text, by its capabilities, is loaded and not asked.
@@ -38,8 +38,8 @@ options:
   name:
     description:
       - The model, as C([[host/]namespace/]model[:tag]). Without a tag it is V(latest).
-      - It is pulled under another name of the same host, so that a model that the registry shows to signed-in users
-        alone cannot be updated.
+      - It is pulled under another name of the same host, so a model that the registry shows only to signed-in users
+        cannot be updated.
     type: str
     required: true
   state:
@@ -55,9 +55,9 @@ options:
   until:
     description:
       - How far to go. V(checked) says what is to be done and whether the server is fit for it, and changes nothing.
-        V(pulled) has the new model in the store, while the one before stays in use. V(settled) is the whole.
-      - With V(pulled) for a batch of servers and then V(settled) for one after the other, the slow part is done on all
-        at once, and never more than one server is busy with a new model.
+        V(pulled) pulls the new model into the store, while the old one stays in use. V(settled) does the whole update.
+      - Use V(pulled) for a batch of servers at once, and then V(settled) for one server after the other. Then the slow
+        part runs on all of them at the same time, and only one server at a time is busy with a new model.
     type: str
     choices:
       - checked
@@ -65,10 +65,10 @@ options:
       - settled
     default: settled
   digest:
-    description: SHA-256 of the manifest that is wanted, in hex. Without it, whatever the tag stands for.
+    description: SHA-256 of the manifest that is wanted, in hex. Without it, the manifest for which the tag stands now.
     type: str
   derived:
-    description: The models derived from it. They are made anew from the new model, and must answer too.
+    description: The models derived from it. They are made again from the new model, and must answer too.
     type: list
     elements: dict
     default: []
@@ -110,14 +110,14 @@ options:
   models_dir:
     description:
       - The server's model store. With it the disk is checked before a pull, and at the end the layers are removed that
-        no model of the server has, such as those of a pull that was given up. No other pull may be under way.
+        no model of the server has, such as those of a pull that was given up. No other pull may run at the same time.
     type: path
   reserved_disk:
     description: Bytes of disk that must stay free.
     type: int
     default: 1000000000
   verify_blobs:
-    description: Hash the model's blobs first, and pull anew what is damaged. The weights are then loaded anew too.
+    description: Hash the model's blobs first, and pull damaged ones again. The weights are then loaded again too.
     type: bool
     default: false
   keep:
@@ -126,10 +126,10 @@ options:
     default: 1
   prompts:
     description:
-      - What is asked of the model before and of the new one, with temperature 0 and a fixed seed. The new one must
-        answer no fewer well. Needed with O(state=latest).
+      - The prompts that the old and the new model are asked, with temperature 0 and a fixed seed. The new one must
+        answer at least as many of them well. Needed with O(state=latest).
       - Each has either O(prompts[].pattern) or O(prompts[].schema).
-      - What was measured of a model is kept in C(/var/lib/gizzi-update), and used as long as its manifest, the release
+      - The results of a model are kept in C(/var/lib/gizzi-update), and used again as long as its manifest, the release
         of Ollama and the prompts are the same.
     type: list
     elements: dict
@@ -150,8 +150,8 @@ options:
         type: str
       schema:
         description:
-          - A JSON schema that a good answer keeps. The server gets it as C(format) and holds the model to it as far as
-            it can. JSON in a fence or with words around it is taken where it is one object.
+          - A JSON schema that a good answer follows. The server gets it as C(format) and makes the model follow it as
+            far as it can. JSON in a code block or with words around it is accepted if it is one object.
           - Of JSON Schema C(type), C(enum), C(properties), C(required), C(additionalProperties), C(items), C(pattern),
             C(minimum) and C(maximum) are understood; anything else is refused.
         type: dict
@@ -162,13 +162,14 @@ options:
   prompt_timeout:
     description:
       - Seconds that one answer may take.
-      - A server that gives no token in it, while the process that computes takes processor time, is busy with other
-        questions. That is no bad answer. The prompt is asked again for as long as the time for all prompts lasts, and
-        then the evaluation has failed, and nothing of it is kept. The same holds where the processes cannot be seen.
+      - A server that gives no token in this time, while the process that computes uses processor time, is busy with
+        other questions. That is not a bad answer. The prompt is asked again until the time for all prompts is over.
+        Then the evaluation has failed, and none of its results is kept. The same happens when the processes cannot be
+        seen.
     type: float
     default: 300
   minimum_speed:
-    description: The share of the speed before that the new model must reach, from 0 (no speed is judged) to 1.
+    description: The part of the old model's speed that the new model must reach, from 0 (no speed is judged) to 1.
     type: float
     default: 0.7
   answer_timeout:
@@ -176,7 +177,7 @@ options:
     type: float
     default: 300
   pull_timeout:
-    description: Seconds that the pull may take, with all the times that it has to be asked again.
+    description: Seconds that the pull may take, together with all retries.
     type: float
     default: 7200
   stall_timeout:
@@ -185,8 +186,8 @@ options:
     default: 90
   validator_metrics:
     description:
-      - The metrics page of the validator beside the server, which must go on and keep half of its peers while the new
-        model is loaded and judged. Empty where none is to be watched.
+      - The metrics page of the validator beside the server, whose height must rise and which must keep half of its
+        peers while the new model is loaded and tested. Empty means that no validator is watched.
     type: str
     default: ""
   validator_timeout:
@@ -194,7 +195,7 @@ options:
     type: float
     default: 60
   fail_on:
-    description: With V(never) an update that did not go well is reported and the task succeeds.
+    description: With V(never) an update that failed is reported and the task succeeds.
     type: str
     choices:
       - bad
@@ -206,16 +207,14 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Bring the model to what the registry holds, if that is no worse
-  etrid.gizzi.ollama_model_update:
+- name: Update the model from the registry, unless the new one is worse etrid.gizzi.ollama_model_update:
     name: llama3.1:8b
     models_dir: /var/lib/ollama/models
     prompts:
       - prompt: "A validator has 0 peers and its height does not rise. Is it healthy? Answer yes or no."
         pattern: (?i)^\W*no\b
 
-- name: Have it in the store, while the one before answers
-  etrid.gizzi.ollama_model_update:
+- name: Pull it into the store, while the old one answers etrid.gizzi.ollama_model_update:
     name: llama3.1:8b
     until: pulled
     prompts: "{{ prompts }}"
@@ -236,7 +235,7 @@ verdict:
   description:
     - V(current), there was nothing to do. V(planned), with O(until=checked) or in check mode, what would be done.
     - V(pulled), with O(until=pulled), it is in the store. V(updated), the newer model is in use. V(reloaded), the
-      weights in memory were others than the store's. V(swept), only something superfluous was removed.
+      weights in memory were others than the store's. V(swept), only something that is not needed any more was removed.
     - V(rolled_back), with O(state=previous), the previous model is in use.
     - V(restored), the new model was not good, and the one before is in use. V(failed), and it could not go back, or the
       registry did not tell what it has. V(unhealthy), the server is not fit, and was not touched. V(refused), there is
@@ -285,7 +284,7 @@ pass_rate_after:
   returned: success
   type: float
 derived:
-  description: What came of each model derived from it.
+  description: The result for each model derived from it.
   returned: success
   type: list
   elements: dict
@@ -319,7 +318,7 @@ removed:
   type: list
   elements: str
 freed:
-  description: Bytes of disk that the layers had which no model has.
+  description: Bytes of disk that became free, of layers that no model has.
   returned: success
   type: int
 seconds:

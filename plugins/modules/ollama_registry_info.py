@@ -28,13 +28,13 @@ options:
     default: https://registry.ollama.ai
   headers:
     description:
-      - Whether to return what the header of each model's weights says of its memory, so that the result is all that
-        O(etrid.gizzi.host_capacity#module:offered) needs.
+      - Whether to return what the header of each model's weights says about its memory.
+        O(etrid.gizzi.host_capacity#module:offered) needs that.
       - The headers of C(llama3.1:8b), C(phi3:mini), C(mistral) and C(llama3.1:70b) are built in.
     type: bool
     default: false
   request_timeout:
-    description: Seconds to wait for the answer to one request, for a header as often as it is asked for in megabytes.
+    description: Seconds to wait for the answer to one request. A header gets this time for each megabyte.
     type: float
     default: 10
 seealso:
@@ -71,15 +71,16 @@ models:
       error: ""
   contains:
     digest:
-      description: SHA-256 of the manifest, V(null) when it could not be had.
+      description: SHA-256 of the manifest, V(null) when it could not be read.
       type: str
     digests:
-      description: The digests under which servers may have this same manifest. Those before 0.19 write it anew.
+      description: The digests under which servers may have this same manifest. Servers before 0.19 write it in another
+        form.
       type: list
       elements: str
     layers:
       description:
-        - The digests of the config and then of the layers, in order, V(null) when the manifest could not be had.
+        - The digests of the config and then of the layers, in order, V(null) when the manifest could not be read.
         - Two models with equal digests here are the same, however their manifests are written.
       type: list
       elements: str
@@ -88,14 +89,15 @@ models:
       type: int
     manifest:
       description:
-        - The manifest as the registry has sent it, V("") when it could not be had.
-        - It is what O(etrid.gizzi.ollama_model#module:manifest) pins a pull from a mirror to.
+        - The manifest as the registry has sent it, V("") when it could not be read.
+        - Give it to O(etrid.gizzi.ollama_model#module:manifest), so that a pull from a mirror can bring only this
+          model.
       type: str
     error:
-      description: Why the manifest could not be had, V("") when it was.
+      description: Why the manifest could not be read, V("") when it was.
       type: str
     header:
-      description: What the header of the weights says, V(null) when it could not be had. Only with O(headers).
+      description: What the header of the weights says, V(null) when it could not be read. Only with O(headers).
       type: dict
       contains:
         token_bytes:
@@ -105,7 +107,7 @@ models:
           description: Tokens that the model was trained for, V(null) when the header does not say.
           type: int
     header_error:
-      description: Why the header could not be had, V("") when it was. Only with O(headers).
+      description: Why the header could not be read, V("") when it was. Only with O(headers).
       type: str
 """
 

@@ -13,11 +13,10 @@ author:
 description:
   - Downloads the archive of one release for the host's processor, checks its checksum and the free space of the disk,
     and unpacks it below O(root). Nothing is switched or restarted.
-  - The release is in its place at once, when it is whole. That is, with C(bin/ollama), and from Ollama 0.30 on with
-    C(lib/ollama/llama-server), without which a server answers but no model does. A run that fails leaves nothing.
+  - The release appears in its folder only when it is complete. That is, it has C(bin/ollama), and from Ollama 0.30 on
+    C(lib/ollama/llama-server), without which the server answers but no model does. A failed run leaves nothing.
   - Libraries for GPUs (CUDA, ROCm, MLX, Vulkan) are not unpacked.
-  - A release that is there and whole is left alone, and costs no request. What runs that were cut off have left of any
-    release is removed.
+  - A complete release that is there is not changed, and needs no request. What interrupted runs have left is removed.
   - Downloads use the proxies of the environment.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
@@ -25,8 +24,8 @@ attributes:
   check_mode:
     support: full
     details:
-      - Reads C(sha256sum.txt), compares the size of the archive with the disk, and tells in RV(missing_package) what
-        the host lacks.
+      - Reads C(sha256sum.txt), compares the size of the archive with the disk, and says in RV(missing_package) which
+        package the host needs.
   diff_mode:
     support: none
   idempotent:
@@ -37,13 +36,13 @@ options:
     type: str
     required: true
   root:
-    description: The folder of the releases. Each lies in a folder named after its version.
+    description: The folder of the releases. Each is in a folder named after its version.
     type: path
     default: /opt/ollama
   release_url:
     description: >-
-      Base address of the releases. Below it lie C(v<version>/sha256sum.txt) and the archives that it names.
-      Plain C(http) is accepted only together with O(checksum).
+      Base address of the releases. Below it are C(v<version>/sha256sum.txt) and the archives that it names. Plain
+      C(http) is accepted only together with O(checksum).
     type: str
     default: https://github.com/ollama/ollama/releases/download
   checksum:
@@ -69,14 +68,13 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the release beside the one that runs
-  etrid.gizzi.ollama_release:
+- name: Install the release beside the one that runs etrid.gizzi.ollama_release:
     version: 0.34.2
 """
 
 RETURN = r"""
 path:
-  description: Where the release lies.
+  description: The folder of the release.
   returned: success
   type: str
   sample: /opt/ollama/0.34.2
@@ -90,7 +88,7 @@ checksum:
   returned: success
   type: str
 missing_package:
-  description: The package that the host lacks for this archive, empty when it lacks none.
+  description: The package that the host needs for this archive and does not have, empty when there is none.
   returned: success
   type: str
   sample: zstd

@@ -16,9 +16,9 @@ description:
   - Lets the sources and the host itself in where the host's own firewall would refuse them. Where ufw is active and its
     rules are reached, by ufw rules with the comment C(gizzi NAME); elsewhere by a chain C(GIZZI-NAME) in iptables and
     ip6tables, at the top of C(INPUT). The rules that are active now decide.
-  - Restores the rules at boot, after all that loads others and before the network, and within 2 seconds when somebody
-    flushes them. For that it writes C(/usr/local/sbin/gizzi-guard), C(/etc/gizzi-guard), C(gizzi-guard-NAME.service)
-    and C(gizzi-guards.service).
+  - Restores the rules at boot, after everything that loads other rules and before the network, and within 2 seconds
+    when somebody flushes them. For that it writes C(/usr/local/sbin/gizzi-guard), C(/etc/gizzi-guard),
+    C(gizzi-guard-NAME.service) and C(gizzi-guards.service).
   - One host can have several guards with different names. Rules of others are never changed.
 extends_documentation_fragment:
   - etrid.gizzi.attributes
@@ -55,14 +55,15 @@ options:
     elements: str
     default: []
   units:
-    description: systemd units that are not to run unguarded. They start after the guard, and not at all if it fails.
+    description: systemd units that must not run without the guard. They start after the guard, and not at all if it
+      fails.
     type: list
     elements: str
     default: []
 notes:
   - Needs root, systemd and the package C(nftables). Without the package the task fails with RV(missing_package), and in
     check mode it tells the change that it would make.
-  - A filter of others in nftables that refuses the sources gets no rule of ours; the task warns of it.
+  - A filter of others in nftables that refuses the sources gets no rule from this module; the task warns about it.
 """
 
 EXAMPLES = r"""

@@ -23,7 +23,7 @@ attributes:
   check_mode:
     support: full
     details:
-      - Says whether the release would be built; whether it can be, is not tried.
+      - Says whether the release would be built. It does not try whether that works.
   diff_mode:
     support: none
   idempotent:
@@ -43,18 +43,18 @@ options:
     required: true
   source:
     description: >-
-      Folder on the control host with C(requirements.txt), hashes and all, and C(pyproject.toml), C(README.md) and
-      C(src) of the program.
+      Folder on the control host with C(requirements.txt) and its hashes, and C(pyproject.toml), C(README.md) and C(src)
+      of the program.
     type: str
     required: true
   version:
     description: >-
-      Version of a release that has no program of its own, but what C(requirements.txt) names alone. Without it the
+      Version of a release that has no program of its own, but only what C(requirements.txt) names. Without it the
       version is that of C(pyproject.toml).
     type: str
     default: ""
   beside:
-    description: What else of the control host lies in the release.
+    description: What else of the control host is copied into the release.
     type: list
     elements: dict
     default: []
@@ -64,7 +64,7 @@ options:
         type: str
         required: true
       dest:
-        description: Where it lies in the release.
+        description: Where it is in the release.
         type: str
         required: true
       parts:
@@ -99,8 +99,7 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Have the wanted release of the API
-  etrid.gizzi.python_release:
+- name: Install the wanted release of the API etrid.gizzi.python_release:
     label: Gizzi API
     prefix: gizzi_api
     root: /opt/gizzi-api

@@ -12,7 +12,7 @@ author:
   - Ëtrid operations (@etrid)
 description:
   - Takes, renews and gives back a lock for the process that runs the playbook. The lock is a file on the managed host,
-    so that runs from several control hosts meet there.
+    so that it works for runs from several control hosts.
   - A lock is free again after its lease time, or when its process has ended, if that was on this control host. If
     another run holds the lock, the task fails with the name of the holder.
 extends_documentation_fragment:
@@ -27,10 +27,10 @@ attributes:
   idempotent:
     support: none
     details:
-      - Every run with O(state=held) begins the lease anew.
+      - Every run with O(state=held) starts the lease again.
 options:
   path:
-    description: The file. Its folder must be root's alone (mode 0700), and is made where it is not there.
+    description: The file. Its folder must belong to root, with mode 0700. It is made if it is missing.
     type: path
     default: /var/lib/gizzi-update/lock
   state:
@@ -57,8 +57,7 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Have the fleet for this run alone
-  etrid.gizzi.run_lock:
+- name: Allow no other run etrid.gizzi.run_lock:
 
 - name: Give it back
   etrid.gizzi.run_lock:
@@ -67,7 +66,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 taken_from:
-  description: Who held the lock before and had ended or overstayed, V("") when nobody had.
+  description: Who held the lock before and had ended, or held it longer than its lease, V("") when nobody had.
   returned: success and O(state=held)
   type: str
   sample: ops@control (process 4711) holds the lock since 2026-11-24T02:00:00Z, at most until 2026-11-24T06:00:00Z

@@ -30,7 +30,7 @@ attributes:
     support: full
 options:
   role:
-    description: The role, or V(fleet) for what the playbooks make of the inventory. Either this or O(roles).
+    description: The role, or V(fleet) for what the playbooks read from the inventory. Either this or O(roles).
     type: str
   roles:
     description: >-
@@ -39,7 +39,7 @@ options:
     type: list
     elements: str
   given:
-    description: What the rules of O(role) compare the values with, in the place of a look at the host.
+    description: What the rules of O(role) compare the values with. The host is not looked at then.
     type: dict
 notes:
   - The result is hidden in the output, since some of the values are secret.

@@ -40,8 +40,7 @@ EXAMPLES = r"""
   etrid.gizzi.substrate_info:
   register: before
 
-- name: Does it go on?
-  etrid.gizzi.substrate_info:
+- name: Does its height rise? etrid.gizzi.substrate_info:
     above: "{{ before.height }}"
 """
 
