@@ -45,14 +45,15 @@ class ActionModule(real.ActionModule):
         if found[0].role == "fleet":
             return {{}}
         host = task_vars["inventory_hostname"]
-        for role in found:
+        for role in (one for one in found if one.role != "takeover"):
             Display().display(f"SAID <{{role.role}} preflight {{host}} {{self._told(role.role, role.values)}}>")
             if task_vars.get("fails") == f"{{role.role}} preflight":
                 return {{"failed": True}}
         alone = task_vars.get("listens") != "everywhere"
         left, meanwhile = task_vars.get("has_gateway", False), task_vars.get("meanwhile", {{}})
         old = task_vars.get("old_python", False)
-        return {{"before": {{"on_loopback": alone}}, "left": left, "meanwhile": meanwhile, "old": old}}
+        seen = {{"current": task_vars.get("current", "0.34.1"), "closes": False}}
+        return {{"before": {{"on_loopback": alone}}, "left": left, "meanwhile": meanwhile, "old": old, **seen}}
 
     def _told(self, role, values):
         told = {{
@@ -301,6 +302,12 @@ def test_a_plain_server_goes_to_loopback_when_all_ask_its_gateway(site: Site) ->
         *server("v2", "v3", stage="remove", state="absent"),
         *after(3),
     ]
+
+
+def test_a_server_that_was_installed_by_hand_is_replaced_at_once(site: Site) -> None:
+    status, found = site("centralized", v1={"listens": "everywhere", "current": ""})
+    assert status == 0, found
+    assert changes(found)[:1] == server("v1")
 
 
 def test_a_gateway_that_is_no_longer_needed_goes_when_nobody_asks_it(site: Site) -> None:
