@@ -112,7 +112,7 @@ ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/
   /etc/systemd/journald@ollama.conf /var/log/journal/*.ollama /run/log/journal/*.ollama
 for folder in /var/lib/ollama /etc/gizzi; do [ ! -e $folder ] || find $folder; done
 (iptables-save; ip6tables-save; nft list tables) | grep -i gizzi
-systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*' 'systemd-journald@ollama.service'
+systemctl list-units --all --plain --no-legend 'ollama*' 'gizzi-*' 'systemd-journald*@ollama.*'
 pgrep --list-full ollama
 ss --no-header --listening --tcp --numeric 'sport = :11434 or sport = :8080 or sport = :11443 or sport = :8443'
 getent passwd ollama gizzi-api gizzi-gateway
