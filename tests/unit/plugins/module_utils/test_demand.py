@@ -150,3 +150,20 @@ def test_a_manifest_without_weights(tmp_path: Path, registry: FakeRegistry) -> N
     assert found.unknown_memory == (
         "smollm2:135m: its manifest names no weights (application/vnd.ollama.image.model).",
     )
+
+
+@pytest.mark.parametrize("linked", [True, False])
+def test_a_model_of_an_earlier_store_needs_no_download(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, linked: bool
+) -> None:
+    old, new = tmp_path / "old", tmp_path / "new"
+    store_model(old, "tiny:1b")
+    monkeypatch.setattr(Store, "shares_disk", lambda _self, _other: linked)
+    names = [parse_model_name("tiny:1b")]
+    found = demand_of(names, Store(new), NOBODY, Settings(), {}, Store(old))
+    total = Store(old).manifest(names[0])
+    assert (found.unknown_disk, found.unknown_memory) == ((), ())
+    assert found.disk == (0 if linked else total and total.size)
+    assert found.memory and found.memory.model == "tiny:1b"
+    # One that is in neither is asked for.
+    assert demand_of([parse_model_name("other:1b")], Store(new), NOBODY, Settings(), {}, Store(old)).unknown_disk

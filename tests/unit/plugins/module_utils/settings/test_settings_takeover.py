@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ansible_collections.etrid.gizzi.plugins.module_utils._settings import takeover
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings import gizzi_api, ollama_client, takeover
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_earlier import (
     earlier_notes,
     earlier_problems,
@@ -89,7 +89,7 @@ def test_what_is_said_before_it_is_replaced() -> None:
 
 def test_where_no_server_is_to_run_nothing_of_it_is_lost() -> None:
     (said,) = earlier_notes(values(state="absent"), EARLIER)
-    assert f"{COMMAND} are stopped and kept beside their place" in said
+    assert f"{COMMAND} are stopped and kept under the same name" in said
     assert said.endswith(f"its models stay in {STORE}.")
     assert taken_over(values(state="absent"), EARLIER)["replaced"]["programs"] == [COMMAND]
 
@@ -153,3 +153,30 @@ def test_programs_that_use_the_plain_port_are_named() -> None:
         "Not all folders were looked through for programs that use Ollama's port."
     ]
     assert "cannot be seen: no access" in site(programs={"unseen": "no access"})[1][0]
+
+
+def test_an_earlier_api_server_is_replaced_or_stopped() -> None:
+    unit, program = "/etc/systemd/system/gizzi-api.service", "/opt/gizzi/api_server.py"
+    host = {"takeover": {"gizzi_api": {"files": [unit, program], "left": []}}}
+    for state, done in (("present", "replaced"), ("absent", "stopped")):
+        assert gizzi_api.host_notes({"state": state}, host) == [
+            f"An API server that this collection has not installed is {done}: {unit} and {program} are kept under the "
+            "same name with .before-gizzi behind it."
+        ]
+    found = gizzi_api.host_derived({"state": "absent"}, host)
+    assert found["replaced"] == {"paths": [unit, program], "programs": [], "files": [{"path": program, "when": False}]}
+    assert found["old_left"] == [f"{unit}.before-gizzi", f"{program}.before-gizzi"]
+    none = {"takeover": {"gizzi_api": {"files": [], "left": []}}}
+    assert gizzi_api.host_notes({"state": "present"}, none) == []
+
+
+def test_an_earlier_client_is_set_aside_where_there_is_a_new_one() -> None:
+    path = "/opt/validator/ollama_client.py"
+    host = {"takeover": {"ollama_client": {"files": [path], "left": []}}}
+    (note,) = ollama_client.host_notes({"state": "present"}, host)
+    assert note.startswith(f"{path} is kept under the same name with .before-gizzi")
+    assert "It returns errors as text" in note
+    found = ollama_client.host_derived({"state": "present"}, host)["replaced"]
+    assert (found["paths"], found["files"]) == ([path], [{"path": path, "when": False}])
+    assert ollama_client.host_notes({"state": "absent"}, {}) == []
+    assert ollama_client.host_derived({"state": "absent"}, {})["replaced"]["paths"] == []
