@@ -70,11 +70,11 @@ def earlier_notes(values: Mapping[str, Any], earlier: Mapping[str, Any]) -> list
     coming = _wanted(values, earlier["models"])
     staying = [name for name in earlier["models"] if name not in coming]
     if coming and earlier["store"] != values["models_dir"]:
-        notes.append(f"{' and '.join(coming)} come from {earlier['store']} without a download.")
+        notes.append(f"Models that come from {earlier['store']} without a download: {', '.join(coming)}.")
     if staying and earlier["store"] != values["models_dir"]:
         notes.append(
-            f"{' and '.join(staying)} stay in {earlier['store']}, and the new server does not have them. Put into "
-            "ollama_models what it is to have."
+            f"Models that stay in {earlier['store']}, and that the new server does not have: {', '.join(staying)}. Put "
+            "into ollama_models what it is to have."
         )
     lost = [name for name in earlier["variables"] if name not in (*_SET, *values["environment"])]
     if lost:

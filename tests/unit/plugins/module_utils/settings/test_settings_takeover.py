@@ -81,8 +81,8 @@ def test_a_store_that_is_the_roles_own_stays() -> None:
 def test_what_is_said_before_it_is_replaced() -> None:
     replaced, coming, staying, lost = earlier_notes(values(), EARLIER)
     assert replaced.startswith(f"An Ollama that this collection has not installed is replaced: {UNIT} and {OWN}")
-    assert coming == f"llama3.1:8b come from {STORE} without a download."
-    assert staying.startswith(f"phi3:mini stay in {STORE}, and the new server does not have them.")
+    assert coming == f"Models that come from {STORE} without a download: llama3.1:8b."
+    assert staying.startswith(f"Models that stay in {STORE}, and that the new server does not have: phi3:mini. Put")
     assert lost == ("The earlier server had HTTPS_PROXY set. Set in ollama_environment what is still needed.")
     assert len(earlier_notes(values(environment={"HTTPS_PROXY": "http://p:1"}), EARLIER)) == 3
 
