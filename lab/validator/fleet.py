@@ -44,6 +44,7 @@ class Fleet:
         *,
         interval: float = 1.0,
         block_time: float = 1.0,
+        label: str = "validator",
         extra_targets: dict[str, int] | None = None,
         past: Past | None = None,
     ) -> None:
@@ -55,6 +56,8 @@ class Fleet:
         self._servers = [
             Server(("127.0.0.1", 0), Node(number, block_time, control)) for number, control in self._controls.items()
         ]
+        # The label with a validator's number.
+        self._label = label
         # Further targets, by their label: on the exporter of a validator.
         self._extra = extra_targets or {}
         self._past = past
@@ -194,7 +197,7 @@ class Fleet:
                             "static_configs": [
                                 {
                                     "targets": [f"127.0.0.1:{self._servers[number - 1].server_port}"],
-                                    "labels": {"validator": label},
+                                    "labels": {self._label: label},
                                 }
                                 for label, number in targets
                             ],

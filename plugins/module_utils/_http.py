@@ -203,8 +203,8 @@ class Asked:
 
     @property
     def what(self) -> str:
-        """As messages call it."""
-        return f"{self.method} {self.url}"
+        """As messages call it: without the query, which may be longer than what is to be said."""
+        return f"{self.method} {self.url.partition('?')[0]}"
 
 
 def _answer(asked: Asked) -> Response:

@@ -201,7 +201,12 @@ def name(number: int) -> str:
 def judge(tmp_path: Path, rules: str) -> Callable[..., None]:
     """Return a function that checks that of all alerts exactly these fire after half an hour."""
 
-    def run(changes: Mapping[str, str], firing: Iterable[Alert], rules: str = rules) -> None:
+    def run(
+        changes: Mapping[str, str],
+        firing: Iterable[Alert],
+        rules: str = rules,
+        named: Callable[[str], str] = lambda series: series,
+    ) -> None:
         listed = alerts(rules)
         expected: dict[str, list[dict[str, Any]]] = {alert: [] for alert in listed}
         for alert, labels, summary in firing:
@@ -211,7 +216,7 @@ def judge(tmp_path: Path, rules: str) -> Callable[..., None]:
         series = {key: values for key, values in (sound() | dict(changes)).items() if values}
         test = {
             "interval": "30s",
-            "input_series": [{"series": key, "values": values} for key, values in series.items()],
+            "input_series": [{"series": named(key), "values": values} for key, values in series.items()],
             "alert_rule_test": [
                 {"alertname": alert, "eval_time": LOOK, "exp_alerts": fires} for alert, fires in expected.items()
             ],
@@ -663,10 +668,10 @@ def test_the_best_block_is_the_same_for_all_that_judge_by_it(tmp_path: Path, rul
 
 def test_settings_of_the_api_count_here_too(tmp_path: Path) -> None:
     own = {
-        "prometheus": {"job": 'my "nodes"', "preset": "etrid"},
+        "prometheus": {"preset": "etrid"},
         "expressions": {"peers": 'max by (validator) (my_peers{job="$JOB"}) # the p2p ones\n', "finalized": ""},
     }
-    rules = render("rules", gizzi_api_settings=own)
+    rules = render("rules", gizzi_api_settings=own, gizzi_api_node_job='my "nodes"')
     path = tmp_path / "rules.yml"
     path.write_text(rules)
     promtool("check", "rules", "--lint-fatal", path)
@@ -729,5 +734,69 @@ def test_targets() -> None:
 
 
 def test_job_of_the_settings_is_the_job_that_is_scraped() -> None:
-    stanza = render("scrape", gizzi_api_settings={"prometheus": {"job": "nodes"}}, gizzi_api_prometheus_dir="/etc/x")
-    assert yaml.safe_load(stanza)["scrape_configs"][0]["job_name"] == "nodes"
+    stanza = render("scrape", gizzi_api_prometheus_dir="/etc/x", **NAMES)
+    assert [job["job_name"] for job in yaml.safe_load(stanza)["scrape_configs"]] == ["nodes", "hosts", "gizzi-api"]
+
+
+NAMES = {"gizzi_api_validator_label": "id", "gizzi_api_node_job": "nodes", "gizzi_api_node_exporter_job": "hosts"}
+
+
+def test_other_names_of_jobs_and_label(tmp_path: Path) -> None:
+    (tmp_path / "rules.yml").write_text(render("rules", **NAMES))
+    promtool("check", "rules", "--lint-fatal", tmp_path / "rules.yml")
+    (target,) = yaml.safe_load(render("targets", gizzi_api_validators=VALIDATORS[:1], port=9615, **NAMES))
+    assert target["labels"] == {"id": "1", "instance": "validator01"}
+
+
+def test_alerts_name_a_validator_by_its_number_under_any_label(judge: Callable[..., None]) -> None:
+    def named(series: str) -> str:
+        for before, after in (
+            ('job="substrate"', 'job="nodes"'),
+            ('job="node"', 'job="hosts"'),
+            ('validator="', 'id="'),
+        ):
+            series = series.replace(before, after)
+        return series
+
+    rules = render("rules", **NAMES)
+    twice = at(1, "nodes") | {"id": "1"}
+    for changes, firing in (
+        ({}, []),
+        (page_gone(1), [("ValidatorOffline", at(1), f"{name(1)} is offline")]),
+        (
+            page_gone(1) | {OTHER_UP: always(1), OTHER_HEIGHT: rising(1000)},
+            [("ValidatorContradictory", at(1), f"{name(1)} cannot be judged, series for one metric 2")],
+        ),
+        (
+            {up(n): "1x41" + " _ 1" * 9 for n in range(2, 22)},
+            [("ValidatorScrapedTwice", twice, f"{name(1)} cannot be judged, two targets have its labels")],
+        ),
+        (
+            {up(2, "node"): turns(1, 0, 48)},
+            [("HostMetricsMissing", at(2), "Host validator02 of validator 2 has no metrics")],
+        ),
+    ):
+        judge(changes, firing, rules, named)
+
+
+@pytest.mark.parametrize(
+    ("place", "target", "labels"),
+    [
+        (0, "192.0.2.7:9615", {"node": "validator-07"}),
+        (1, "192.0.2.7:9615", {}),
+        (2, "validator-07.example.org:9615", {}),
+    ],
+)
+def test_recipe_for_nodes_with_other_labels(tmp_path: Path, place: int, target: str, labels: dict[str, str]) -> None:
+    """Prometheus itself makes the label, by the guide's lines and by the labels that its user has."""
+    guide = (PROJECT / "docs/production.md").read_text()
+    section = guide.partition("### Nodes with other labels")[2].partition("\n## ")[0]
+    documents = [yaml.safe_load(text) for text in re.findall(r"```yaml\n(.*?)```", section, re.DOTALL)]
+    recipes = [one for one in documents if "relabel_configs" in one]
+    assert len(recipes) == 3
+    job = {"job_name": "nodes", "static_configs": [{"targets": [target], "labels": labels}], **recipes[place]}
+    path = tmp_path / "prometheus.yml"
+    path.write_text(json.dumps({"scrape_configs": [job]}))
+    promtool("check", "config", path)
+    (found,) = json.loads(promtool("check", "service-discovery", path, "nodes"))
+    assert found["labels"]["validator"] == "7"

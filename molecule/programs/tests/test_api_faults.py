@@ -236,13 +236,15 @@ def test_the_names_of_etrid_s_own_document(
     stock = play["vars"]["gizzi_api_settings"]
     with ill(list(fleet.values()), names="etrid"):
         wait_for(gizzi, dict.fromkeys((1, 2, 10, 21), "unknown"), limits.shown)
-        try:
-            converge(gizzi_api_settings=stock | {"prometheus": {"preset": "etrid"}})
-            wait_for(gizzi, {}, limits.shown)
-            fault(fleet["validator21"], names="etrid", peers=0)
-            wait_for(gizzi, {21: "isolated"}, limits.shown)
-            validator = ask(gizzi, "/api/validator/2")[1]
-            assert validator["finalized_height"] == validator["block_height"] - 3
-        finally:
-            converge()
+        # With the stock names the role says what is missing, before it changes anything.
+        printed = converge(fails=True)
+        assert 'finds no substrate_block_height{job="substrate",status="best"} of validator01, validator02,' in printed
+        converge(gizzi_api_settings=stock | {"prometheus": {"preset": "etrid"}})
+        wait_for(gizzi, {}, limits.shown)
+        fault(fleet["validator21"], names="etrid", peers=0)
+        wait_for(gizzi, {21: "isolated"}, limits.shown)
+        validator = ask(gizzi, "/api/validator/2")[1]
+        assert validator["finalized_height"] == validator["block_height"] - 3
+    wait_until(lambda: len(query(gizzi, "substrate_sub_libp2p_peers_count")) == 4, limits.shown, "the stock names")
+    converge()
     wait_for(gizzi, {}, limits.shown)

@@ -142,10 +142,21 @@ def test_removal_leaves_nothing(gizzi: Host, converge: Callable[..., str]) -> No
     assert gizzi.service("prometheus").is_running
 
 
-def test_first_installation_that_is_not_ready_leaves_nothing_running(gizzi: Host, converge: Callable[..., str]) -> None:
-    printed = converge(fails=True, gizzi_api_prometheus_url="http://127.0.0.1:9", gizzi_api_start_timeout=5)
+def test_what_prometheus_lacks_stops_the_role_before_it_changes_anything(
+    gizzi: Host, converge: Callable[..., str]
+) -> None:
+    printed = converge(fails=True, gizzi_api_node_job="nodes")
+    assert 'Prometheus has no target under job "nodes" for validator01 (validator="1"), validator02' in printed
+    assert '- job_name: "nodes"' in printed
+    assert gizzi.run(TRACES).stdout == ""
+
+
+def test_first_installation_that_is_not_ready_leaves_nothing_running(
+    gizzi: Host, converge: Callable[..., str], program: Callable[..., str]
+) -> None:
+    printed = converge(fails=True, _gizzi_api_source=program("1.0.1", ends=True), gizzi_api_start_timeout=5)
     assert "There was no previous release to go back to, and nothing of this one is left." in printed
-    assert "answer | The API is ready: Prometheus cannot be reached." in printed
+    assert "ended at once" in printed
     assert not gizzi.service("gizzi-api").is_running
     assert gizzi.run("ls %s", ROOT).stdout == ""
     assert not gizzi.file("/etc/gizzi/api.token").exists

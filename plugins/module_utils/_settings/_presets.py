@@ -6,7 +6,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,22 +28,22 @@ def presets() -> list[str]:
     return sorted(path.stem for path in PRESETS.glob("*.toml"))
 
 
-def recorded_facts(preset: str, replaced: Mapping[str, str], job: str, stall_seconds: int) -> list[dict[str, Any]]:
+def recorded_facts(
+    preset: str, replaced: Mapping[str, str], names: Mapping[str, str], stall_seconds: int
+) -> list[dict[str, Any]]:
     """Return the facts that the alerts use, each with the ``fact``, its ``record`` and its ``expression``.
 
     :param preset: one of presets().
     :param replaced: expressions by fact; a fact with an empty one is left out.
-    :param job: the nodes' job in Prometheus.
+    :param names: what stands for $JOB and $LABEL, by ``JOB`` and ``LABEL``.
     """
     # Imported here: only the control host runs this. The Python of a managed host may be too old for tomllib.
     import tomllib
 
     own = tomllib.loads((PRESETS / f"{preset}.toml").read_text(encoding="utf-8"))
-    quoted = json.dumps(job, ensure_ascii=False)[1:-1]
-    found = {
-        fact: ({**own, **replaced}[fact]).replace("$JOB", quoted).replace("$STALL", str(stall_seconds)).strip()
-        for fact in RECORDED
-    }
+    found = {fact: {**own, **replaced}[fact] for fact in RECORDED}
+    for name, value in {**names, "STALL": str(stall_seconds)}.items():
+        found = {fact: expression.replace(f"${name}", value).strip() for fact, expression in found.items()}
     return [
         {"fact": fact, "record": f"validator:{RECORDED[fact]}", "expression": expression}
         for fact, expression in found.items()

@@ -9,11 +9,13 @@ The values are those of the role's argument specification, with their types and 
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._guard.values import source_problems
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings import _prometheus
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._guards import guard_before, wanted_guard
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._presets import presets, recorded_facts
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import (
@@ -46,11 +48,15 @@ _RESERVED = {
     "port": "gizzi_api_listen",
     "validators": "gizzi_api_validators",
     "thresholds": "gizzi_api_thresholds",
+    "prometheus.job": "gizzi_api_node_job",
+    "prometheus.label": "gizzi_api_validator_label",
     "prometheus.url": "gizzi_api_prometheus_url",
     "query.token_file": "gizzi_api_token",
 }
 _TOKEN = re.compile(r"([\x21-\x7e]{16,})?")
 _NAME = re.compile(r"[^\x00-\x1f\x7f]{1,64}")
+# A label of Prometheus; those with two underscores at the beginning are its own.
+_LABEL = re.compile(r"(?!__)[a-zA-Z_][a-zA-Z0-9_]*")
 _ADDRESS = re.compile(r"[0-9A-Za-z.:-]+")
 _UNIT = re.compile(r"[A-Za-z0-9:_.@-]+[.]service")
 # At least two levels, no blanks, and no part that starts with a dot.
@@ -91,11 +97,10 @@ def derived(values: Mapping[str, Any]) -> dict[str, Any]:
         "config": toml_of(settings),
         "config_dir": CONFIG_DIR,
         "token_file": TOKEN_FILE,
-        "job": settings["prometheus"]["job"],
         "facts": recorded_facts(
             settings["prometheus"]["preset"],
             settings.get("expressions", {}),
-            settings["prometheus"]["job"],
+            {"JOB": json.dumps(values["node_job"], ensure_ascii=False)[1:-1], "LABEL": values["validator_label"]},
             values["thresholds"]["stall_seconds"],
         ),
         "target": listen.url[len("http://") :],
@@ -116,6 +121,7 @@ def look(values: Mapping[str, Any]) -> dict[str, Any]:
         "pythons": [values["python"]],
         "takeover": ["gizzi_api"],
         "units": [UNIT],
+        "urls": _prometheus.addresses(values),
     }
 
 
@@ -134,7 +140,10 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether the API runs, promtool's path, the guard, and the previous address and guard, for a restore."""
+    """Return whether the API runs, promtool's path, the guard, and the previous address and guard, for a restore.
+
+    And what Prometheus lacks, so that the API cannot be deployed now.
+    """
     earlier = host["takeover"]["gizzi_api"]
     taken = replaced(earlier["files"], [], [UNIT_PATH], earlier["left"])
     if values["state"] == "absent":
@@ -143,6 +152,7 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
     page = unit.get("documentation", "")
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
     return {
+        "lacks": _prometheus.missing(values, host["urls"]),
         "running": unit.get("active") == "active",
         "guards": wanted_guard(
             GUARD, UNIT, values["port"], values["allowed_sources"], not values["on_loopback"], host["guards"]
@@ -158,7 +168,13 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
 
 
 def host_notes(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what becomes of an earlier API server."""
+    """Return what Prometheus lacks, which stops the API alone and later, or what becomes of an earlier API server."""
+    lacks = [] if values["state"] == "absent" else _prometheus.missing(values, host["urls"])
+    if lacks:
+        end = (
+            "Until this is mended, the Gizzi API is not installed and not changed. Everything else of the run is done."
+        )
+        return ["\n".join([*lacks, end])]
     files = host["takeover"]["gizzi_api"]["files"]
     done = "stopped" if values["state"] == "absent" else "replaced"
     return [
@@ -173,7 +189,12 @@ def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:
         "host": listen.host.strip("[]"),
         "port": listen.port,
         "validators": [{"number": one["number"], "name": one["name"]} for one in values["validators"]],
-        "prometheus": {"url": values["prometheus_url"], "preset": "substrate", "job": "substrate"},
+        "prometheus": {
+            "url": values["prometheus_url"],
+            "preset": "substrate",
+            "job": values["node_job"],
+            "label": values["validator_label"],
+        },
         "thresholds": values["thresholds"],
         "query": {"token_file": TOKEN_FILE} if values["token"] else {},
     }
@@ -233,14 +254,12 @@ def _preset_problems(settings: Mapping[str, Any]) -> list[str]:
     prometheus, expressions = settings.get("prometheus", {}), settings.get("expressions", {})
     found = []
     if isinstance(prometheus, dict):
-        preset, job = prometheus.get("preset", "substrate"), prometheus.get("job", "substrate")
+        preset = prometheus.get("preset", "substrate")
         if preset not in presets():
             known = " or ".join(presets())
             found.append(f"gizzi_api_settings has the preset {preset!r}. It must be {known}.")
-        if not isinstance(job, str) or not job:
-            found.append(f"gizzi_api_settings has the job {job!r}. Name Prometheus' job that scrapes the nodes.")
     else:
-        found.append("gizzi_api_settings has a prometheus that is no table. Give it settings, as in {job: nodes}.")
+        found.append("gizzi_api_settings has a prometheus that is no table. Give it settings, as in {preset: etrid}.")
     if not isinstance(expressions, dict) or not all(isinstance(one, str) for one in expressions.values()):
         found.append("gizzi_api_settings has expressions that are no texts. Write PromQL, as in {peers: my_peers}.")
     return found
@@ -260,8 +279,11 @@ def _number_problems(values: Mapping[str, Any]) -> list[str]:
 def _prometheus_problems(values: Mapping[str, Any]) -> list[str]:
     found = []
     url, folder, unit = values["prometheus_url"], values["prometheus_dir"], values["prometheus_service"]
-    if not re.match(r"https?://[^/]", url):
-        found.append(f'gizzi_api_prometheus_url is "{url}". It must start with http:// or https://.')
+    if not re.fullmatch(r"https?://[^/@?#\s]+(/[^@?#\s]*)?", url):
+        found.append(
+            f'gizzi_api_prometheus_url is "{_without_user(url)}". It must start with http:// or https://, and have no '
+            "user, password, query or blank."
+        )
     if not _FOLDER.fullmatch(folder):
         found.append(
             f'gizzi_api_prometheus_dir is "{folder}". Name an absolute path to a folder of its own, without spaces, '
@@ -269,4 +291,30 @@ def _prometheus_problems(values: Mapping[str, Any]) -> list[str]:
         )
     if not _UNIT.fullmatch(unit):
         found.append(f'gizzi_api_prometheus_service is "{unit}". Name a unit, for instance "prometheus.service".')
+    return [*found, *_scrape_problems(values)]
+
+
+def _without_user(url: str) -> str:
+    return re.sub(r"//[^/]*@", "//…@", url)
+
+
+def _scrape_problems(values: Mapping[str, Any]) -> list[str]:
+    """Return problems of the names by which Prometheus scrapes."""
+    found = []
+    label = values["validator_label"]
+    if not _LABEL.fullmatch(label) or label in ("instance", "job"):
+        found.append(
+            f"gizzi_api_validator_label is {label!r}. Name a label with letters, digits and _ that has the validator's "
+            "number and is neither job nor instance."
+        )
+    found += [
+        f"gizzi_api_{name} is {values[name]!r}. It must have 1 to 64 characters on one line."
+        for name in ("node_job", "node_exporter_job")
+        if not _NAME.fullmatch(values[name])
+    ]
+    if len({values["node_job"], values["node_exporter_job"], "gizzi-api"}) < 3:
+        found.append(
+            f"gizzi_api_node_job is {values['node_job']!r} and gizzi_api_node_exporter_job is "
+            f"{values['node_exporter_job']!r}. They must differ, and neither may be gizzi-api, the API's own job."
+        )
     return found

@@ -45,12 +45,13 @@ def _page(url: str, token: str, ca: str) -> dict[str, Any]:
     from ansible_collections.etrid.gizzi.plugins.module_utils import _access, _http
 
     answer = _http.request("GET", url, PAGE_TIMEOUT, access=_access.check_access(url, token, ca))
+    what = f"GET {url.partition('?')[0]}"
     if len(answer.body) > MAX_PAGE:
-        raise _seen.UnseenError(f"GET {url} answered with more than {MAX_PAGE} bytes")
+        raise _seen.UnseenError(f"{what} answered with more than {MAX_PAGE} bytes")
     try:
         return {"status": answer.status, "json": from_json(answer.body)}
     except ValueError as error:
-        raise _seen.UnseenError(f"GET {url} answered with what is no JSON") from error
+        raise _seen.UnseenError(f"{what} answered with what is no JSON") from error
 
 
 def _document(argv: list[str]) -> dict[str, Any] | None:

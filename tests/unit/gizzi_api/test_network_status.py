@@ -102,7 +102,7 @@ async def test_a_dead_target_that_another_hides_is_unknown_with_the_reason(serve
 def test_what_two_series_say_of_one_time_is_no_history() -> None:
     one = Series({"validator": "1", "instance": "a"}, ((60, 7), (120, 8), (180, 9)))
     other = Series({"validator": "1", "instance": "b"}, ((0, 6), (120, 8)))
-    assert merged([one, other]) == {"1": [(0, 6), (60, 7), (180, 9)]}
+    assert merged([one, other], "validator") == {"1": [(0, 6), (60, 7), (180, 9)]}
 
 
 def test_details_of_two_targets_keep_what_tells_them_apart() -> None:
@@ -110,8 +110,8 @@ def test_details_of_two_targets_keep_what_tells_them_apart() -> None:
         Sample({"__name__": "up", "validator": "1", "job": "substrate", "instance": instance}, 1.0, value)
         for instance, value in (("a", 0.0), ("b", 1.0), ("c", float("nan")))
     ]
-    assert named(samples) == {'up{instance="a"}': 0.0, 'up{instance="b"}': 1.0}
-    assert named(samples[:1]) == {"up": 0.0}
+    assert named(samples, "validator") == {'up{instance="a"}': 0.0, 'up{instance="b"}': 1.0}
+    assert named(samples[:1], "validator") == {"up": 0.0}
 
 
 async def test_the_inventory_says_who_is_there(serve: Serve) -> None:

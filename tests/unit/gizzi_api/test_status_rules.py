@@ -155,7 +155,7 @@ def sample(label: str, value: float, **labels: str) -> Sample:
 
 @pytest.mark.parametrize("second", [12, 3, float("nan")])
 def test_two_series_for_one_fact_are_not_believed(second: float) -> None:
-    given = collect({"peers": [sample("10", 12), sample("10", second), sample("1", 5)]}, {})
+    given = collect({"peers": [sample("10", 12), sample("10", second), sample("1", 5)]}, {}, "validator")
     assert given.facts == {"10": {}, "1": {"peers": 5}}
     full = {**SOUND}
     del full["peers"]
@@ -170,13 +170,13 @@ def test_two_series_for_one_fact_are_not_believed(second: float) -> None:
 def test_a_dead_target_is_not_hidden_by_another_with_its_label() -> None:
     samples = {fact: [sample(label, value) for label in ("1", "3", "10")] for fact, value in SOUND.items()}
     samples["up"].append(sample("10", 0, instance="192.0.2.10:9615"))
-    validator = judge(collect(samples, {}))
+    validator = judge(collect(samples, {}, "validator"))
     assert validator.status == "unknown"
     assert validator.reason.startswith("Prometheus has more than one scrape target for it (2 series)")
     # A target that went away a minute ago still has its earlier height; that says nothing about now.
     samples["up"].pop()
     samples["best_before"].append(sample("10", 1000, instance="192.0.2.10:9616"))
-    assert judge(collect(samples, {})).status == "healthy"
+    assert judge(collect(samples, {}, "validator")).status == "healthy"
 
 
 @pytest.mark.parametrize(

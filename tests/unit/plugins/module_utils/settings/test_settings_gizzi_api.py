@@ -15,6 +15,11 @@ import tomllib
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings import gizzi_api
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program import merged, toml_of
 from ansible_collections.etrid.gizzi.tests.unit.plugins.judging import judge as judge_role
+from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils.settings.prometheus_pages import (
+    Pages,
+    answer,
+    series,
+)
 
 ONE = {"number": 1, "name": "validator01", "address": "192.0.2.1"}
 OTHER = {"number": 2, "name": "validator02", "address": "2001:db8::2"}
@@ -35,6 +40,7 @@ HOST: dict[str, Any] = {
     "guards": {"gizzi-api": LIVE},
     "commands": {"promtool": "/usr/bin/promtool"},
     "takeover": {"gizzi_api": {"files": [], "left": []}},
+    "urls": Pages(answer([*series("1"), *series("2")])),
 }
 
 
@@ -82,7 +88,18 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ),
     ({"settings": {"prometheus": {"url": "http://x"}}}, ["sets prometheus.url. Set gizzi_api_prometheus_url instead"]),
     ({"settings": {"prometheus": {"preset": "../x"}}}, ["has the preset '../x'. It must be etrid or substrate."]),
-    ({"settings": {"prometheus": {"job": 3}}}, ["gizzi_api_settings has the job 3. Name Prometheus' job"]),
+    ({"settings": {"prometheus": {"job": "nodes"}}}, ["sets prometheus.job. Set gizzi_api_node_job instead."]),
+    ({"settings": {"prometheus": {"label": "id"}}}, ["sets prometheus.label. Set gizzi_api_validator_label instead."]),
+    ({"validator_label": "validator-id"}, ["gizzi_api_validator_label is 'validator-id'. Name a label with letters"]),
+    ({"validator_label": "__address__"}, ["gizzi_api_validator_label is '__address__'"]),
+    ({"validator_label": "instance"}, ["gizzi_api_validator_label is 'instance'", "neither job nor instance"]),
+    ({"node_job": ""}, ["gizzi_api_node_job is ''. It must have 1 to 64 characters on one line."]),
+    ({"node_exporter_job": "two\nlines"}, ["gizzi_api_node_exporter_job is 'two\\nlines'."]),
+    (
+        {"node_job": "node"},
+        ["gizzi_api_node_job is 'node' and gizzi_api_node_exporter_job is 'node'. They must differ"],
+    ),
+    ({"node_exporter_job": "gizzi-api"}, ["neither may be gizzi-api"]),
     ({"settings": {"prometheus": "substrate"}}, ["has a prometheus that is no table"]),
     ({"settings": {"expressions": {"peers": 3}}}, ["gizzi_api_settings has expressions that are no texts"]),
     ({"allowed_sources": ["validator01"]}, ["gizzi_api_allowed_sources: source 'validator01' is not an IP address"]),
@@ -91,6 +108,8 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"node_port": 0}, ["gizzi_api_node_port is 0. It goes from 1 to 65535."]),
     ({"node_exporter_port": 65536}, ["gizzi_api_node_exporter_port is 65536. It goes from 1 to 65535."]),
     ({"prometheus_url": "9090"}, ['gizzi_api_prometheus_url is "9090". It must start with http://']),
+    ({"prometheus_url": "http://me:secret@x:9090"}, ['gizzi_api_prometheus_url is "http://…@x:9090". It must', "user"]),
+    ({"prometheus_url": "http://x/prom?a=1"}, ["have no user, password, query or blank"]),
     ({"prometheus_dir": "/etc"}, ['gizzi_api_prometheus_dir is "/etc". Name an absolute path to a folder of its own']),
     ({"prometheus_dir": "/etc/../root"}, ['gizzi_api_prometheus_dir is "/etc/../root"']),
     ({"prometheus_dir": "/etc/my rules"}, ["gizzi_api_prometheus_dir"]),
@@ -181,6 +200,7 @@ def test_what_ran_before_is_noted() -> None:
 def test_what_did_not_run_before_is_not_asked(unit: Any, guards: Any, noted: Any, closed: Any) -> None:
     host = HOST | {"units": {"gizzi-api.service": unit}, "guards": guards}
     assert gizzi_api.host_derived(values(), host) == {
+        "lacks": [],
         "running": False,
         "guards": closed,
         "promtool": "/usr/bin/promtool",
@@ -212,14 +232,22 @@ def test_the_file_of_the_program() -> None:
     found = values(
         token="0123456789abcdef",
         thresholds={"max_lag": 4},
-        settings={"log_level": "debug", "query": {"mode": "off"}, "prometheus": {"job": "nodes"}, "history": {}},
+        settings={"log_level": "debug", "query": {"mode": "off"}, "prometheus": {"timeout": 2.0}, "history": {}},
+        node_job="nodes",
+        validator_label="id",
     )
     assert tomllib.loads(found["config"]) == {
         "host": "127.0.0.1",
         "port": 8080,
         "log_level": "debug",
         "validators": [{"number": 1, "name": "validator01"}, {"number": 2, "name": "validator02"}],
-        "prometheus": {"url": "http://127.0.0.1:9090", "preset": "substrate", "job": "nodes"},
+        "prometheus": {
+            "url": "http://127.0.0.1:9090",
+            "preset": "substrate",
+            "job": "nodes",
+            "label": "id",
+            "timeout": 2.0,
+        },
         "thresholds": found["thresholds"],
         "query": {"token_file": "/etc/gizzi/api.token", "mode": "off"},
     }
@@ -238,7 +266,8 @@ def test_targets_have_ipv6_addresses_in_brackets() -> None:
 def test_alerts_ask_what_the_api_asks() -> None:
     expressions = {"peers": 'my_peers{job="$JOB"}\n', "finalized": ""}
     found = values(
-        settings={"prometheus": {"job": 'my "nodes"', "preset": "etrid"}, "expressions": expressions},
+        settings={"prometheus": {"preset": "etrid"}, "expressions": expressions},
+        node_job='my "nodes"',
         thresholds={"stall_seconds": 7},
     )
     # This preset knows no metric for a major sync.

@@ -18,6 +18,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._ollama_earl
     without_earlier,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings.ollama import derived
+from ansible_collections.etrid.gizzi.tests.unit.plugins.module_utils.settings.prometheus_pages import Pages, answer
 from ansible_collections.etrid.gizzi.tests.unit.plugins.ollama_values import NO_EARLIER, ollama_values
 
 UNIT = "/etc/systemd/system/ollama.service"
@@ -157,17 +158,20 @@ def test_programs_that_use_the_plain_port_are_named() -> None:
 
 def test_an_earlier_api_server_is_replaced_or_stopped() -> None:
     unit, program = "/etc/systemd/system/gizzi-api.service", "/opt/gizzi/api_server.py"
-    host = {"takeover": {"gizzi_api": {"files": [unit, program], "left": []}}}
+    # Prometheus lacks nothing.
+    values = {"prometheus_dir": "", "prometheus_url": "http://x", "validator_label": "v", "validators": [], "facts": []}
+    urls = Pages(answer([]))
+    host = {"takeover": {"gizzi_api": {"files": [unit, program], "left": []}}, "urls": urls}
     for state, done in (("present", "replaced"), ("absent", "stopped")):
-        assert gizzi_api.host_notes({"state": state}, host) == [
+        assert gizzi_api.host_notes(values | {"state": state}, host) == [
             f"An API server that this collection has not installed is {done}: {unit} and {program} are kept under the "
             "same name with .before-gizzi behind it."
         ]
     found = gizzi_api.host_derived({"state": "absent"}, host)
     assert found["replaced"] == {"paths": [unit, program], "programs": [], "files": [{"path": program, "when": False}]}
     assert found["old_left"] == [f"{unit}.before-gizzi", f"{program}.before-gizzi"]
-    none = {"takeover": {"gizzi_api": {"files": [], "left": []}}}
-    assert gizzi_api.host_notes({"state": "present"}, none) == []
+    none = {"takeover": {"gizzi_api": {"files": [], "left": []}}, "urls": urls}
+    assert gizzi_api.host_notes(values | {"state": "present"}, none) == []
 
 
 def test_an_earlier_client_is_set_aside_where_there_is_a_new_one() -> None:

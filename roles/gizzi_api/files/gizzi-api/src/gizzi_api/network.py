@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from gizzi_api.metrics import Metrics
 from gizzi_api.models import NetworkStatus, Source
 from gizzi_api.prometheus import Client, RejectedError, Sample, Series, TooLargeError
-from gizzi_api.rules import LABEL, Judge, Snapshot, collect
+from gizzi_api.rules import Judge, Snapshot, collect
 from gizzi_api.settings import GROUPS, Fact, Listed, Settings
 from gizzi_api.shared import Shared, Stamped
 
@@ -116,7 +116,7 @@ class Network:
                 for fact in facts:
                     if sample.labels.get(FACT_LABEL) == fact:
                         samples.setdefault(fact, []).append(sample)
-        return collect(samples, refused)
+        return collect(samples, refused, self._settings.prometheus.label)
 
     async def _vector(self, query: str) -> list[Sample]:
         limits = self._settings.prometheus
@@ -126,7 +126,7 @@ class Network:
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """Height and peers of the last hour, by the label ``validator``."""
+    """Height and peers of the last hour, by the value of the label that has the validator's number."""
 
     start: int
     end: int
@@ -171,14 +171,14 @@ class Histories:
         answer = await self._client.range(
             expression, start, end, step, timeout=limits.timeout, max_bytes=limits.max_bytes
         )
-        return merged(answer.matrix())
+        return merged(answer.matrix(), limits.label)
 
 
-def merged(found: Sequence[Series]) -> dict[str, list[tuple[int, int]]]:
+def merged(found: Sequence[Series], label_name: str) -> dict[str, list[tuple[int, int]]]:
     """Return the points of each validator by time. Where two series have one at a time, neither is believed."""
     points: dict[str, dict[int, int | None]] = {}
     for series in found:
-        own = points.setdefault(series.labels.get(LABEL, ""), {})
+        own = points.setdefault(series.labels.get(label_name, ""), {})
         for moment, value in series.points:
             own[int(moment)] = None if int(moment) in own else int(value)
     return {
@@ -222,13 +222,13 @@ class Details:
         limits = self._settings.prometheus
         query = self._settings.promql.details.replace("$VALIDATOR", str(one.number))
         answer = await self._client.instant(query, timeout=limits.timeout, max_bytes=limits.max_bytes)
-        return named(answer.vector())
+        return named(answer.vector(), limits.label)
 
 
-def named(samples: Sequence[Sample]) -> dict[str, float]:
+def named(samples: Sequence[Sample], label_name: str) -> dict[str, float]:
     """Return the values of a validator by the names of their series, without the labels that all of them share."""
     values = {key: {one.labels[key] for one in samples if key in one.labels} for key in _OF_THE_TARGET}
-    left_out = {"__name__", LABEL, *(key for key, found in values.items() if len(found) < 2)}
+    left_out = {"__name__", label_name, *(key for key, found in values.items() if len(found) < 2)}
     return {_name(sample.labels, left_out): sample.value for sample in samples if math.isfinite(sample.value)}
 
 

@@ -44,7 +44,6 @@ NAMES: Mapping[Fact, str] = {
 }
 # Without these a status can still be told: a young node has no earlier height, a synced one may have no target.
 OPTIONAL: frozenset[Fact] = frozenset({"best_before", "sync_target"})
-LABEL = "validator"
 # A height counts once more than one of so many validators, and no fewer than these, have reached it. The alert rules
 # and the client's rules have the same two numbers; tests/rules compares them.
 SHARE = 3
@@ -63,7 +62,7 @@ def reached(heights: Iterable[float]) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """One set of Prometheus' answers, by the exact value of the label ``validator``."""
+    """One set of Prometheus' answers, by the exact value of the label that has the validator's number."""
 
     facts: Mapping[str, Mapping[Fact, float]] = field(default_factory=dict)
     # How many series claim to be this fact of this validator, where it is more than one: none is believed.
@@ -74,7 +73,7 @@ class Snapshot:
     evaluated: float | None = None
 
 
-def collect(samples: Mapping[Fact, Sequence[Sample]], refused: Mapping[Fact, str]) -> Snapshot:
+def collect(samples: Mapping[Fact, Sequence[Sample]], refused: Mapping[Fact, str], label_name: str) -> Snapshot:
     """Sort the samples of each fact by validator. A value that is no finite number is not there, and still a series."""
     facts: dict[str, dict[Fact, float]] = {}
     series: Counter[tuple[str, Fact]] = Counter()
@@ -82,7 +81,7 @@ def collect(samples: Mapping[Fact, Sequence[Sample]], refused: Mapping[Fact, str
     for fact, found in samples.items():
         for sample in found:
             evaluated = sample.time if evaluated is None else min(evaluated, sample.time)
-            label = sample.labels.get(LABEL, "")
+            label = sample.labels.get(label_name, "")
             series[label, fact] += 1
             own = facts.setdefault(label, {})
             if math.isfinite(sample.value):

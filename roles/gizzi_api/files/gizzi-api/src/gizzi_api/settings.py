@@ -40,7 +40,7 @@ class Section(BaseModel):
 class Listed(Section):
     """A validator of the inventory."""
 
-    number: Annotated[int, Field(ge=0, description="Value of the label `validator` in Prometheus.")]
+    number: Annotated[int, Field(ge=0, description="Value of `prometheus.label` in Prometheus.")]
     name: Annotated[str, Field(min_length=1, max_length=64)]
 
 
@@ -50,6 +50,9 @@ class Prometheus(Section):
     max_bytes: Annotated[int, Field(ge=1000, description="Limit for one answer to them.")] = 8_000_000
     preset: Annotated[Literal["substrate", "etrid"], Field(description="Whose metric names.")] = "substrate"
     job: Annotated[str, Field(min_length=1, description="Prometheus' job that scrapes the nodes.")] = "substrate"
+    label: Annotated[
+        str, Field(pattern=r"^[a-zA-Z_][a-zA-Z0-9_]*$", description="The label that has the validator's number.")
+    ] = "validator"
 
 
 class Thresholds(Section):
@@ -174,7 +177,10 @@ class Settings(BaseSettings):
         job = json.dumps(self.prometheus.job, ensure_ascii=False)[1:-1]
         return Expressions.model_validate(
             {
-                name: expression.replace("$JOB", job).replace("$STALL", str(self.thresholds.stall_seconds)).strip()
+                name: expression.replace("$JOB", job)
+                .replace("$LABEL", self.prometheus.label)
+                .replace("$STALL", str(self.thresholds.stall_seconds))
+                .strip()
                 for name, expression in merged.items()
             }
         )
