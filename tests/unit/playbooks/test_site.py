@@ -194,8 +194,8 @@ OTHERS = server("v2", "v3") + answers("v2", "v3") + client(OWN, "v2", "v3")
 
 
 def after(sources: int) -> list[str]:
-    """Return what comes last: the API, and the end of the tokens of an earlier secret."""
-    return ["gizzi_api deploy v1 3", *(f"api answers {host}" for host in ALL), *gateway("v1", sources, "settle")]
+    """Return what comes last: the tokens of an earlier secret go, and the API comes."""
+    return [*gateway("v1", sources, "settle"), "gizzi_api deploy v1 3", *(f"api answers {host}" for host in ALL)]
 
 
 def test_to_distributed_the_shared_server_closes_when_the_others_have_their_own(site: Site) -> None:
@@ -338,6 +338,14 @@ def test_a_gateway_that_fails_leaves_the_clients_at_their_own_servers(site: Site
     assert changes(found) == [*server("v1"), *answers("v1"), *client(OWN, "v1"), *gateway("v1", 3)]
 
 
+def test_an_api_that_cannot_be_deployed_fails_the_run_after_all_else(site: Site) -> None:
+    status, found = site("centralized", v1={"fails": "gizzi_api deploy"})
+    assert status != 0
+    *rest, settled, api = changes(found)
+    assert [settled, api] == [*gateway("v1", 3, "settle"), "gizzi_api deploy v1 3"]
+    assert rest[-2:] == server("v2", "v3", stage="remove", state="absent")
+
+
 def test_each_host_has_what_it_is_to_have_where_others_have_not(site: Site) -> None:
     """Ansible runs the tasks that the first host includes on all others too, if one task includes both."""
     status, found = site("distributed", v1={"ollama_client_state": "absent"}, v2={"has_gateway": True})
@@ -367,7 +375,7 @@ def test_without_an_api_nobody_waits_for_its_answer(site: Site) -> None:
     none: dict[str, Any] = {"ollama_models": []}
     status, found = site("distributed", dry=False, v1=none | {"gizzi_api_state": "absent"}, v2=none, v3=none)
     assert status == 0, found
-    assert found[-4:] == [*(f"api answers {host}" for host in ALL), *gateway("v1", 0, "settle")]
+    assert found[-5:-4] + found[-3:] == [*gateway("v1", 0, "settle"), *(f"api answers {host}" for host in ALL)]
 
 
 def test_where_the_client_is_left_out_nothing_waits_for_what_it_would_ask(site: Site) -> None:
@@ -376,7 +384,7 @@ def test_where_the_client_is_left_out_nothing_waits_for_what_it_would_ask(site: 
     assert status == 0, found
     gone = client(OWN, "v1", stage="remove") + client(SHARED, "v2", "v3", stage="remove")
     assert [event for event in found if event.startswith(("ollama_client r", "ollama_client d"))] == gone
-    assert found[-4:] == [*(f"api answers {host}" for host in ALL), *gateway("v1", 3, "settle")]
+    assert found[-5:-4] + found[-3:] == [*gateway("v1", 3, "settle"), *(f"api answers {host}" for host in ALL)]
 
 
 def test_an_inventory_that_is_none_contacts_nobody(site: Site) -> None:
