@@ -207,14 +207,16 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Update the model from the registry, unless the new one is worse etrid.gizzi.ollama_model_update:
+- name: Update the model from the registry, unless the new one is worse
+  etrid.gizzi.ollama_model_update:
     name: llama3.1:8b
     models_dir: /var/lib/ollama/models
     prompts:
       - prompt: "A validator has 0 peers and its height does not rise. Is it healthy? Answer yes or no."
         pattern: (?i)^\W*no\b
 
-- name: Pull it into the store, while the old one answers etrid.gizzi.ollama_model_update:
+- name: Pull it into the store, while the old one answers
+  etrid.gizzi.ollama_model_update:
     name: llama3.1:8b
     until: pulled
     prompts: "{{ prompts }}"

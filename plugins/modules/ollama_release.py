@@ -68,7 +68,8 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Install the release beside the one that runs etrid.gizzi.ollama_release:
+- name: Install the release beside the one that runs
+  etrid.gizzi.ollama_release:
     version: 0.34.2
 """
 

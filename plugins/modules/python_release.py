@@ -99,7 +99,8 @@ seealso:
 """
 
 EXAMPLES = r"""
-- name: Install the wanted release of the API etrid.gizzi.python_release:
+- name: Install the wanted release of the API
+  etrid.gizzi.python_release:
     label: Gizzi API
     prefix: gizzi_api
     root: /opt/gizzi-api

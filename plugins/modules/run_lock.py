@@ -57,7 +57,8 @@ notes:
 """
 
 EXAMPLES = r"""
-- name: Allow no other run etrid.gizzi.run_lock:
+- name: Allow no other run
+  etrid.gizzi.run_lock:
 
 - name: Give it back
   etrid.gizzi.run_lock:

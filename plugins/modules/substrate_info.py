@@ -40,7 +40,8 @@ EXAMPLES = r"""
   etrid.gizzi.substrate_info:
   register: before
 
-- name: Does its height rise? etrid.gizzi.substrate_info:
+- name: Does its height rise?
+  etrid.gizzi.substrate_info:
     above: "{{ before.height }}"
 """
 
