@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # An Ansible command on the lab's control host. bin/ansible-playbook and the like in a lab's folder are links to this
-# file. It runs in the same folder, with the variables of this environment that Ansible, molecule and the lab read.
+# file. It runs in the same folder, with the variables of this environment that Ansible, molecule and the lab read. Who
+# kills it here does not end it there, so the scenarios that cut a run off need this machine as their control host.
 set -euo pipefail
 bin=$(dirname "$0")
 command=$(basename "$0")

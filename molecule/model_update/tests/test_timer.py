@@ -186,7 +186,8 @@ def test_what_is_on_the_host(gizzi: Host, install: Install) -> None:
     install()
     (release,) = set(gizzi.file("/opt/gizzi-model-update").listdir()) - {"current"}
     assert gizzi.file("/opt/gizzi-model-update/current").linked_to == f"/opt/gizzi-model-update/{release}"
-    collections = f"/opt/gizzi-model-update/{release}/lib/python3.11/site-packages/ansible_collections"
+    packages = gizzi.check_output("echo /opt/gizzi-model-update/%s/lib/python3.*/site-packages", release)
+    collections = f"{packages}/ansible_collections"
     assert gizzi.file(f"{collections}/acme/extra/meta/runtime.yml").exists
     assert gizzi.run("find %s ! -user root -o -perm /022 ! -type l", collections).stdout == ""
     modes = gizzi.check_output("find %s -printf '%%m %%u %%P\\n' | sort --key=3", CONFIG).splitlines()
