@@ -38,7 +38,7 @@ class ActionModule(ActionBase):  # type: ignore[misc]  # Ansible ships no types.
             found = _bundle.sha256_of(path)
             if found != wanted:
                 raise GizziError(
-                    f"The bundle {path} has the SHA-256 {found}, and not {wanted} as given. Copy it anew, or give the "
+                    f"The bundle {path} has the SHA-256 {found}, and not {wanted} as given. Copy it again, or give the "
                     "one that its making has printed. Nothing was changed."
                 )
             models = _bundle.Bundle(path).models

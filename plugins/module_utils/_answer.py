@@ -103,6 +103,6 @@ def thought_only(tokens: int, final: Mapping[str, Any]) -> str:
         else (f"it only thought within {tokens} tokens, without")
     )
     return (
-        f"{spent} an answer, although asked with 'think: false', which it does not heed: set 'tokens' higher, give it "
-        "a template that heeds .Think, or serve another model"
+        f"{spent} an answer, although asked with 'think: false', which it ignores: set 'tokens' higher, give it a "
+        "template that uses .Think, or serve another model"
     )

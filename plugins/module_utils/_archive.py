@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 # Seconds that a release may take to unpack, on a disk that does only some MB a second.
 PATIENCE = 1800.0
-REMEDY = "See on the host whether its disk still answers ('dmesg', 'iostat'), mend that, and run this again."
+REMEDY = "See on the host whether its disk still answers ('dmesg', 'iostat'), solve that, and run this again."
 # Upstream's folders of libraries for one kind of GPU each (its Dockerfile). The unit has no devices.
 _FOR_GPUS = re.compile(r"lib/ollama/(?:cuda|rocm|mlx|vulkan)[^/]*(?:/|$)")
 

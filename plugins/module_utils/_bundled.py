@@ -99,8 +99,8 @@ def require_blobs(store: Store, models: Mapping[ModelName, Manifest]) -> None:
     gone = [f"{name}: {digest}" for name, manifest in models.items() for digest in store.missing(manifest)]
     if gone:
         raise GizziError(
-            f"Blobs have gone from {store.path} meanwhile ({', '.join(gone)}); an Ollama that starts removes what no "
-            "model needs yet. Run this again."
+            f"Blobs were removed from {store.path} during the run ({', '.join(gone)}). An Ollama that starts removes "
+            "blobs that no model needs. Run this again."
         )
 
 
@@ -153,10 +153,10 @@ def _does(wanted: Wanted, held: Manifest) -> bool:
 def _problem(wanted: Wanted, held: Manifest | None) -> str:
     """Return why the bundle does not help with a model, "" where it does."""
     if wanted.manifest is None and held is None:
-        return f"{wanted.name} is neither in the bundle nor in the store. Make the bundle anew from a host that has it."
+        return f"{wanted.name} is neither in the bundle nor in the store. Make the bundle again on a host that has it."
     if wanted.manifest is None:
         what = f"the digest {wanted.digest}" if wanted.digest else "state latest"
-        return f"{wanted.name} is to have {what}, and the bundle does not have it. Make the bundle anew with it."
+        return f"{wanted.name} should have {what}, and the bundle does not have it. Make the bundle again with it."
     if wanted.digest and wanted.digest != wanted.manifest.digest:
-        return f"{wanted.name} is to have the digest {wanted.digest}, and the bundle has {wanted.manifest.digest}."
+        return f"{wanted.name} should have the digest {wanted.digest}, and the bundle has {wanted.manifest.digest}."
     return ""

@@ -84,7 +84,7 @@ def refusal(result: dict[str, Any], demand: Demand) -> str:
     reasons = [f"What a model needs cannot be found out: {' '.join(causes)}"] if causes else []
     if short:
         told = " ".join(f"{check['name']}: {check['message']}" for check in short)
-        reasons.append(f"This host does not suffice. {told}")
+        reasons.append(f"This host is too small. {told}")
     return " ".join(reasons)
 
 

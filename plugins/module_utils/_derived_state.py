@@ -130,7 +130,7 @@ def require_context(desired: Desired, shown_base: Mapping[str, Any]) -> list[str
         return []
     return [
         f"{desired.name}: the server does not tell for how much context {desired.base} was trained. "
-        f"If that is less than {wanted} tokens, Ollama cuts the context in silence."
+        f"If that is less than {wanted} tokens, Ollama shortens the context without saying so."
     ]
 
 

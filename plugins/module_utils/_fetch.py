@@ -246,7 +246,7 @@ class Fetch:
             server.delete(name)
             raise GizziError(
                 f"The pull of {desired.name} ended with 'success', but the server cannot read the model: a layer in "
-                "its store is damaged. The pull was undone, and another run fetches the layers anew."
+                "its store is damaged. The pull was undone, and another run fetches the layers again."
             )
         return Fetched(name, moved, warnings)
 
@@ -263,7 +263,7 @@ class Fetch:
         except GizziError as unseen:
             reason = str(unseen).rstrip(".")
             raise GizziError(
-                f"{failed} What is installed now could not be seen: {reason}. Another run finds out."
+                f"{failed} What is installed now could not be seen: {reason}. Run it again to find out."
             ) from error
         arrived = find_model(models, name)
         if arrived is None or arrived.digest not in self.manifest.digests:
@@ -273,7 +273,7 @@ class Fetch:
         bad = look.hash_arrived(arrived)
         new = f"{name} has the wanted digest {arrived.digest[:12]} all the same"
         if bad is None:
-            raise GizziError(f"{failed} {new}, but its blobs could not be checked. Another run settles it.") from error
+            raise GizziError(f"{failed} {new}, but its blobs could not be checked. Run it again for that.") from error
         if bad:
             look.take_away_damaged()
             reasons = "; ".join(blob.reason for blob in bad)

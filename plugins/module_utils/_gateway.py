@@ -141,5 +141,5 @@ def _served_problem(address: str, port: int, certificate: bytes) -> str:
         with socket.create_connection((reached, port), CONNECT_TIMEOUT) as plain, context.wrap_socket(plain) as served:
             shown = served.getpeercert(binary_form=True)
     except OSError as error:
-        return f"{_url(address, port)} takes no TLS: {error}."
+        return f"{_url(address, port)} does not answer with TLS: {error}."
     return "" if shown == certificate else f"{_url(address, port)} serves another certificate than the one in place."

@@ -106,7 +106,7 @@ def header_at_url(url: str, timeout: float) -> ModelHeader:
         except BadStatusError as error:
             raise GgufError(f"The weights cannot be looked at: {error}.") from error
         except HttpError as error:
-            raise GgufError(f"The first {size} bytes of the weights cannot be had: {error}.") from error
+            raise GgufError(f"The first {size} bytes of the weights cannot be read: {error}.") from error
         part = answer.headers.get("content-range", "")
         if answer.status == 206 and not part.startswith("bytes 0-"):
             raise GgufError(f"{url} answered with another part of the weights than was asked for: {part!r}.")
@@ -217,7 +217,7 @@ class _Reader:
         self.left -= size
 
     def _cut_short(self) -> CutShortError:
-        return CutShortError(f"{self.what} is damaged, or its header is too long: it ends before all is said.")
+        return CutShortError(f"{self.what} is damaged, or its header is too long: it ends too early.")
 
 
 def _is_enough(architecture: str, numbers: _Numbers) -> bool:

@@ -73,7 +73,7 @@ class BadStatusError(HttpError):
         # What the server itself says, "" where it says nothing.
         self.detail = _error_text(response.body)
         target = response.headers.get("location") if 300 <= response.status < 400 else None
-        told = f"leads on to {excerpt(target.encode())}, and is not followed" if target else self.detail
+        told = f"redirects to {excerpt(target.encode())}, which is not followed" if target else self.detail
         super().__init__(f"{request} answered {response.status}{': ' + told if told else ''}")
 
     @property
@@ -136,7 +136,7 @@ def request(
     return _in_time(
         lambda: _answer(asked),
         lambda: until,
-        f"{asked.what}: no whole answer for {timeout:g} s",
+        f"{asked.what}: no complete answer for {timeout:g} s",
     )
 
 
@@ -172,7 +172,7 @@ def upload(method: str, url: str, timeout: float, content: BinaryIO, size: int, 
     return _in_time(
         lambda: _answer(asked),
         lambda: sent.last + timeout,
-        f"{asked.what}: no whole answer for {timeout:g} s",
+        f"{asked.what}: no complete answer for {timeout:g} s",
     )
 
 
@@ -221,7 +221,7 @@ def _body(answer: Any, what: str, timeout: float) -> bytes:
         if len(body) > MAX_BODY:
             raise HttpError(f"{what} answered with more than {MAX_BODY} bytes")
         if time.monotonic() > until:
-            raise TimedOutError(f"{what}: no whole answer for {timeout:g} s")
+            raise TimedOutError(f"{what}: no complete answer for {timeout:g} s")
     return bytes(body)
 
 

@@ -84,7 +84,7 @@ def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(value) < len(pairs):
         names = [name for name, _value in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise BadJsonError(f"it is not JSON that can be used: {twice[:40]!r} stands twice in one object")
+        raise BadJsonError(f"it is not JSON that can be used: {twice[:40]!r} is there twice in one object")
     return value
 
 

@@ -48,7 +48,7 @@ class Entry:
     expires: float
 
     def __str__(self) -> str:
-        return f"{self.holder} holds the lock since {clock(self.since)}, at most until {clock(self.expires)}"
+        return f"{self.holder} has held the lock since {clock(self.since)}, at most until {clock(self.expires)}"
 
 
 class HeldError(GizziError):

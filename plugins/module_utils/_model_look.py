@@ -82,7 +82,7 @@ class Look:
             self.blobs.update(check_blobs(self.store.path, wanted))
         for blob in self.unreadable:
             if blob.digest in unchecked:
-                raise GizziError(f"{self.name}: a pull was cut off, and what it left cannot be checked: {blob.reason}.")
+                raise GizziError(f"{self.name}: a pull was interrupted, its blobs cannot be checked: {blob.reason}.")
 
     def hash_arrived(self, arrived: Model) -> list[Blob] | None:
         """Hash what a failed pull was to bring of a model that is there now.

@@ -169,7 +169,7 @@ def offered(desired: Desired, look: Look) -> Manifest:
         if not look.broken:
             raise
         raise GizziError(
-            f"{name} has damaged or missing blobs ({shown(look.broken)}) and must be pulled anew, but {error} "
+            f"{name} has damaged or missing blobs ({shown(look.broken)}) and must be pulled again, but {error} "
             "Nothing was changed."
         ) from error
     if desired.digest and desired.digest not in manifest.digests:

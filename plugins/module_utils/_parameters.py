@@ -51,8 +51,8 @@ def thread_problems(parameters: Mapping[str, Any], version: tuple[int, int, int]
     if parameters.get("num_thread") is None or (version and version < LLAMA_SERVER):
         return []
     return [
-        "num_thread: since Ollama 0.30 it makes the server load the weights anew at each switch between this model and "
-        "its base. Take it out; ollama_cpu_threads of the role sets the threads of all models."
+        "num_thread: since Ollama 0.30 it makes the server load the weights again at each switch between this model "
+        "and its base. Remove it; ollama_cpu_threads of the role sets the threads of all models."
     ]
 
 
@@ -81,7 +81,7 @@ def context_problem(parameters: Mapping[str, Any], trained: int | None, base: st
         return ""
     return (
         f"num_ctx: {wanted} tokens are more than the {trained} for which {base} was trained, and Ollama would cut the "
-        f"context to those in silence. Write {trained} or less."
+        f"context to those without saying so. Write {trained} or less."
     )
 
 
@@ -97,4 +97,4 @@ def trained_context(shown: Mapping[str, Any]) -> int | None:
 def _unknown(name: str) -> str:
     near = get_close_matches(str(name).lower(), sorted(NAMES), n=1)
     remedy = f"Is {near[0]} meant?" if near else f"Known are {', '.join(sorted(NAMES))}."
-    return f"{name}: Ollama does not know this parameter, and would store and ignore it in silence. {remedy}"
+    return f"{name}: Ollama does not know this parameter, and would store and ignore it without saying so. {remedy}"

@@ -134,7 +134,7 @@ def build(wanted: Wanted, path: Path, archive: Path, checksum: str, run: Run) ->
             )
         )
         raise GizziError(
-            f"{wanted.label} {path.name} could not be installed, and what runs was not touched. {error}{hint}"
+            f"{wanted.label} {path.name} could not be installed, and what runs was not changed. {error}{hint}"
         ) from error
     finally:
         _drop(folder)
@@ -164,7 +164,7 @@ def _build(wanted: Wanted, path: Path, folder: Path, archive: Path, run: Run) ->
 
 def _checked(archive: Path, checksum: str) -> Path:
     if hashlib.sha256(archive.read_bytes()).hexdigest() != checksum:
-        raise GizziError("The archive from the control host did not arrive as it was sent.")
+        raise GizziError("The archive from the control host was damaged on its way.")
     return archive
 
 

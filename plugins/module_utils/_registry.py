@@ -121,7 +121,7 @@ def parse_digest(text: str) -> str:
     if digest.startswith("sha256:"):
         digest = digest[len("sha256:") :]
     if not _MANIFEST_DIGEST.fullmatch(digest):
-        raise GizziError(f"digest: {text!r} is not a sha256: 64 hex digits are wanted.")
+        raise GizziError(f"digest: {text!r} is not a sha256: write 64 hex digits.")
     return digest
 
 

@@ -40,7 +40,7 @@ _NOTES = frozenset(("$schema", "title", "description"))
 def check_schema(schema: Any, where: str = "schema") -> None:
     """Raise a GizziError for a schema that validate() would not fully understand."""
     if not isinstance(schema, dict):
-        raise GizziError(f"{where} is no JSON schema: a mapping is wanted.")
+        raise GizziError(f"{where} is no JSON schema: it must be a mapping.")
     unknown = sorted(set(schema) - _KEYWORDS - _NOTES)
     if unknown:
         raise GizziError(f"{where}: {', '.join(unknown)} is not understood, only {', '.join(sorted(_KEYWORDS))}.")

@@ -128,7 +128,7 @@ class Incoming:
         if found != digest:
             os.unlink(name, dir_fd=folder)
             raise GizziError(
-                f"What came as {digest} has the digest {found}. It was removed again, and another run sends it anew."
+                f"What came as {digest} has the digest {found}. It was removed again, and another run sends it again."
             )
         os.rename(name, f"{name}{GOOD}", src_dir_fd=folder, dst_dir_fd=folder)
         os.fsync(folder)

@@ -241,7 +241,7 @@ ENTRY = {
 }
 # Seconds that a program may take: one that checks a file, or makes or removes users, or systemctl.
 PATIENCE = 120.0
-REMEDY = "See what it waits for ('ps -ef', 'systemctl list-jobs'), mend that, and run this again."
+REMEDY = "See what it waits for ('ps -ef', 'systemctl list-jobs'), solve that, and run this again."
 STATES = {
     "present": _state.present,
     "absent": _state.absent,

@@ -142,7 +142,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._python_release import
     result_of,
 )
 
-REMEDY = "See what it waits for on the host (its package index, the disk, the load), mend that, and run this again."
+REMEDY = "See what it waits for on the host (its package index, the disk, the load), solve that, and run this again."
 
 
 def bring(module: AnsibleModule) -> dict[str, object]:

@@ -123,7 +123,7 @@ def authority_of(certificate: x509.Certificate, key: ec.EllipticCurvePrivateKey,
     """Return the authority of a certificate and its key.
 
     Raise GizziError, which names where the certificate is from, if they do not belong together, if the certificate was
-    not made here, and if it begins in the future.
+    not made here, and if it is not valid yet.
     """
     if certificate.public_key() != key.public_key():
         raise GizziError(
@@ -177,9 +177,9 @@ def reason(
     except (ValueError, TypeError, InvalidSignature):
         return "the authority is another one"
     if _extensions(pair) != _host_extensions(authority, key, names):
-        return "its addresses or names are others"
+        return "its addresses or names have changed"
     if certificate.not_valid_before_utc > now:
-        return "it begins in the future"
+        return "it is not valid yet"
     if certificate.not_valid_after_utc - now < RENEWED:
         return f"it ends at {certificate.not_valid_after_utc:%Y-%m-%dT%H:%M:%SZ}"
     return ""

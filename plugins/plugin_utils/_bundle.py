@@ -210,7 +210,7 @@ class _Copying:
         if found != self.layer.digest:
             raise GizziError(
                 f"The blob {self.layer.digest} of the host is damaged: its content has the digest {found}. No bundle "
-                "was written. Pull its model anew with etrid.gizzi.ollama_model and verify_blobs=true."
+                "was written. Pull its model again with etrid.gizzi.ollama_model and verify_blobs=true."
             )
 
 

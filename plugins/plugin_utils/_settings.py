@@ -115,7 +115,7 @@ def _rendered(
         except AnsibleError as error:
             # Only the first line: the next lines show the text around the error, which may be a secret.
             reason = str(error).partition("\n")[0].rstrip(".")
-            problems[name] = f"{name} cannot be read: {reason}. Mend its value, or define what it uses."
+            problems[name] = f"{name} cannot be read: {reason}. Correct its value, or define what it uses."
     return values, problems
 
 
@@ -202,7 +202,7 @@ class Judged:
             follows = {} if problems else rules.host_derived(self.values, host)
             notes = [] if problems else rules.host_notes(self.values, host)
         except (AttributeError, KeyError, TypeError, ValueError) as error:
-            raise GizziError(f"What the host says of itself has not the form of host_state: {error!r}.") from None
+            raise GizziError(f"The host's answer does not have the form of host_state: {error!r}.") from None
         return Judged(self.role, self.values | follows, problems, notes)
 
 

@@ -132,9 +132,9 @@ def message(rows: t.Sequence[Result]) -> str:
     if verdicts <= {"current"}:
         return "Nothing to do: every model is current."
     if verdicts <= GOOD:
-        return "A run would do this; nothing was touched." if "planned" in verdicts else "All is well."
+        return "A run would do this; nothing was changed." if "planned" in verdicts else "All is well."
     bad = [row for row in rows if row["verdict"] not in GOOD | {"untouched"}] or rows
-    return f"Somebody has to look: {', '.join(dict.fromkeys(shown(str(row['host'])) for row in bad))}."
+    return f"This needs a look: {', '.join(dict.fromkeys(shown(str(row['host'])) for row in bad))}."
 
 
 def table(document: Result) -> str:

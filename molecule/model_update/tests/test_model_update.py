@@ -93,7 +93,7 @@ def test_killed_in_the_middle_of_a_pull(
         wait_until(lambda: servers.serve(old) == set(servers.names), 60, "all serve what was judged")
     assert other.returncode != 0
     said = " ".join((other.stdout + other.stderr).split())
-    assert re.search(r"\(process \d+\) holds the lock since \d{4}-", said), said
+    assert re.search(r"\(process \d+\) has held the lock since \d{4}-", said), said
 
     meter.requests()
     starts = servers.starts()

@@ -211,7 +211,7 @@ def _own_all(folder: int, path: str, uid: int, gid: int, was: int) -> None:
         elif (status.st_uid, status.st_gid) != (uid, gid):
             if status.st_nlink > 1 and status.st_uid not in (uid, was):
                 raise OSError(
-                    errno.EPERM, "a file with a second name elsewhere: whose it is, is unknown", f"{path}/{name}"
+                    errno.EPERM, "a file with a second name elsewhere: its owner is unknown", f"{path}/{name}"
                 )
             os.chown(name, uid, gid, dir_fd=folder, follow_symlinks=False)
 

@@ -175,7 +175,7 @@ def shown(seen: Seen, name: str) -> str:
     found = nftables.live(tables, name)
     text = nftables.shown(found) if found else ""
     if not found and name in nftables.names(tables):
-        text = f"table inet {nftables.table_of(name)} is not as it is made\n"
+        text = f"table inet {nftables.table_of(name)} is not as this module makes it\n"
     for version, listing in sorted(seen.listings.items()):
         lines = [line for line in iptables.own_lines(listing, name) if line.startswith("-A ")]
         text += "".join(f"{iptables.PROGRAMS[version]} {line}\n" for line in lines)
@@ -220,7 +220,7 @@ def carry_out(
         seen = look(host)
     left = [step.summary for step in make_plan(seen, name, wanted).steps]
     if left:
-        raise GizziError(f"the rules did not take, still to do: {', '.join(left)}")
+        raise GizziError(f"the rules are not in place, still to do: {', '.join(left)}")
     return seen
 
 

@@ -49,7 +49,7 @@ def describe(
     if seen.tables is None:
         lacks.append(f"{PACKAGE} is not installed")
     elif live is None:
-        lacks.append("strangers are not shut out: its table is missing or was changed")
+        lacks.append("other hosts are not kept out: its table is missing or was changed")
     elif defined and (live.port, live.sources) != (defined.port, defined.sources):
         lacks.append("its rules are not those that it is defined with")
     guard = live or defined

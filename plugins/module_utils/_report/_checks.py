@@ -156,7 +156,7 @@ def environment(host: Host) -> Verdict:
         problems.append(
             ", ".join(f"{name} is set by {sources[name]}" for name in coming)
             + ": run the playbook etrid.gizzi.site, which takes it out of the server's environment; what the server "
-            "should have belongs into ollama_environment"
+            "should have belongs in ollama_environment"
         )
     if running:
         problems.append(
@@ -196,7 +196,7 @@ def blobs(host: Host) -> Verdict:
     problems += [f"{name} was not looked at" for name in names if name not in looked_at]
     if {"damaged", "missing"} & set(status):
         problems.append(
-            "to pull them anew, run the playbook etrid.gizzi.model_update with -e model_update_verify_blobs=true"
+            "to pull them again, run the playbook etrid.gizzi.model_update with -e model_update_verify_blobs=true"
         )
     size = human_bytes(sum(blob.count("size") for blob in found))
     return Verdict(not problems, "; ".join(problems) or f"{len(found)} blobs, {size}")

@@ -26,14 +26,14 @@ LESS_MEMORY = (
     "ollama_memory_max, and " + DEPLOY
 )
 REMEDIES = {
-    "reachable": "on the server: see its service, gateway and firewall; if these are well, is this host's address in "
+    "reachable": "on the server: see its service, gateway and firewall; if these are fine, is this host's address in "
     "gizzi_addresses, and does the cloud's security list let it through?",
     "version": "another program answers at that address: see who listens there",
     "present": f"{DEPLOY}, or on the server: ollama pull the model",
     "loads": "on the server: see memory; a smaller model (phi3:mini) loads where a large one does not",
     "answers": "on the server: see memory and its journal, then: sudo systemctl restart ollama",
     "busy": "on the server: see what asks it (journal); then diagnose again",
-    "mirror": "on the Gizzi host: see gateway, firewall and model store; if these are well, is this host's address in "
+    "mirror": "on the Gizzi host: see gateway, firewall and model store; if these are fine, is this host's address in "
     "gizzi_addresses, and does the cloud's security list let it through to port 11444?",
     "unknown": "diagnose again; if it stays so, on the server: see its journal and what uses its processors",
     "speed": "on the server: see memory, and what else uses its processors; or use a smaller model (phi3:mini)",
@@ -243,7 +243,7 @@ def loaded(host: Host) -> Finding:
         return Finding(
             False,
             f"{', '.join(dead)} is listed as loaded, but no runner of it is alive",
-            "see service and journal for what ended it; the next question, which may fail, loads it anew",
+            "see service and journal for what ended it; the next question, which may fail, loads it again",
         )
     return Finding(True, ", ".join(sorted(listed)) or "none at the moment: the next question loads one")
 
@@ -294,7 +294,7 @@ def network(host: Host) -> Finding:
         return Finding(
             False,
             f"{url} does not answer: {error}",
-            "on the Gizzi host: see this topic there; if it is well, is this host's address in gizzi_addresses, and "
+            "on the Gizzi host: see this topic there; if it is fine, is this host's address in gizzi_addresses, and "
             "does the cloud's security list let it through?",
         )
     if unknown:

@@ -184,7 +184,7 @@ def _read_text(place: _Place, value: Any) -> Any:
         try:
             return json.loads(text)
         except ValueError:
-            raise place.wrong(value, "It looks like JSON and is none: names and texts want double quotes.") from None
+            raise place.wrong(value, "It looks like JSON and is none: names and texts need double quotes.") from None
     if place.kind == "list":
         return [one.strip() for one in text.split(",") if one.strip()]
     return value if text else {}

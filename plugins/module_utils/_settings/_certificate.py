@@ -54,11 +54,11 @@ def purpose_problems(certificate: str, address: str) -> list[str]:
     if asked not in known:
         has = ", ".join(str(one) for one in known) or "none"
         found.append(
-            f"gateway_certificate is not for {address}, at which the others reach the host. Its addresses: {has}. Have "
-            "one made with that address among its subjectAltNames."
+            f"gateway_certificate is not for {address}, at which the others reach the host. Its addresses: {has}. Get "
+            "one with that address in its subjectAltNames."
         )
     if usage is not None and ExtendedKeyUsageOID.SERVER_AUTH not in usage:
-        found.append("gateway_certificate is not for servers. Have one made with the extended key usage serverAuth.")
+        found.append("gateway_certificate is not for servers. Get one with the extended key usage serverAuth.")
     return found
 
 

@@ -91,8 +91,8 @@ def _address_problems(inventory: Mapping[str, Any]) -> list[str]:
             address = _address(text)
             if address is None:
                 found.append(
-                    f"gizzi_addresses of {name} has {shown(text)}. Write IPv4 and IPv6 addresses of hosts; names do "
-                    "not do, since the firewall is built from them."
+                    f"gizzi_addresses of {name} has {shown(text)}. Write IPv4 and IPv6 addresses of hosts; names are "
+                    "not allowed, because the firewall is built from them."
                 )
             elif name not in by_address.setdefault(address, []):
                 by_address[address].append(name)

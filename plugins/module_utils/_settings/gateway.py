@@ -140,7 +140,7 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
     found += folder_problems(values["metrics_dir"], host["paths"])
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
         found.append(
-            f"The host does not run systemd {SYSTEMD} or newer, on which the sandbox rests. Run the gateway on one "
+            f"The host does not run systemd {SYSTEMD} or newer, which the sandbox needs. Run the gateway on one "
             "that does."
         )
     elif _NGINX in _missing(values, host) and host["units"][SITE]["load"] not in ("not-found", "masked"):
@@ -247,11 +247,11 @@ def _name_problems(names: list[str]) -> list[str]:
 def _ollama_problems(values: Mapping[str, Any]) -> list[str]:
     found = secret_problems(values["token_secret"])
     if not values["validators"]:
-        found.append("gateway_validators is empty. List the names whose tokens count, for instance [validator01].")
+        found.append("gateway_validators is empty. List those whose tokens are accepted, for instance [validator01].")
     if not _KEEP_ALIVE.fullmatch(values["keep_alive"]):
         found.append(
             f'gateway_keep_alive is "{values["keep_alive"]}". Write a duration as Ollama takes it, for instance "24h", '
-            'or "-1" for without end.'
+            'or "-1" for no end.'
         )
     numbers = {f"options.{name}": (values["options"][name], least) for name, least in _LEAST.items()}
     numbers |= {name: (values[name], 1) for name in ("connections", "rate")}

@@ -35,7 +35,7 @@ def problems(values: Mapping[str, Any]) -> list[str]:
         found.append(f"model_update_keep is {values['keep']}. It must be a whole number, 0 or more.")
     if not 0 <= values["minimum_speed"] <= 1:
         found.append(
-            f"model_update_minimum_speed is {values['minimum_speed']:g}. It must be a share of the speed before, "
+            f"model_update_minimum_speed is {values['minimum_speed']:g}. It must be a part of the old speed, "
             "from 0 to 1."
         )
     found += [

@@ -113,9 +113,7 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
     found = python_problems("model_update_timer", values["python"], host)
     system, schedule = host["system"], values["schedule"]
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
-        found.append(
-            f"The host does not run systemd {SYSTEMD} or newer, on which the sandbox rests. Take one that does."
-        )
+        found.append(f"The host does not run systemd {SYSTEMD} or newer, which the sandbox needs. Take one that does.")
     elif not host["calendars"][schedule].get("valid"):
         found.append(
             f'model_update_timer_schedule is "{schedule}", which systemd does not understand. Write it as in '

@@ -103,7 +103,7 @@ class Loader:
             )
         return (
             f"{self._name} was loaded, but the server names {instead} in memory, not {self.model.digest[:12]}. "
-            "Restarting the service loads the weights anew."
+            "Restarting the service loads the weights again."
         )
 
     def _load(self) -> None:

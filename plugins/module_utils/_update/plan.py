@@ -59,12 +59,12 @@ class Sight:
             if unjudged is None:
                 return "update", "the tag has moved"
             if self.is_wanted(unjudged):
-                return "update", "an update was cut off before its verdict"
-            return "update", "an update was cut off, and the tag has moved again"
+                return "update", "an update was interrupted before its verdict"
+            return "update", "an update was interrupted, and the tag has moved again"
         if unjudged and unjudged.digest == model.digest:
-            return "finish", "an update was cut off before its end"
+            return "finish", "an update was interrupted before its end"
         if self.listed and model.digest not in self.listed and self.in_memory is False:
             return "load", "older weights are in memory"
         if unjudged or self.kept.superfluous(keep):
-            return "sweep", "it is current; something superfluous is beside it"
+            return "sweep", "it is current; something is beside it that is not needed any more"
         return "none", "it is current"

@@ -140,7 +140,7 @@ def wanted_update(params: Mapping[str, Any], check_mode: bool) -> Wanted:
     if params["keep"] < 0:
         raise GizziError(f"keep: {params['keep']} previous models cannot be kept; 0 or more can.")
     if not 0 <= params["minimum_speed"] <= 1:
-        raise GizziError(f"minimum_speed: {params['minimum_speed']:g} is no share of the speed before, from 0 to 1.")
+        raise GizziError(f"minimum_speed: {params['minimum_speed']:g} is no part of the old speed, from 0 to 1.")
     name = parse_servable_name(params["name"])
     registry = registry_at(params["registry"])
     return Wanted(

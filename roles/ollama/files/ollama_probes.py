@@ -119,9 +119,7 @@ def fault_of(answer: Mapping[str, Any]) -> str:
     if answer.get("done") is False:
         return "the server ended the answer because the model repeated one token"
     if answer.get("thinking") and not str(answer.get("response") or "").strip():
-        return (
-            f"it only thought for its {PROBE_TOKENS} tokens: it does not heed 'think: false', and answers late or never"
-        )
+        return f"it only thought for its {PROBE_TOKENS} tokens: it ignores 'think: false', and answers late or never"
     return ""
 
 

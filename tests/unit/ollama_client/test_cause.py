@@ -90,7 +90,7 @@ def test_tls(serve: Serve, settings: MakeSettings, tls: tuple[Path, ssl.SSLConte
     )
     plain = serve(say("x"))
     url = plain.url.replace("http:", "https:")
-    assert all_say(told(settings, url, ca_file=str(certificate)), ": TLS: what answers there speaks none")
+    assert all_say(told(settings, url, ca_file=str(certificate)), ": TLS: what answers there does not use it")
 
 
 def test_who_hangs_up_or_says_nothing(serve: Serve, settings: MakeSettings) -> None:

@@ -131,7 +131,7 @@ def test_redirects_are_refused(
     for command in (["ask", QUESTION], ["models"], ["status"]):
         result = gizzi(*command)
         assert result.exit_code == 1
-        assert f"it leads on to {target} (HTTP {status}), and no redirect is followed" in result.stderr
+        assert f"it redirects to {target} (HTTP {status}), which is not followed" in result.stderr
     assert plain.asked == []
 
 

@@ -116,7 +116,7 @@ def test_what_cannot_be_evaluated_is_named_with_the_rest(run_play: RunPlay) -> N
     printed = " ".join((result.stdout + result.stderr).split())
     assert result.returncode != 0
     for said in (
-        "ollama_listen cannot be read: 'nowhere' is undefined. Mend its value, or define what it uses.",
+        "ollama_listen cannot be read: 'nowhere' is undefined. Correct its value, or define what it uses.",
         "ollama_environment cannot be read: 'elsewhere' is undefined.",
         "ollama_registry cannot be read: ",
         "ollama_cpu_threads is 'four'.",
@@ -299,7 +299,7 @@ def test_a_host_that_answers_nonsense_is_refused(run_play: RunPlay, liar: str) -
     result = run_play({"hosts": "server", "tasks": [task]}, inventory)
     assert result.returncode != 0
     assert "ansible_facts" not in result.stdout
-    assert "What the host says of itself has not the form of host_state: KeyError('paths')." in " ".join(
+    assert "The host's answer does not have the form of host_state: KeyError('paths')." in " ".join(
         result.stdout.split()
     )
 

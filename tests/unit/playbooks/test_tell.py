@@ -25,7 +25,7 @@ VARIABLES: dict[str, Any] = {
     "gizzi_topology": "distributed",
     "_update_playbook": "model_update",
     "__report": {
-        "document": {**DOCUMENT, "message": "Somebody has to look: v1."},
+        "document": {**DOCUMENT, "message": "This needs a look: v1."},
         "text": "restored v1 llama3.1:8b\ntoo slow\n",
     },
 }
@@ -165,7 +165,7 @@ def test_both_are_told(run_play: RunPlay, webhook: WebhookServer, smtp: SmtpServ
     assert webhook.calls == [("/hook?token=of-the-hook", VARIABLES["__report"]["document"])]
     (letter,) = map(message_from_string, smtp.letters)
     assert smtp.logins == 1
-    assert str(make_header(decode_header(letter["Subject"]))) == "model_update: Somebody has to look: v1."
+    assert str(make_header(decode_header(letter["Subject"]))) == "model_update: This needs a look: v1."
     assert letter["To"] == "ops@example.org"
     (text,) = letter.get_payload()
     body = text.get_payload(decode=True).decode()

@@ -172,7 +172,7 @@ def test_the_report(run: Run) -> None:
         ("v3", "untouched"),
     ]
     assert (document["success"], document["check"], document["playbook"]) == (False, False, "etrid.gizzi.model_update")
-    assert document["message"] == "Somebody has to look: v2."
+    assert document["message"] == "This needs a look: v2."
     assert "v3" in found["text"]
     assert "v3" in found["markdown"]
     assert 'host="v3"' in found["metrics"]

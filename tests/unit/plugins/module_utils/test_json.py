@@ -22,10 +22,10 @@ BAD = [
     ("1e999", "the number 1e999"),
     ("[NaN]", "NaN is none"),
     ("-Infinity", "-Infinity is none"),
-    ('{"digest": "a", "digest": "b"}', "'digest' stands twice"),
+    ('{"digest": "a", "digest": "b"}', "'digest' is there twice"),
     # However long it is, the message is not.
     ("9" * 500 + "e999", "the number 9999"),
-    ('{"' + "a" * 500 + '": 1, "' + "a" * 500 + '": 2}', "'aaaa.*' stands twice"),
+    ('{"' + "a" * 500 + '": 1, "' + "a" * 500 + '": 2}', "'aaaa.*' is there twice"),
 ]
 
 

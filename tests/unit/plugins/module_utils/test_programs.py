@@ -135,7 +135,7 @@ def test_of_a_release_that_is_not_built_in_time_nothing_is_left(
         python_release.main, **given, root=str(folder / "opt"), archive=str(folder / "a.tar"), checksum=checksum
     )
     assert told["msg"].startswith("P 1-")
-    assert "could not be installed, and what runs was not touched." in told["msg"]
+    assert "could not be installed, and what runs was not changed." in told["msg"]
     assert "had not ended after 0.5 s, and was ended." in told["msg"]
     assert list((folder / "opt").iterdir()) == []
     assert_ended(folder, started)

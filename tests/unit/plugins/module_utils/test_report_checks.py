@@ -211,7 +211,7 @@ def test_blobs_are_looked_at_when_somebody_asks() -> None:
             {},
             "llama3.1:8b: the blob sha256:11 is damaged; to pull them",
         ),
-        ("blobs", {"blobs": seen.blobs(blob("missing"))}, {}, "sha256:11 is missing; to pull them anew, run"),
+        ("blobs", {"blobs": seen.blobs(blob("missing"))}, {}, "sha256:11 is missing; to pull them again, run"),
         ("blobs", {"blobs": seen.blobs(blob("not_checked"))}, {}, "sha256:11 is not_checked"),
         ("blobs", {"blobs": seen.blobs(model="phi3:mini")}, {}, "llama3.1:8b was not looked at"),
         ("blobs", {"blobs": {"blobs": []}}, {}, "llama3.1:8b was not looked at"),

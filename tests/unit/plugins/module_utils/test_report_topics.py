@@ -66,7 +66,7 @@ def test_a_healthy_host_has_nothing_to_do(host: dict[str, Any], wanted: dict[str
         ("service", died(seen.DEATH), {}, "killed", "ollama_context_length"),
         ("service", died(seen.DEATH), {}, seen.DEATH, "ollama_memory_max"),
         ("service", died(seen.DEATH, killed=False), {}, "has died", "previous one"),
-        ("loaded", {"info": seen.info(loaded=False)}, {}, "llama3.1:8b is listed", "loads it anew"),
+        ("loaded", {"info": seen.info(loaded=False)}, {}, "llama3.1:8b is listed", "loads it again"),
         ("loaded", {"info": seen.info(loaded=None)}, {}, "could not be seen", "other findings"),
         ("loaded", {"info": seen.info(listed=("gone:1",))}, {}, "could not be seen", "other findings"),
         ("service", {"units": seen.units(active="activating", restarts=7)}, {}, "7 times", "journal"),

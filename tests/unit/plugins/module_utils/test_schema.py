@@ -68,7 +68,7 @@ def test_types_are_those_of_json(value: Any, kind: str, right: bool) -> None:
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
-        ("string", "a mapping is wanted"),
+        ("string", "it must be a mapping"),
         ({"type": "text"}, "'text'"),
         ({"type": "object", "properties": {"a": {"oneOf": []}}}, "schema.a: oneOf"),
         ({"items": {"pattern": "("}}, "schema.items: '('"),

@@ -97,7 +97,7 @@ def test_what_takes_no_tls_is_told(answers: Answers, folder: Path, tmp_path: Pat
         threading.Thread(target=hang_up, daemon=True).start()
         port = listener.getsockname()[1]
         configure(folder, certificate, f"127.0.0.1:{port}")
-        assert answers()["msg"].startswith(f"127.0.0.1:{port} takes no TLS: ")
+        assert answers()["msg"].startswith(f"127.0.0.1:{port} does not answer with TLS: ")
 
 
 def test_a_listener_without_tls_shows_no_certificate(answers: Answers, folder: Path, tmp_path: Path) -> None:

@@ -194,7 +194,7 @@ def test_a_wrong_name_is_said_first_and_the_host_is_not_blamed(capacity: Run) ->
     assert reason.count("no such model or tag") == 1
     assert "This host does not suffice" not in reason
     both = capacity("nonsense", min_cpus=10**6)["msg"]
-    assert both.index("no such model or tag") < both.index("This host does not suffice. cpus: ")
+    assert both.index("no such model or tag") < both.index("This host is too small. cpus: ")
 
 
 def test_a_model_of_unknown_memory_is_never_sufficient(capacity: Run, registry: FakeRegistry) -> None:

@@ -182,7 +182,7 @@ def test_a_model_gets_no_name_while_a_blob_is_missing(run: Run, send: Run, store
     send(CONFIG)
     send(WEIGHTS)
     result = run(finish=True)
-    assert "Blobs have gone" in result["msg"]
+    assert "Blobs were removed" in result["msg"]
     assert not (store / "manifests").exists()
 
 
@@ -230,7 +230,7 @@ def test_a_digest(run: Run, manifest: str) -> None:
     digest = sha256(manifest.encode())
     assert run({"name": "mistral", "digest": f"sha256:{digest}"})["models"] == ["mistral:latest"]
     told = run({"name": "mistral", "digest": "0" * 64})["msg"]
-    assert f"mistral:latest is to have the digest {'0' * 64}, and the bundle has {digest}" in told
+    assert f"mistral:latest should have the digest {'0' * 64}, and the bundle has {digest}" in told
     assert "is not a sha256" in run({"name": "mistral", "digest": "1"})["msg"]
 
 
@@ -240,7 +240,7 @@ def test_all_that_cannot_be_had_is_told_before_anything_is_done(run: Run, store:
     told = run("mistral", "nope:1", "other", latest)["msg"]
     for name in ("nope:1", "other:latest"):
         assert f"{name} is neither in the bundle nor in the store" in told
-    assert "there:1 is to have state latest, and the bundle does not have it" in told
+    assert "there:1 should have state latest, and the bundle does not have it" in told
     assert run("there:1")["changed"] is False
 
 

@@ -208,7 +208,7 @@ def test_a_link_in_place_of_a_blob_is_not_followed(model: Run, store: Path, tmp_
     assert (result["changed"], result["blobs"]) == (False, "not checked")
     assert "it is a link" in result["warnings"][0]
     PullNotes(store).write(parse_model_name("mistral"), [WEIGHTS_DIGEST])
-    assert "what it left cannot be checked" in model()["msg"]
+    assert "its blobs cannot be checked" in model()["msg"]
 
 
 def test_a_registry_that_is_down_leaves_even_a_damaged_model_alone(

@@ -206,7 +206,7 @@ def test_a_batch_pulls_first_and_serves_what_was_judged(fleet: Fleet) -> None:
 def test_a_tag_that_moves_between_pull_and_verdict(fleet: Fleet) -> None:
     fleet.update(until="pulled")
     newer = fleet.offer(b"newer")
-    assert fleet.update()["reason"] == "an update was cut off, and the tag has moved again"
+    assert fleet.update()["reason"] == "an update was interrupted, and the tag has moved again"
     assert fleet.names() == {MODEL: newer, PREVIOUS: fleet.old}
 
 
@@ -608,7 +608,7 @@ def test_one_update_at_a_time_on_a_server(fleet: Fleet, monkeypatch: pytest.Monk
 
 def test_wrong_values_are_named_before_anything_is_asked(fleet: Fleet) -> None:
     assert "-1 previous models" in fleet.update(keep=-1)["msg"]
-    assert "no share" in fleet.update(minimum_speed=1.5)["msg"]
+    assert "no part" in fleet.update(minimum_speed=1.5)["msg"]
     assert "there is none" in fleet.update(prompts=[])["msg"]
     assert "made from itself" in fleet.update(derived=[{"name": MODEL}])["msg"]
     assert fleet.ollama.requests == []

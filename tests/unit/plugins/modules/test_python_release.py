@@ -188,7 +188,7 @@ def test_of_one_that_cannot_be_built_nothing_is_left(
     told = bring()
     name = bring(check_mode=True)["release"]
     assert told["msg"] == (
-        f"The program {name} could not be installed, and what runs was not touched. {step}: ERROR: no matching "
+        f"The program {name} could not be installed, and what runs was not changed. {step}: ERROR: no matching "
         "distribution. A host that reaches no package index takes the wheels from the control host: see "
         "prog_wheelhouse."
     )
@@ -198,7 +198,7 @@ def test_of_one_that_cannot_be_built_nothing_is_left(
 
 
 def test_an_archive_that_is_another_one_is_not_unpacked(bring: Bring, host: Host, tmp_path: Path) -> None:
-    assert "did not arrive as it was sent" in bring(spoil=True)["msg"]
+    assert "was damaged on its way" in bring(spoil=True)["msg"]
     assert host.commands == []
 
 

@@ -46,7 +46,7 @@ def test_one_holds_it_and_another_is_told_who(lock: Run, path: Path) -> None:
     result = lock(OTHER)
     assert result["failed"] is True
     assert result["held_by"] == ME
-    assert "ops@control (process 10) holds the lock since 20" in result["msg"]
+    assert "ops@control (process 10) has held the lock since 20" in result["msg"]
     assert json.loads(path.read_text())["holder"] == ME
     # The other one's leaving changes nothing.
     lock(OTHER, state="free")
@@ -113,7 +113,8 @@ def test_of_many_who_try_at_once_one_gets_it(path: Path) -> None:
 
 def test_times_are_said_in_utc(path: Path) -> None:
     _before, entry = LockFile(path).take(Holder("u", "h", "b", 1, 2), None, 60, 0)
-    assert str(entry) == "u@h (process 1) holds the lock since 1970-01-01T00:00:00Z, at most until 1970-01-01T00:01:00Z"
+    told = "has held the lock since 1970-01-01T00:00:00Z, at most until 1970-01-01T00:01:00Z"
+    assert str(entry) == f"u@h (process 1) {told}"
 
 
 def test_a_living_process_has_not_ended() -> None:

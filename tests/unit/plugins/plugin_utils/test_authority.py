@@ -153,9 +153,9 @@ def test_reasons_for_a_new_one(authority: Pair) -> None:
     assert why(good) == why(good, now=NOW + 305 * DAY) == ""
     assert why(good, now=NOW + 305 * DAY + timedelta(seconds=1)).startswith("it ends at 20")
     assert why(good, now=NOW + 500 * DAY).startswith("it ends at 20")
-    assert why(good, now=NOW - DAY) == "it begins in the future"
+    assert why(good, now=NOW - DAY) == "it is not valid yet"
     for wanted in ([*ADDRESSES[:2]], [*ADDRESSES, "192.0.2.2"], ["192.0.2.2"]):
-        assert why(good, wanted) == "its addresses or names are others"
+        assert why(good, wanted) == "its addresses or names have changed"
     assert why(good, by=made_authority(new_key(), NOW)) == "the authority is another one"
     assert why(Pair(good.certificate, new_key())) == "its key is another one"
 

@@ -96,7 +96,7 @@ def test_check_mode_returns_what_a_run_would_make_and_writes_nothing(folder: Pat
     assert keep(folder, check=True).reasons == {}
     later = keep(folder, {"gizzi": ["192.0.2.9"], "validator03": ["192.0.2.3"]}, check=True)
     assert later.reasons == {
-        "gizzi": "its addresses or names are others",
+        "gizzi": "its addresses or names have changed",
         "validator03": "it is missing",
         "validator02": "it is not asked for any more",
     }
@@ -128,7 +128,7 @@ def test_an_authority_near_its_end_keeps_its_key(folder: Path) -> None:
 def test_only_the_host_with_other_addresses_gets_a_new_one(folder: Path) -> None:
     keep(folder)
     before = content(folder)
-    assert keep(folder, {**HOSTS, "gizzi": ["192.0.2.9"]}).reasons == {"gizzi": "its addresses or names are others"}
+    assert keep(folder, {**HOSTS, "gizzi": ["192.0.2.9"]}).reasons == {"gizzi": "its addresses or names have changed"}
     after = content(folder)
     assert {name for name in FILES if before[name] != after[name]} == {"gizzi.pem", "gizzi.key"}
 

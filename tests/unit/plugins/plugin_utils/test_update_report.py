@@ -153,9 +153,9 @@ def document(*verdicts: str, **more: Any) -> dict[str, Any]:
     [
         (["current"], "Nothing to do: every model is current."),
         (["current", "updated"], "All is well."),
-        (["current", "planned"], "A run would do this; nothing was touched."),
-        (["restored", "untouched"], "Somebody has to look: v1."),
-        (["untouched", "untouched"], "Somebody has to look: v1, v2."),
+        (["current", "planned"], "A run would do this; nothing was changed."),
+        (["restored", "untouched"], "This needs a look: v1."),
+        (["untouched", "untouched"], "This needs a look: v1, v2."),
     ],
 )
 def test_the_whole_in_one_sentence(verdicts: list[str], said: str) -> None:

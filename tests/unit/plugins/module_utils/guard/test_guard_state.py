@@ -68,7 +68,7 @@ def reason(host: FakeHost) -> str:
 
 def test_what_was_flushed_is_not_effective(host: FakeHost) -> None:
     host.tables = NO_TABLES
-    assert reason(host) == "strangers are not shut out: its table is missing or was changed"
+    assert reason(host) == "other hosts are not kept out: its table is missing or was changed"
 
 
 def test_what_was_opened_by_hand_is_not_effective(host: FakeHost) -> None:

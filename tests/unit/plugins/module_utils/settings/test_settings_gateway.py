@@ -84,10 +84,10 @@ REFUSED: list[tuple[dict[str, Any], list[str]]] = [
     ({"ollama_sources": ["validator01"]}, ["gateway_ollama_sources: source 'validator01' is not an IP address"]),
     ({"api_sources": ["0.0.0.0/0"]}, ["gateway_api_sources: source '0.0.0.0/0' would open the port to everybody"]),
     ({"token_secret": "short"}, ["gateway_token_secret is not at least 32", "openssl rand -hex 32", "Vault"]),
-    ({"validators": []}, ["gateway_validators is empty. List the names"]),
+    ({"validators": []}, ["gateway_validators is empty. List those"]),
     ({"validators": ["a", "b", "a"]}, ["gateway_validators names a twice. Name each host once."]),
     ({"validators": ['a"; b']}, ["gateway_validators has the name 'a\"; b'. It must have 1 to 63"]),
-    ({"keep_alive": "for ever"}, ['gateway_keep_alive is "for ever". Write a duration', '"-1" for without end']),
+    ({"keep_alive": "for ever"}, ['gateway_keep_alive is "for ever". Write a duration', '"-1" for no end']),
     ({"metrics_dir": "/node exporter"}, ['gateway_metrics_dir is "/node exporter"', "or leave it empty"]),
     ({"metrics_dir": "metrics"}, ['gateway_metrics_dir is "metrics"']),
     ({"addresses": {"a": "192.0.2.1"}}, ["gateway_addresses has '192.0.2.1' for 'a'. List the IPv4 and IPv6"]),
@@ -126,7 +126,7 @@ def test_a_certificate_is_for_the_address_at_which_the_fleet_asks() -> None:
     for address in ("192.0.2.2", "2001:db8::1"):
         (problem,) = own_problems(address, "192.0.2.1")
         assert f"gateway_certificate is not for {address}, at which the others reach the host." in problem
-        assert "Its addresses: 192.0.2.1. Have one made with that address" in problem
+        assert "Its addresses: 192.0.2.1. Get one with that address" in problem
     (problem,) = own_problems("host.example.org")
     assert "gizzi_addresses has 'host.example.org'. It must be an IPv4" in problem
 
@@ -147,7 +147,7 @@ def test_a_certificate_for_no_server_is_refused() -> None:
         "gateway_certificate is not for 192.0.2.1, at which the others reach the host. Its addresses: none."
         in problems[0]
     )
-    assert problems[1].startswith("gateway_certificate is not for servers. Have one made with the extended key usage")
+    assert problems[1].startswith("gateway_certificate is not for servers. Get one with the extended key usage")
 
 
 def test_a_clock_that_is_behind_is_told() -> None:

@@ -394,7 +394,7 @@ def test_models_of_a_bundle_are_pinned_to_it() -> None:
 @pytest.mark.parametrize(
     ("section", "value", "said"),
     [
-        ("capacity", {"refusal": "This host does not suffice."}, "This host does not suffice."),
+        ("capacity", {"refusal": "This host is too small."}, "This host is too small."),
         ("capacity", {"unseen": "no /proc"}, "no /proc"),
         ("ollama_environment", {"problems": ["z.conf empties Environment=."]}, "z.conf empties Environment=."),
         ("ollama_environment", {"unseen": "no bus"}, "cannot be seen: no bus. Run the role as root."),

@@ -118,7 +118,7 @@ def test_a_path_is_one_of_the_host(monkeypatch: pytest.MonkeyPatch) -> None:
         ({"x_sources": ["a", None]}, "x_sources[1] has no value. Give it one or leave it out."),
         (
             {"x_sources": "[a]"},
-            "x_sources is '[a]'. It looks like JSON and is none: names and texts want double quotes.",
+            "x_sources is '[a]'. It looks like JSON and is none: names and texts need double quotes.",
         ),
         ({"x_environment": "x"}, "x_environment is 'x'. It must be a mapping."),
         (

@@ -98,11 +98,11 @@ class ValidatorDetails(Source, Validator):
     metrics: Annotated[
         dict[str, float] | None,
         Field(
-            description="Its metrics as Prometheus names them; null when they could not be had.",
+            description="Its metrics as Prometheus names them; null when they could not be read.",
             examples=[{"substrate_node_roles": 4, 'substrate_block_height{status="best"}': 1403422}],
         ),
     ]
-    history: Annotated[History | None, Field(description="Null when it could not be had.")]
+    history: Annotated[History | None, Field(description="Null when it could not be read.")]
 
 
 class Health(Model):

@@ -174,7 +174,7 @@ def _read(status: int, body: bytes) -> Answer:
     except (ValueError, RecursionError):
         message = None
     if not isinstance(message, dict):
-        raise NonsenseError(f"what answers in Prometheus' place is not Prometheus (HTTP {status})")
+        raise NonsenseError(f"what answers at this address is not Prometheus (HTTP {status})")
     if message.get("status") == "error":
         kind, text = str(message.get("errorType", "")), str(message.get("error", ""))
         # A query that runs into its time limit comes as 503: still the query's fault.
@@ -183,7 +183,7 @@ def _read(status: int, body: bytes) -> Answer:
         raise UnavailableError(f"Prometheus answers with an error: {text}")
     data = message.get("data")
     if status != 200 or not isinstance(data, dict) or not isinstance(data.get("result"), list):
-        raise NonsenseError(f"what answers in Prometheus' place is not Prometheus (HTTP {status})")
+        raise NonsenseError(f"what answers at this address is not Prometheus (HTTP {status})")
     if not isinstance(data.get("resultType"), str):
         raise NonsenseError("Prometheus' answer has no resultType")
     return Answer(body, data)

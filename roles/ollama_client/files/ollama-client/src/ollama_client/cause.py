@@ -72,7 +72,7 @@ def _known(error: BaseException) -> str | None:
         case ssl.SSLCertVerificationError():
             return f"TLS: {_certificate(error)}"
         case ssl.SSLError() if error.reason in _NO_TLS:
-            return "TLS: what answers there speaks none"
+            return "TLS: what answers there does not use it"
         case ssl.SSLError():
             return f"TLS: {error.reason or error}"
         case ConnectionRefusedError():

@@ -141,7 +141,7 @@ class ModelMissingError(OllamaError):
 
 
 class WrongModelError(OllamaError):
-    hint = "See what stands between this host and Ollama."
+    hint = "See what is between this host and Ollama: a proxy or a gateway."
 
 
 class ServerError(OllamaError):

@@ -61,7 +61,7 @@ def judge(status: int | None, body: str, location: str | None = None) -> Fault:
     Args:
         status: of HTTP; None for an error in the middle of an answer, which has none of its own.
         body: what came with it.
-        location: where it leads on to, if it is a redirect.
+        location: where it leads, if it is a redirect.
     """
     own = _own_text(body)
     told = " ".join((own or body).split())[:TOLD]
@@ -82,7 +82,7 @@ def judge(status: int | None, body: str, location: str | None = None) -> Fault:
             # Its llama-server wants a key that Ollama does not have: LLAMA_API_KEY is in its environment.
             return Fault(errors.ServerError, f"HTTP {status}: {told}")
         case 403 if own:
-            return Fault(errors.RefusedError, f"it refuses (HTTP 403): {told}", "See what stands there before Ollama.")
+            return Fault(errors.RefusedError, f"it refuses (HTTP 403): {told}", "See what is in front of Ollama there.")
         case 401 | 403:
             return Fault(errors.RefusedError, f"it refuses (HTTP {status})")
         case 404 if "model" in told:

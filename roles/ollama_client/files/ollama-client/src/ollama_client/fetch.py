@@ -42,4 +42,4 @@ def fetch(
 
 def redirected(status: int, target: str) -> str:
     """Return what there is to say of a redirect, which nobody here follows."""
-    return f"it leads on to {target[:TOLD]} (HTTP {status}), and no redirect is followed"
+    return f"it redirects to {target[:TOLD]} (HTTP {status}), which is not followed"

@@ -48,7 +48,7 @@ FROM usage WHERE day >= ? GROUP BY tier, model ORDER BY tier, model
 
 
 class Line(BaseModel):
-    """One tier's use of one model. ``saved``: dollars that Claude would have cost in its place."""
+    """One tier's use of one model. ``saved``: dollars that Claude would have cost instead."""
 
     tier: str
     model: str
@@ -209,7 +209,7 @@ def exposition(usage: Usage) -> str:
         ("failures", "failures", "Questions without an answer"),
         ("seconds", "seconds", "Seconds spent on answers"),
         ("dollars", "dollars", "Dollars spent"),
-        ("saved_dollars", "saved", "Dollars that Claude would have cost in its place"),
+        ("saved_dollars", "saved", "Dollars that Claude would have cost instead"),
     ):
         lines += [f"# HELP gizzi_{name}_total {text}.", f"# TYPE gizzi_{name}_total counter"]
         lines += [f"gizzi_{name}_total{{{_labels(one)},{ledger}}} {getattr(one, field):g}" for one in usage.lines]

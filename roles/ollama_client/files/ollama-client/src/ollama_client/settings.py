@@ -24,7 +24,7 @@ from ollama_client.errors import SettingsError
 
 CONFIG_VARIABLE = "GIZZI_CONFIG"
 DEFAULT_CONFIG = Path("/etc/gizzi/client.toml")
-MEMBERS = "Its group may: have this user taken into it (ollama_client_users in the inventory), and log in again."
+MEMBERS = "Its group may: add this user to it (ollama_client_users in the inventory), and log in again."
 # What an answer must leave of the context, in tokens.
 LEAST_PROMPT = 128
 
@@ -119,7 +119,7 @@ class Cache(Section):
     folder: Annotated[Path, Field(description="For the command; each user has a folder in it.")] = Field(
         default_factory=lambda: _state("cache")
     )
-    root_folder: Annotated[Path | None, Field(description="In its place for root.")] = None
+    root_folder: Annotated[Path | None, Field(description="The folder for root.")] = None
 
     @property
     def of_this_user(self) -> Path:
@@ -171,7 +171,7 @@ class Claude(Section):
         float, Field(ge=0, description="The same findings are not analysed again for so long.")
     ] = 900.0
     price_in: Annotated[
-        Dollars | None, Field(description="Dollars per million tokens of prompts; without it, by a kept list.")
+        Dollars | None, Field(description="Dollars per million tokens of prompts; without it, from the built-in list.")
     ] = None
     price_out: Annotated[Dollars | None, Field(description="The same of answers.")] = None
 
@@ -186,7 +186,7 @@ class Ledger(Section):
     folder: Annotated[Path, Field(description="Each user has a folder in it.")] = Field(
         default_factory=lambda: _state("state")
     )
-    root_folder: Annotated[Path | None, Field(description="In its place for root.")] = None
+    root_folder: Annotated[Path | None, Field(description="The folder for root.")] = None
 
     @property
     def of_this_user(self) -> Path:
