@@ -277,7 +277,8 @@ class Host:
             return ""
         python = self.wanted.client_python
         try:
-            return too_old("ollama_client", python, self._section("pythons").mapping(python).text("minor_version"))
+            version = self._section("pythons").mapping(python).text("minor_version")
+            return too_old("ollama_client", python, {"minor_version": version})
         except (UnseenError, ValueError):
             return ""
 

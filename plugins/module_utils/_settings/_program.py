@@ -33,7 +33,7 @@ def python_problems(prefix: str, python: str, host: Mapping[str, Any]) -> list[s
             f'{name} is "{python}", and no Python runs there{why}. Install one of version 3.11 or newer, or name its '
             "path."
         ]
-    if old := too_old(prefix, python, seen["minor_version"]):
+    if old := too_old(prefix, python, seen):
         return [old]
     if not seen["venv"] and not seen["of_distribution"]:
         return [
@@ -43,16 +43,16 @@ def python_problems(prefix: str, python: str, host: Mapping[str, Any]) -> list[s
     return []
 
 
-def too_old(prefix: str, python: str, version: str) -> str:
-    """Return that a Python is too old for the program, with the remedy; "" where it is not.
+def too_old(prefix: str, python: str, seen: Mapping[str, Any] | None) -> str:
+    """Return that a Python is too old for the program, with the remedy; "" where it is not, or cannot be seen.
 
-    :param version: its minor version, such as "3.10"; ValueError where it is none.
+    :param seen: what section pythons of host_state has of it; ValueError where its version is none.
     """
-    if tuple(map(int, version.split("."))) >= OLDEST_PYTHON:
+    if not seen or "unseen" in seen or tuple(map(int, seen["minor_version"].split("."))) >= OLDEST_PYTHON:
         return ""
     return (
-        f"{prefix}_python {python} is {version}, and 3.11 or newer is needed. Install a newer Python beside it and "
-        'name its path, for instance "/usr/bin/python3.12".'
+        f"{prefix}_python {python} is {seen['minor_version']}, and 3.11 or newer is needed. Install a newer Python "
+        'beside it and name its path, for instance "/usr/bin/python3.12".'
     )
 
 

@@ -23,6 +23,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings._program imp
     merged,
     python_problems,
     toml_of,
+    too_old,
     wheelhouse_problems,
 )
 from ansible_collections.etrid.gizzi.plugins.module_utils._settings._replaced import KEPT, replaced, unseen
@@ -130,11 +131,11 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
     system, found = host["system"], unseen(host["takeover"]["gizzi_api"])
     if values["state"] == "absent":
         return found
-    found += python_problems("gizzi_api", values["python"], host)
+    if not _old_python(values, host):
+        found += python_problems("gizzi_api", values["python"], host)
     if system["service_manager"] != "systemd" or (system["systemd"] or 0) < SYSTEMD:
         found.append(
-            f"The host does not run systemd {SYSTEMD} or newer, on which the sandbox rests. Run the API on one "
-            "that does."
+            f"The host does not run systemd {SYSTEMD} or newer, which the sandbox needs. Run the API on one that does."
         )
     return found
 
@@ -142,7 +143,7 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
     """Return whether the API runs, promtool's path, the guard, and the previous address and guard, for a restore.
 
-    And what Prometheus lacks, so that the API cannot be deployed now.
+    And what the API alone waits for, see _lacks.
     """
     earlier = host["takeover"]["gizzi_api"]
     taken = replaced(earlier["files"], [], [UNIT_PATH], earlier["left"])
@@ -152,7 +153,7 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
     page = unit.get("documentation", "")
     is_page = page.startswith("http://") and page.endswith(DOCUMENTATION)
     return {
-        "lacks": _prometheus.missing(values, host["urls"]),
+        "lacks": _lacks(values, host),
         "running": unit.get("active") == "active",
         "guards": wanted_guard(
             GUARD, UNIT, values["port"], values["allowed_sources"], not values["on_loopback"], host["guards"]
@@ -168,11 +169,11 @@ def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str
 
 
 def host_notes(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
-    """Return what Prometheus lacks, which stops the API alone and later, or what becomes of an earlier API server."""
-    lacks = [] if values["state"] == "absent" else _prometheus.missing(values, host["urls"])
+    """Return what stops the API alone and later, or what becomes of an earlier API server."""
+    lacks = [] if values["state"] == "absent" else _lacks(values, host)
     if lacks:
         end = (
-            "Until this is mended, the Gizzi API is not installed and not changed. Everything else of the run is done."
+            "Until this is solved, the Gizzi API is not installed and not changed. Everything else of the run is done."
         )
         return ["\n".join([*lacks, end])]
     files = host["takeover"]["gizzi_api"]["files"]
@@ -180,6 +181,16 @@ def host_notes(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
     return [
         f"An API server that this collection has not installed is {done}: {' and '.join(files)} are {KEPT}."
     ] * bool(files)
+
+
+def _lacks(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:
+    """Return what stops the API alone, and nothing else of a fleet: a Python that is too old, and Prometheus."""
+    old = _old_python(values, host)
+    return [*([old] if old else []), *_prometheus.missing(values, host["urls"])]
+
+
+def _old_python(values: Mapping[str, Any], host: Mapping[str, Any]) -> str:
+    return too_old("gizzi_api", values["python"], host["pythons"][values["python"]])
 
 
 def _own_settings(values: Mapping[str, Any]) -> dict[str, Any]:

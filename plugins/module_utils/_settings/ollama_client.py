@@ -120,10 +120,9 @@ def left_out(values: Mapping[str, Any], host: Mapping[str, Any]) -> str:
 
     Ubuntu 22.04 has such a Python. A client that is there already had another one: then the variable is wrong.
     """
-    seen = host["pythons"][values["python"]]
-    if not seen or "unseen" in seen or any(host["paths"][path] for path in LINKS):
+    if any(host["paths"][path] for path in LINKS):
         return ""
-    old = too_old("ollama_client", values["python"], seen["minor_version"])
+    old = too_old("ollama_client", values["python"], host["pythons"][values["python"]])
     return old and f"The run goes on without the client (gizzi). {old} Or set ollama_client_state to absent."
 
 

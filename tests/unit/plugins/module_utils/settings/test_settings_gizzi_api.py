@@ -162,7 +162,6 @@ def test_the_sandbox_needs_its_systemd() -> None:
     [
         (None, 'gizzi_api_python is "/usr/bin/python3", and no Python runs there. Install one of version 3.11'),
         ({"unseen": "it hangs"}, "no Python runs there (it hangs)."),
-        (PYTHON | {"minor_version": "3.9"}, "gizzi_api_python /usr/bin/python3 is 3.9, and 3.11 or newer is needed."),
         (PYTHON | {"venv": False, "of_distribution": False}, "cannot make virtual environments, as it has no module"),
         (PYTHON | {"venv": False}, ""),
         (PYTHON | {"minor_version": "3.13"}, ""),
@@ -171,6 +170,29 @@ def test_the_sandbox_needs_its_systemd() -> None:
 def test_the_hosts_python(seen: Any, said: str) -> None:
     found = gizzi_api.host_problems(values(), HOST | {"pythons": {"/usr/bin/python3": seen}})
     assert (len(found), said in "".join(found)) == (bool(said), True)
+
+
+# Ubuntu 22.04's.
+OLD = {"/usr/bin/python3": PYTHON | {"version": "3.10.12", "minor_version": "3.10", "venv": False}}
+TOO_OLD = (
+    "gizzi_api_python /usr/bin/python3 is 3.10, and 3.11 or newer is needed. Install a newer Python beside it and name "
+    'its path, for instance "/usr/bin/python3.12".'
+)
+
+
+def test_a_python_that_is_too_old_stops_the_api_alone_and_is_said_before() -> None:
+    host = HOST | {"pythons": OLD}
+    assert gizzi_api.host_problems(values(), host) == []
+    assert gizzi_api.host_derived(values(), host)["lacks"] == [TOO_OLD]
+    (note,) = gizzi_api.host_notes(values(), host)
+    assert note.startswith(f"{TOO_OLD}\nUntil this is solved, the Gizzi API is not installed")
+
+
+def test_without_the_api_the_python_is_no_matter() -> None:
+    absent = values(state="absent")
+    assert "pythons" not in gizzi_api.look(absent)
+    host = {"system": HOST["system"], "takeover": HOST["takeover"]}
+    assert (gizzi_api.host_problems(absent, host), gizzi_api.host_notes(absent, host)) == ([], [])
 
 
 def test_wheels_are_on_the_control_host(tmp_path: Path) -> None:

@@ -199,14 +199,19 @@ def test_many_are_not_all_named() -> None:
 
 
 def test_it_is_said_beforehand_and_stops_nothing_then() -> None:
-    host = {"urls": Pages(answer(series("1"))), "takeover": {"gizzi_api": {"files": ["/opt/gizzi"], "left": []}}}
+    python = {"pythons": {"/usr/bin/python3": {"minor_version": "3.11"}}}
+    host = {
+        "urls": Pages(answer(series("1"))),
+        "takeover": {"gizzi_api": {"files": ["/opt/gizzi"], "left": []}},
+        **python,
+    }
     (note,) = gizzi_api.host_notes(values(), host)
     assert note == "\n".join(
         [
             *missing(values(), host["urls"]),
-            "Until this is mended, the Gizzi API is not installed and not changed. Everything else of the run is done.",
+            "Until this is solved, the Gizzi API is not installed and not changed. Everything else of the run is done.",
         ]
     )
-    sound = {"urls": Pages(answer(ALL)), "takeover": {"gizzi_api": {"files": [], "left": []}}}
+    sound = {"urls": Pages(answer(ALL)), "takeover": {"gizzi_api": {"files": [], "left": []}}, **python}
     assert gizzi_api.host_notes(values(), sound) == []
     assert gizzi_api.host_notes(values(state="absent"), {"takeover": sound["takeover"]}) == []

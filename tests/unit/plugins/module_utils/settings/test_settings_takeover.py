@@ -160,8 +160,9 @@ def test_an_earlier_api_server_is_replaced_or_stopped() -> None:
     unit, program = "/etc/systemd/system/gizzi-api.service", "/opt/gizzi/api_server.py"
     # Prometheus lacks nothing.
     values = {"prometheus_dir": "", "prometheus_url": "http://x", "validator_label": "v", "validators": [], "facts": []}
-    urls = Pages(answer([]))
-    host = {"takeover": {"gizzi_api": {"files": [unit, program], "left": []}}, "urls": urls}
+    values["python"] = "/usr/bin/python3"
+    seen = {"urls": Pages(answer([])), "pythons": {"/usr/bin/python3": {"minor_version": "3.11"}}}
+    host = {"takeover": {"gizzi_api": {"files": [unit, program], "left": []}}, **seen}
     for state, done in (("present", "replaced"), ("absent", "stopped")):
         assert gizzi_api.host_notes(values | {"state": state}, host) == [
             f"An API server that this collection has not installed is {done}: {unit} and {program} are kept under the "
@@ -170,7 +171,7 @@ def test_an_earlier_api_server_is_replaced_or_stopped() -> None:
     found = gizzi_api.host_derived({"state": "absent"}, host)
     assert found["replaced"] == {"paths": [unit, program], "programs": [], "files": [{"path": program, "when": False}]}
     assert found["old_left"] == [f"{unit}.before-gizzi", f"{program}.before-gizzi"]
-    none = {"takeover": {"gizzi_api": {"files": [], "left": []}}, "urls": urls}
+    none = {"takeover": {"gizzi_api": {"files": [], "left": []}}, **seen}
     assert gizzi_api.host_notes(values | {"state": "present"}, none) == []
 
 
