@@ -26,6 +26,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._settings import (
     typed,
     without_prefix,
 )
+from ansible_collections.etrid.gizzi.plugins.module_utils._settings._names import unknown
 
 if t.TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -57,6 +58,13 @@ def options_of(role: str, root: Path = COLLECTION) -> dict[str, t.Any]:
             same = {name: options_of(home, root)[other] for name, (home, other) in rules.same_as.items()}
             return {**options, **same, **rules.options}
     raise GizziError(f"role is {shown(role)}, which has no argument specification in this collection.")
+
+
+def known_names(root: Path = COLLECTION) -> frozenset[str]:
+    """Return the names of all variables of the collection's roles and playbooks."""
+    paths = [*root.glob("roles/*/meta/argument_specs.yml"), root / "playbooks/meta/argument_specs.yml"]
+    specs = [yaml_load(path.read_text(encoding="utf-8"))["argument_specs"] for path in paths]
+    return frozenset(name for spec in specs for entry in spec.values() for name in entry.get("options") or {})
 
 
 @dataclass(frozen=True)
@@ -215,7 +223,7 @@ def settings(role: str, task: t.Any, task_vars: Mapping[str, t.Any], templar: t.
             seen, found = _fleet(options, task, task_vars, templar)
             options = {option: one for option, one in options.items() if option not in fleet.PER_HOST}
         else:
-            seen, found = {}, []
+            seen, found = {}, unknown(trusted(task, task_vars), known_names())
         given, unread = _rendered(options, with_login(trusted(task, task_vars), name), templar)
     judgement = judged(role, options, given, unread, seen)
     return Judged(role, judgement.values, [*judgement.problems, *found])
@@ -278,12 +286,14 @@ def _fleet(
         of_hosts |= options_of(role)
     of_hosts[fleet.API_STATE] = options_of("gizzi_api")[fleet.API_STATE]
     hosts: dict[str, t.Any] = {}
+    known = known_names()
     said: dict[str, list[str]] = {}
     for name in names:
-        given, unread = _rendered(of_hosts, with_login(variables_of(task, task_vars, name), name), templar)
+        variables = variables_of(task, task_vars, name)
+        given, unread = _rendered(of_hosts, with_login(variables, name), templar)
         read = _typed(of_hosts, given, unread)
         hosts[name] = fleet.host_values(read, of_hosts, given)
-        for problem in read.problems:
+        for problem in [*read.problems, *unknown(variables, known)]:
             said.setdefault(problem, []).append(name)
     found = [text if len(of) == len(names) > 1 else f"{', '.join(of)}: {text}" for text, of in said.items()]
     return {"groups": groups, "inventory": hosts}, found
