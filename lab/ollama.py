@@ -101,7 +101,7 @@ def processes(server: Host) -> dict[int, float]:
 _TRACES = """
 ls -d /opt/ollama /usr/local/bin/ollama /etc/default/ollama /etc/systemd/system/ollama* \
   /etc/systemd/system/*.wants/ollama* /usr/local/lib/ollama-metrics /var/lib/prometheus/node-exporter/*ollama* \
-  /var/lib/ollama-metrics /etc/sysusers.d/ollama.conf /var/lib/gizzi-files /var/lib/gizzi-undo \
+  /var/lib/ollama-metrics /etc/sysusers.d/ollama.conf /var/lib/gizzi-files /var/lib/gizzi-files/* /var/lib/gizzi-undo \
   /etc/systemd/system/gizzi-guard* /usr/local/sbin/gizzi-guard \
   /etc/gizzi-guard /etc/gizzi-gateway* /var/lib/gizzi-gateway* /opt/gizzi-api \
   /usr/local/lib/gizzi-gateway-metrics /etc/prometheus/gizzi \
@@ -123,6 +123,7 @@ _MODELS = rf"/var/lib/ollama$|{STORE}(/|$)|/var/lib/gizzi-(ollama-pulls|update)$
 _CLIENT = (
     r"/opt/validator/ollama-client$|/usr/local/bin/gizzi$|/usr/local/share/bash-completion/|/var/(cache|lib)/gizzi(-root)?$"
     r"|/etc/gizzi(/(client[.]toml|client-gateway[.]token|fleet-ca[.]pem))?$|gizzi:"
+    r"|/var/lib/gizzi-files(/ollama-client[.]json)?$"
 )
 
 

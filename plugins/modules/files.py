@@ -17,6 +17,8 @@ description:
   - What is replaced is kept in C(/var/lib/gizzi-undo), for root alone, until O(state=settled) confirms the change or
     O(state=restored) undoes it. A run that finds the copies of an interrupted run keeps these older copies and reports
     a change, so that a task that restarts a service after a change does so.
+  - Which files and links the list has brought is noted in C(/var/lib/gizzi-files). Those that a later list does not have,
+    or has elsewhere, are removed. Folders stay, and entries with O(files[].keep) or O(files[].initial).
   - Users come from entries below C(/etc/sysusers.d), by C(systemd-sysusers). A group has the members that its file
     names in C(m) lines, and no others.
   - systemd reads its units again when an entry below C(/etc/systemd) has changed. No service is started, stopped
@@ -141,12 +143,6 @@ options:
           keeps the release in use and the one before it.
         type: bool
         default: false
-      moving:
-        description: >-
-          Whether the path of a file or link changes with a variable. Where it was is noted on the host, and it is
-          removed there.
-        type: bool
-        default: false
       initial:
         description: Whether a file only comes where there is none. What the service has made of it stays.
         type: bool
@@ -235,7 +231,6 @@ ENTRY = {
     "tree": {"type": "bool", "default": False},
     "trace": {"type": "bool", "default": False},
     "releases": {"type": "bool", "default": False},
-    "moving": {"type": "bool", "default": False},
     "initial": {"type": "bool", "default": False},
     "stale": {"type": "list", "elements": "str"},
 }

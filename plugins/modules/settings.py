@@ -16,6 +16,7 @@ description:
   - Then, where the values are right, M(etrid.gizzi.host_state) looks at what the roles need of the host, in one call
     for all of them, and the host is judged by the values.
   - Warns of what Prometheus lacks for role C(gizzi_api). This does not fail here; the role fails when it is deployed.
+  - A variable that begins as those of the collection do, and that no role or playbook has, is a problem too.
   - Lists all problems at once, each with its value and what to do, also those of rules between values.
   - Facts of a host are not used as variables here, also if C(inject_facts_as_vars) is on. Ansible's own facts, with
     names of C(ansible_), can be used in templates.

@@ -26,6 +26,12 @@ def guard_rules(gizzi: Host) -> list[str]:
     return list(gizzi.run("nft --stateless list table inet gizzi-gizzi-api").stdout.splitlines())
 
 
+def started(gizzi: Host) -> int:
+    """Return how often the service was started since the host was."""
+    journal = gizzi.check_output("journalctl --unit=gizzi-api.service --output=cat --no-pager")
+    return int(journal.splitlines().count("Started gizzi-api.service - Gizzi API."))
+
+
 @pytest.fixture
 def converge(lab: Lab) -> Converge:
     """Return a function that runs the role with other values, and returns what was printed."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from conftest import guard_rules
+from conftest import guard_rules, started
 from testinfra.host import Host
 
 from lab.network import ask, statuses
@@ -16,12 +16,6 @@ def versions(gizzi: Host) -> list[str]:
     """Return the versions that lie on the host."""
     releases = gizzi.check_output("ls /opt/gizzi-api").split()
     return sorted(release.partition("-")[0] for release in releases if release != "current")
-
-
-def started(gizzi: Host) -> int:
-    """Return how often the service was started since the host was."""
-    journal = gizzi.check_output("journalctl --unit=gizzi-api.service --output=cat --no-pager")
-    return int(journal.splitlines().count("Started gizzi-api.service - Gizzi API."))
 
 
 def state(gizzi: Host) -> tuple[str, list[str], str]:

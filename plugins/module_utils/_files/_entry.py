@@ -40,7 +40,6 @@ class Entry:
     tree: bool = False
     trace: bool = False
     releases: bool = False
-    moving: bool = False
     initial: bool = False
     stale: tuple[str, ...] = ()
 
@@ -80,7 +79,6 @@ def _entry(one: Mapping[str, Any], secrets: Mapping[str, str]) -> Entry:
         tree=one["tree"],
         trace=one["trace"],
         releases=one["releases"],
-        moving=one["moving"],
         initial=one["initial"],
         stale=tuple(one["stale"] or ()),
     )
@@ -100,7 +98,6 @@ def _problems(one: Mapping[str, Any], secrets: Mapping[str, str], present: bool)
         (not one["stale"] or kind == "folder", "has stale patterns, but is no folder"),
         (not one["releases"] or kind == "link", "is for releases, but no link"),
         (not one["initial"] or kind == "file", "is initial, but no file"),
-        (not one["moving"] or kind != "folder", "is a folder, and folders do not move"),
     ]
     return [f"{path} {problem}." for holds, problem in rules if not holds]
 

@@ -2,9 +2,10 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
 
-"""The present paths of entries whose path depends on a variable: the list itself has only their wanted paths.
+"""The files and links that a list has brought, so that those go which a later list has no more, or has elsewhere.
 
-The record is a file of the list, so it is restored and removed with the others.
+A variable may move a file, and another release of the collection may have fewer or other files. The record is a file of
+the list, so it is restored and removed with the others.
 """
 
 from __future__ import annotations
@@ -26,20 +27,35 @@ if TYPE_CHECKING:
 FOLDER = Path("/var/lib/gizzi-files")
 
 
-def moved(name: str, entries: Sequence[Entry]) -> list[Entry]:
-    """Return the entries of a list's record, and entries that remove the old paths of entries that have moved."""
-    moving = [entry for entry in entries if entry.moving]
-    if not moving:
-        return []
+def recorded(name: str, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of a list's record, and entries that remove what the list had and has no more.
+
+    Folders stay, since others may use them, and so does what is to be kept or is made by a service.
+    """
     listed = {entry.path for entry in entries}
-    here = [{"path": entry.path, "kind": entry.kind} for entry in moving if entry.wanted]
-    was = [Entry(one["path"], one["kind"], wanted=False) for one in _read(name) if one["path"] not in listed]
+    going = tuple(f"{entry.path}/" for entry in entries if entry.tree and not entry.wanted)
+    here = [
+        {"path": entry.path, "kind": entry.kind}
+        for entry in entries
+        if entry.wanted and entry.kind != "folder" and not (entry.keep or entry.trace or entry.initial)
+    ]
+    # Nothing says any more whether it is a secret.
+    was = [
+        Entry(one["path"], one["kind"], secret=True, wanted=False)
+        for one in _read(name)
+        if one["path"] not in listed and not one["path"].startswith(going)
+    ]
     content = f"{json.dumps(here, indent=1, sort_keys=True)}\n".encode()
     return [
         Entry(str(FOLDER), "folder", mode=0o700, wanted=bool(here)),
         Entry(str(_file(name)), content=content, mode=0o600, wanted=bool(here)),
         *was,
     ]
+
+
+def is_of_record(path: str) -> bool:
+    """Tell whether a path is a record, or the folder of the records."""
+    return path == str(FOLDER) or path.startswith(f"{FOLDER}/")
 
 
 def _file(name: str) -> Path:

@@ -52,7 +52,7 @@ class Outcome:
 def present(request: Request) -> Outcome:
     """Write the list; raise GizziError before the first change where a change is impossible."""
     previous = _undo.read(request.name)
-    entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
+    entries = _with_earlier(request)
     seen = _look(entries)
     declared = declared_by(entry.content.decode() for entry in entries if entry.sysusers and entry.wanted)
     _check_owners(entries, declared)
@@ -63,8 +63,9 @@ def present(request: Request) -> Outcome:
     accounts = _accounts.is_missing(declared) or bool(_accounts.other_members(declared))
     links = _links(entries, seen, previous)
     note = previous.note if previous else request.note
+    shown = [step for step in steps if not _record.is_of_record(step.path)]
     outcome = Outcome(
-        bool(steps or accounts or previous), steps, [step.path for step in steps], links, note, bool(previous)
+        bool(steps or accounts or previous), shown, [step.path for step in shown], links, note, bool(previous)
     )
     if request.check or not outcome.changed:
         return outcome
@@ -80,15 +81,16 @@ def present(request: Request) -> Outcome:
 def absent(request: Request) -> Outcome:
     """Remove the list's paths in reverse order, and its users; kept folders get the owner root."""
     previous = _undo.read(request.name)
-    entries = [*request.entries, *_stale(request.entries), *_record.moved(request.name, request.entries)]
+    entries = _with_earlier(request)
     seen = _look(entries)
     kept = [entry.path for entry in entries if entry.keep and seen[entry.path] != ABSENT]
     unwanted = {entry.path: entry for entry in entries if not entry.keep}
     going = [entry for entry in _inside_out(entries) if not entry.keep and _goes(entry, unwanted, seen, kept)]
     steps = [Step(entry, seen[entry.path], ABSENT) for entry in going]
     given = _given_to_root(entries, [step.path for step in steps], seen, kept)
-    paths = [step.path for step in steps] + given
-    outcome = Outcome(bool(paths or previous), steps, paths, resumed=bool(previous))
+    shown = [step for step in steps if not _record.is_of_record(step.path)]
+    paths = [step.path for step in shown] + given
+    outcome = Outcome(bool(steps or given or previous), shown, paths, resumed=bool(previous))
     if request.check or not outcome.changed:
         return outcome
     for path in given:
@@ -119,7 +121,8 @@ def restored(request: Request) -> Outcome:
         _reload(request.run, back)
         _undo.forget(request.name)
     links = _links(request.entries, {**_look(request.entries), **(back if request.check else {})}, None)
-    return Outcome(previous is not None, [], list(back), links, previous.note if previous else {})
+    paths = [path for path in back if not _record.is_of_record(path)]
+    return Outcome(previous is not None, [], paths, links, previous.note if previous else {})
 
 
 def settled(request: Request) -> Outcome:
@@ -142,6 +145,12 @@ def _look(entries: Iterable[Entry]) -> dict[str, Seen]:
         with _named(entry.path):
             seen[entry.path] = _disk.look(entry.path, folder_wanted=entry.kind == "folder")
     return seen
+
+
+def _with_earlier(request: Request) -> list[Entry]:
+    """Return the list, and entries for what it has no more, by its folders' patterns and by its record."""
+    entries = [*request.entries, *_stale(request.entries)]
+    return [*entries, *_record.recorded(request.name, entries)]
 
 
 def _stale(entries: Sequence[Entry]) -> list[Entry]:

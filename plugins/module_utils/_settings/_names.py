@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 OWN = ("gizzi_", "model_bundle_", "model_update_", "ollama_")
 # Others use this beginning too, so only what is close to a name of ours is taken for a slip.
 SHARED = ("gateway_",)
-_CLOSE = 0.75
+_CLOSE, _ALMOST_THE_SAME = 0.75, 0.9
 _ELSE = (
     "If an earlier release had it, the changelog has its new name. If it is a variable of your own, let it begin with "
     "something else."
@@ -32,7 +32,7 @@ def unknown(variables: Mapping[str, Any], known: Collection[str]) -> list[str]:
     for name in sorted(variables):
         if name in known or not name.startswith(OWN + SHARED) or _is_result(variables[name]):
             continue
-        close = get_close_matches(name, known, n=3, cutoff=_CLOSE)
+        close = get_close_matches(name, known, n=3, cutoff=_CLOSE if name.startswith(OWN) else _ALMOST_THE_SAME)
         if close:
             found.append(f"{name} is not known, and would do nothing. Do you mean {' or '.join(close)}? {_ELSE}")
         elif name.startswith(OWN):

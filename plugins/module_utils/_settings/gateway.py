@@ -177,13 +177,16 @@ def _on_host(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, An
     live = host["guards"]
     sources = _sources(values)
     missing = _missing(values, host)
+    brought = [name for name in PACKAGES if host["paths"][f"{NOTES}/{name}"]]
     own = [one for one in host["processes"][PROGRAM] if one["unit"] == UNIT]
     listens = ["0.0.0.0", *(["[::]"] if host["system"]["ipv6"] else [])]
     # The metrics ask for a certificate, and the mirror has none.
     served = {name: port for name, port in PORTS.items() if sources[name] and name != "mirror"}
     return {
         "packages": missing,
-        "masks": _NGINX in missing,
+        # What an earlier run has brought is noted, and stays masked unless somebody has taken the mask away.
+        "noted": [*brought, *missing],
+        "masks": _NGINX in missing or (_NGINX in brought and bool(host["paths"][MASK])),
         "running": host["units"][UNIT]["active"] == "active",
         # The distribution has replaced the program, perhaps for its safety: only a restart runs the new one.
         "replaced": any(one["replaced"] for one in own),
@@ -222,6 +225,7 @@ def _brought(host: Mapping[str, Any]) -> dict[str, Any]:
     removed = [name for name in brought if name not in used]
     return {
         "packages": brought,
+        "noted": brought,
         "kept": [name for name in brought if name in used],
         "removed": [*removed, *([_COMMON] if _NGINX in removed and _COMMON not in removed else [])],
         "masks": _NGINX in removed,

@@ -171,7 +171,7 @@ def _metrics_entries(folder: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = [{"path": METRICS, "kind": "folder", "tree": True, **own}]
     for name, link in (("run.prom", "gizzi-model-update.prom"), ("timer.prom", "gizzi-model-update-timer.prom")):
         found.append({"path": f"{METRICS}/{name}", "content": "", "initial": True, **own})
-        place = {"path": f"{folder or METRICS}/{link}", "when": folder != "", "moving": True}
+        place = {"path": f"{folder or METRICS}/{link}", "when": folder != ""}
         found.append({"kind": "link", "target": f"{METRICS}/{name}", **place})
     return found
 

@@ -529,7 +529,9 @@ def test_a_folder_that_a_removal_kept_gets_its_owner_with_all_in_it(
     monkeypatch.setattr(
         _disk,
         "look",
-        lambda path, folder_wanted=False: _disk.Seen("folder", 0o755, 12345, 12345) if folder_wanted else look(path),
+        lambda path, folder_wanted=False: (
+            _disk.Seen("folder", 0o755, 12345, 12345) if path.endswith("models") else look(path)
+        ),
     )
     bring(entry)
     assert given == [f"{tmp_path}/srv/models"]
@@ -640,7 +642,7 @@ def test_copies_that_cannot_be_read_are_told(bring: Bring, tmp_path: Path) -> No
 
 
 def moving(folder: str, wanted: bool = True) -> list[dict[str, Any]]:
-    return [{"path": f"{folder}/app.prom", "kind": "link", "target": "/x", "moving": True, "when": wanted}]
+    return [{"path": f"{folder}/app.prom", "kind": "link", "target": "/x", "when": wanted}]
 
 
 def test_what_moves_with_a_variable_leaves_nothing_where_it_was(bring: Bring, tmp_path: Path) -> None:
@@ -651,7 +653,7 @@ def test_what_moves_with_a_variable_leaves_nothing_where_it_was(bring: Bring, tm
     assert bring(*moving("a"))["changed"] is False
 
     dry = bring(*moving("b"), check_mode=True)
-    assert set(dry["paths"]) == {"b/app.prom", "record/test.json", "a/app.prom"}
+    assert set(dry["paths"]) == {"b/app.prom", "a/app.prom"}
     bring(*moving("b"))
     assert (sorted(tree(tmp_path / "a")), sorted(tree(tmp_path / "b"))) == ([], ["app.prom"])
     # A change that is taken back leaves it where it was, and known there.
@@ -671,6 +673,30 @@ def test_what_moves_goes_from_where_it_was(bring: Bring, tmp_path: Path, state: 
     assert (tree(tmp_path / "a"), (tmp_path / "record").exists()) == ({}, False)
     bring(state="settled")
     assert bring(*moving("b", wanted=False), state=state)["changed"] is False
+
+
+def test_what_another_release_had_in_the_list_goes(bring: Bring, tmp_path: Path) -> None:
+    """A file that came with a newer release goes on the way back, with its content told to nobody; folders stay."""
+    newer: list[dict[str, Any]] = [
+        {"path": "srv/new", "kind": "folder"},
+        {"path": "srv/new/file", "content": "a secret?\n"},
+        {"path": "srv/link", "kind": "link", "target": "new"},
+        {"path": "srv/kept", "kind": "file", "content": "b", "keep": True},
+        {"path": "srv/made", "content": "c", "initial": True},
+    ]
+    bring(*LIST)
+    bring(state="settled")
+    bring(*LIST, *newer)
+    bring(state="settled")
+    result = bring(*LIST)
+    assert result["paths"] == ["srv/link", "srv/new/file"]
+    assert "a secret?" not in str(result)
+    assert sorted(path.name for path in (tmp_path / "srv").iterdir()) == ["app", "kept", "made", "new"]
+    # What the newer release had may be put back.
+    bring(state="restored")
+    assert (tmp_path / "srv/new/file").read_text() == "a secret?\n"
+    bring(*LIST)
+    assert bring(*LIST)["paths"] == []
 
 
 def test_a_record_that_says_nothing_is_named(bring: Bring, tmp_path: Path) -> None:

@@ -203,6 +203,16 @@ def test_what_is_missing_comes_and_an_nginx_of_others_is_not_masked(
     assert (found["packages"], found["masks"]) == (packages, masks)
 
 
+def test_what_an_earlier_run_has_brought_stays_noted_and_masked() -> None:
+    """A gateway of the API alone has no filter; with one of Ollama that package comes."""
+    notes = [f"{NOTES}/nginx", f"{NOTES}/nginx-common"]
+    found = values(host(NGINX, "/etc/nginx", MASK, *notes))
+    assert found["packages"] == ["libnginx-mod-http-js"]
+    assert (found["noted"], found["masks"]) == (["nginx", "nginx-common", "libnginx-mod-http-js"], True)
+    # Who has taken the mask away wants to serve with it.
+    assert values(host(NGINX, "/etc/nginx", *notes))["masks"] is False
+
+
 def test_a_unit_of_others_with_the_name_of_nginx_is_refused() -> None:
     unit = {"load": "loaded", "path": "/etc/systemd/system/nginx.service"}
     (problem,) = judge(host(units=UNITS | {"nginx.service": unit}))[1]
