@@ -17,8 +17,8 @@ description:
   - What is replaced is kept in C(/var/lib/gizzi-undo), for root alone, until O(state=settled) confirms the change or
     O(state=restored) undoes it. A run that finds the copies of an interrupted run keeps these older copies and reports
     a change, so that a task that restarts a service after a change does so.
-  - Which files and links the list has brought is noted in C(/var/lib/gizzi-files). Those that a later list does not have,
-    or has elsewhere, are removed. Folders stay, and entries with O(files[].keep) or O(files[].initial).
+  - Which files and links the list has brought is noted in C(/var/lib/gizzi-files). Those that a later list does not
+    have, or has elsewhere, are removed. Folders stay, and entries with O(files[].keep) or O(files[].initial).
   - Users come from entries below C(/etc/sysusers.d), by C(systemd-sysusers). A group has the members that its file
     names in C(m) lines, and no others.
   - systemd reads its units again when an entry below C(/etc/systemd) has changed. No service is started, stopped

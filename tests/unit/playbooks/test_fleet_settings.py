@@ -131,7 +131,7 @@ def test_no_secret_is_among_what_all_hosts_know(resolve: Resolve) -> None:
             groups(
                 v1={"validator_id": "one"},
                 v2={"gizzi_addresses": ["192.0.2.3"], "ollama_client_users": ["{{ nobody }}"]},
-                v3={"validator_id": "one", "ollama_cpu_threads": "four"},
+                v3={"validator_id": "one", "ollama_cpu_threads": "four", "ollama_modles": []},
             ),
             {"gizzi_topology": "centralized", "gizzi_verify_blobs": "please", "ollama_keep_models": "maybe"},
             [
@@ -139,6 +139,7 @@ def test_no_secret_is_among_what_all_hosts_know(resolve: Resolve) -> None:
                 "gizzi_addresses of v2 and v3 have the address 192.0.2.3 in common.",
                 "v2: ollama_client_users cannot be read: 'nobody' is undefined.",
                 "v3: ollama_cpu_threads is 'four'.",
+                "v3: ollama_modles is not known, and would do nothing. Do you mean ollama_models",
                 "gizzi_verify_blobs is 'please'. It must be true or false.",
                 "msg: |- gizzi_verify_blobs",
                 " ollama_keep_models is 'maybe'. It must be true or false.",
