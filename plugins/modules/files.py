@@ -150,7 +150,8 @@ options:
       stale:
         description: >-
           Patterns of names in a folder which are of this list alone. What is there and not in the list is removed,
-          folders only where this one is a O(files[].tree).
+          folders only where this one is a O(files[].tree). With this option, even if it is empty, nothing else is
+          removed from the folder.
         type: list
         elements: str
 seealso:

@@ -41,7 +41,8 @@ class Entry:
     trace: bool = False
     releases: bool = False
     initial: bool = False
-    stale: tuple[str, ...] = ()
+    # None where the folder has no such patterns at all.
+    stale: tuple[str, ...] | None = None
 
     @property
     def sysusers(self) -> bool:
@@ -80,7 +81,7 @@ def _entry(one: Mapping[str, Any], secrets: Mapping[str, str]) -> Entry:
         trace=one["trace"],
         releases=one["releases"],
         initial=one["initial"],
-        stale=tuple(one["stale"] or ()),
+        stale=None if one["stale"] is None else tuple(one["stale"]),
     )
 
 

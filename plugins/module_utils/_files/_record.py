@@ -30,14 +30,19 @@ FOLDER = Path("/var/lib/gizzi-files")
 def recorded(name: str, entries: Sequence[Entry]) -> list[Entry]:
     """Return the entries of a list's record, and entries that remove what the list had and has no more.
 
-    Folders stay, since others may use them, and so does what is to be kept or is made by a service.
+    Folders stay, since others may use them, and so does what is to be kept or is made by a service. A folder with stale
+    patterns, be it none at present, says itself what goes from it.
     """
+    governed = {entry.path for entry in entries if entry.stale is not None}
     listed = {entry.path for entry in entries}
     going = tuple(f"{entry.path}/" for entry in entries if entry.tree and not entry.wanted)
     here = [
         {"path": entry.path, "kind": entry.kind}
         for entry in entries
-        if entry.wanted and entry.kind != "folder" and not (entry.keep or entry.trace or entry.initial)
+        if entry.wanted
+        and entry.kind != "folder"
+        and not (entry.keep or entry.trace or entry.initial)
+        and str(Path(entry.path).parent) not in governed
     ]
     # Nothing says any more whether it is a secret.
     was = [

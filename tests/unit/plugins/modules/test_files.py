@@ -699,6 +699,20 @@ def test_what_another_release_had_in_the_list_goes(bring: Bring, tmp_path: Path)
     assert bring(*LIST)["paths"] == []
 
 
+def test_a_folder_with_patterns_says_itself_what_goes(bring: Bring, tmp_path: Path) -> None:
+    """The gateway's tokens of an earlier secret stay until the end of the run, which gives the pattern."""
+
+    def tokens(name: str, *patterns: str, **args: Any) -> list[str]:
+        folder = {"path": "srv/tokens", "kind": "folder", "stale": [*patterns]}
+        bring(folder, {"path": f"srv/tokens/{name}.conf", "content": name, "secret": True}, **args)
+        bring(state="settled")
+        return sorted(path.name for path in (tmp_path / "srv/tokens").iterdir())
+
+    assert tokens("one") == ["one.conf"]
+    assert tokens("two") == ["one.conf", "two.conf"]
+    assert tokens("two", "*.conf") == ["two.conf"]
+
+
 def test_a_record_that_says_nothing_is_named(bring: Bring, tmp_path: Path) -> None:
     (tmp_path / "record").mkdir()
     for text in ("half a li", '[{"path": "../etc/passwd", "kind": "file"}]', "[1]"):
