@@ -361,7 +361,7 @@ FIRING: list[tuple[Series, list[Alert]]] = [
                 (
                     "OllamaOutOfMemory",
                     at(1, "node"),
-                    f"Ollama on validator01 has outgrown its memory, processes killed {kills}",
+                    f"Ollama on validator01 has used more memory than it may, processes killed {kills}",
                 )
             ],
         )
