@@ -44,7 +44,7 @@ options:
     required: true
   state:
     description:
-      - V(latest), what the registry holds under the tag, or O(digest).
+      - V(latest), the model that the registry has for the tag, or O(digest).
       - V(previous), the newest previous model that differs from the one in use. It must load and answer. What it
         replaces is removed.
     type: str

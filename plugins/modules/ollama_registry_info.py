@@ -55,7 +55,7 @@ EXAMPLES = r"""
 
 RETURN = r"""
 models:
-  description: What the registry holds under each name, as it was given.
+  description: What the registry has for each name, as the name was given.
   returned: success
   type: dict
   sample:

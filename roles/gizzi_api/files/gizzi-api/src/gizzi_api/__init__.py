@@ -1,5 +1,5 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""The state of a network of Substrate validators, from Prometheus, in one fast and honest answer."""
+"""The state of a network of Substrate validators, read from Prometheus."""
 
 __version__ = "1.0.0"

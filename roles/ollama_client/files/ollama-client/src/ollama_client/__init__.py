@@ -1,6 +1,6 @@
 # GNU General Public License v3.0+ (see COPYING or https://www.gnu.org/licenses/gpl-3.0.txt)
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""Ask Ollama about a network of validators, and never get a lie for an answer."""
+"""Ask Ollama about a network of validators: the package ollama_client and the command gizzi."""
 
 from __future__ import annotations
 

@@ -227,7 +227,7 @@ class NodeError(GizziError):
 
 
 class LedgerError(GizziError):
-    hint = "See ledger.folder, for root ledger.root_folder: each user has a folder in it that nobody else can change."
+    hint = "See ledger.folder, for root ledger.root_folder: each user has a folder in it that no other user can change."
 
 
 class ClaudeError(GizziError):
