@@ -21,7 +21,7 @@ export LAB_DEBIAN
 # The ansible-core of a control host in the lab; without it this machine is the control host.
 LAB_ANSIBLE ?=
 export LAB_ANSIBLE
-SCENARIOS := model_update programs default fleet fleet_trixie gateway firewall
+SCENARIOS := model_update programs default fleet fleet_trixie takeover gateway firewall
 
 .PHONY: help
 help: ## Show the targets

@@ -8,6 +8,9 @@ if [ -z "$(ls -A /srv/manifests)" ]; then
     cp -r /srv/lab/registry/manifests/. /srv/manifests/
 fi
 
+version=$(python3 -c 'import json; print(json.load(open("/srv/lab/release.json"))["ollama_version"])')
+ln -sfn "/srv/lab/www/ollama/ollama/releases/download/v$version" /srv/newest
+
 trap 'kill $(jobs -p) 2>/dev/null || true' EXIT
 trap 'exit 0' TERM INT
 python3 /opt/internet/registry.py &
