@@ -28,7 +28,9 @@ RENDER_SECONDS = 0.25
 def together(expressions: Mapping[Fact, str]) -> str:
     """One query for several facts, whose series carry the fact's name."""
     return " or ".join(
-        f'label_replace(({expression}), "{FACT_LABEL}", "{fact}", "", "")' for fact, expression in expressions.items()
+        # An expression may end with a comment.
+        f'label_replace(({expression}\n), "{FACT_LABEL}", "{fact}", "", "")'
+        for fact, expression in expressions.items()
     )
 
 
