@@ -13,7 +13,7 @@ from ansible_collections.etrid.gizzi.plugins.module_utils._aside import SUFFIX
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-KEPT = f"kept under the same name with {SUFFIX} behind it"
+KEPT = f"kept with {SUFFIX} behind the name"
 
 
 def replaced(

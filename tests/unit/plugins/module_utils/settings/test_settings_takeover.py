@@ -90,7 +90,7 @@ def test_what_is_said_before_it_is_replaced() -> None:
 
 def test_where_no_server_is_to_run_nothing_of_it_is_lost() -> None:
     (said,) = earlier_notes(values(state="absent"), EARLIER)
-    assert f"{COMMAND} are stopped and kept under the same name" in said
+    assert f"{COMMAND} are stopped and kept with .before-gizzi" in said
     assert said.endswith(f"its models stay in {STORE}.")
     assert taken_over(values(state="absent"), EARLIER)["replaced"]["programs"] == [COMMAND]
 
@@ -165,8 +165,8 @@ def test_an_earlier_api_server_is_replaced_or_stopped() -> None:
     host = {"takeover": {"gizzi_api": {"files": [unit, program], "left": []}}, **seen}
     for state, done in (("present", "replaced"), ("absent", "stopped")):
         assert gizzi_api.host_notes(values | {"state": state}, host) == [
-            f"An API server that this collection has not installed is {done}: {unit} and {program} are kept under the "
-            "same name with .before-gizzi behind it."
+            f"An API server that this collection has not installed is {done}: {unit} and {program} are kept with "
+            ".before-gizzi behind the name."
         ]
     found = gizzi_api.host_derived({"state": "absent"}, host)
     assert found["replaced"] == {"paths": [unit, program], "programs": [], "files": [{"path": program, "when": False}]}
@@ -179,7 +179,7 @@ def test_an_earlier_client_is_set_aside_where_there_is_a_new_one() -> None:
     path = "/opt/validator/ollama_client.py"
     host = {"takeover": {"ollama_client": {"files": [path], "left": []}}}
     (note,) = ollama_client.host_notes({"state": "present"}, host)
-    assert note.startswith(f"{path} is kept under the same name with .before-gizzi")
+    assert note.startswith(f"{path} is kept with .before-gizzi behind the name")
     assert "It returns errors as text" in note
     found = ollama_client.host_derived({"state": "present"}, host)["replaced"]
     assert (found["paths"], found["files"]) == ([path], [{"path": path, "when": False}])
