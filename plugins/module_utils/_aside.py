@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ansible_collections.etrid.gizzi.plugins.module_utils._errors import GizziError
+from ansible_collections.etrid.gizzi.plugins.module_utils._files import _disk
 from ansible_collections.etrid.gizzi.plugins.module_utils._safe_files import opened_folder, read_file
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def keep_aside(path: str, program: bool, check: bool) -> str:
             if new and not check:
                 os.link(whole.name, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
             if program and not check:
-                _lead_to(folder, whole.name, name)
+                _disk.put_link(path, name)
             if not check:
                 os.fsync(folder)
     except FileNotFoundError:
@@ -86,19 +87,3 @@ def _is_copy(folder: int, one: str, status: os.stat_result, other: str, of_other
 def _names(name: str) -> Iterator[str]:
     yield f"{name}{SUFFIX}"
     yield from (f"{name}{SUFFIX}-{number}" for number in range(2, _MOST + 1))
-
-
-def _lead_to(folder: int, name: str, target: str) -> None:
-    draft = f".{name}.gizzi-new"
-    if _is_there(folder, draft):
-        os.unlink(draft, dir_fd=folder)
-    os.symlink(target, draft, dir_fd=folder)
-    os.rename(draft, name, src_dir_fd=folder, dst_dir_fd=folder)
-
-
-def _is_there(folder: int, name: str) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True

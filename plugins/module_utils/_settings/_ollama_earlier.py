@@ -41,7 +41,8 @@ def taken_over(values: Mapping[str, Any], earlier: Mapping[str, Any]) -> dict[st
     """
     store = "" if earlier["store"] == values["models_dir"] else earlier["store"]
     coming = _wanted(values, earlier["models"]) if store else []
-    left = [path for path in earlier["left"] if path != values["models_dir"]]
+    # Of a store that is the role's own nothing goes.
+    left = [path for path in earlier["left"] if not path.startswith(f"{values['models_dir']}/")]
     return {
         **replaced(earlier["units"], earlier["commands"], _OWN, left, earlier["enabled"]),
         "old_store": store,

@@ -181,8 +181,10 @@ def _home() -> str:
 def _left_of_ollama(store: str) -> list[str]:
     """Return what an earlier Ollama has left that nothing of this collection needs."""
     folders = [f"/{path}" for path in (LIBRARIES, HOME) if (ROOT / path).is_dir()]
-    elsewhere = [store] if store and not store.startswith(f"/{HOME}/") else []
-    return [*_kept_units(), *_asides([COMMAND]), *folders, *elsewhere]
+    # The folder that an operator has named for the models may have other things in it.
+    apart = store != "" and not store.startswith(f"/{HOME}/")
+    models = [f"{store}/{name}" for name in ("blobs", "manifests") if apart]
+    return [*_kept_units(), *_asides([COMMAND]), *folders, *models]
 
 
 def _read(path: str) -> str:

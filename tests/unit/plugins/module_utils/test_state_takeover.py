@@ -99,7 +99,8 @@ def test_after_it_was_replaced_its_store_is_still_known(installed: Path) -> None
         "/usr/local/bin/ollama.before-gizzi",
         "/usr/local/lib/ollama",
         "/usr/share/ollama",
-        "/data/models",
+        "/data/models/blobs",
+        "/data/models/manifests",
     ]
 
 
