@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import test_rules
+from half_hour import ollama, sound
+from rendering import render
 
 DASHBOARD = Path(__file__).parents[2] / "docs/grafana.json"
 PANELS = json.loads(DASHBOARD.read_text(encoding="utf-8"))["panels"]
@@ -28,7 +29,7 @@ MORE = (
     f'gizzi_tokens_total{{{LEDGER},direction="in"}}',
     'gizzi_budget_dollars{ledger="root"}',
     'gizzi_budget_spent_dollars{ledger="root"}',
-    test_rules.ollama("gizzi_gateway_request_seconds_total", labels=',listener="ollama",client="a",status="2xx"'),
+    ollama("gizzi_gateway_request_seconds_total", labels=',listener="ollama",client="a",status="2xx"'),
 )
 
 
@@ -41,7 +42,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     class Page(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             value = 1 + int(time.monotonic() - started)
-            body = "".join(f"{name} {value}\n" for name in (*test_rules.sound(), *MORE)).encode()
+            body = "".join(f"{name} {value}\n" for name in (*sound(), *MORE)).encode()
             self.send_response(200)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()
@@ -58,7 +59,7 @@ def prometheus(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     job = {"job_name": "page", "honor_labels": True, "static_configs": [target]}
     every = {"scrape_interval": "1s", "evaluation_interval": "1s"}
     config = {"global": every, "rule_files": ["rules.yml"], "scrape_configs": [job]}
-    (folder / "rules.yml").write_text(test_rules.render("rules"))
+    (folder / "rules.yml").write_text(render("rules"))
     (folder / "prometheus.yml").write_text(json.dumps(config))
     files = [f"--config.file={folder / 'prometheus.yml'}", f"--storage.tsdb.path={folder / 'data'}"]
     with (folder / "log").open("wb") as log:
