@@ -9,12 +9,15 @@ import re
 import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from cryptography import x509
 from testinfra.host import Host
 
+from ansible_collections.etrid.gizzi.plugins.plugin_utils import _authority
 from lab import client, gateway, registry
 from lab.ollama import MODEL, PORT, asked, digests, every_address, guard_rules, reached
 from lab.server import Server
@@ -156,13 +159,48 @@ UPDATE = {
 }
 
 
-def test_a_new_model_comes_from_the_internet_once(lab: Lab, fleet: dict[str, Host], tmp_path: Path) -> None:
+def days_left(gizzi: Host, of: str) -> float:
+    """Return for how many days the certificate of a listener, or of a file, is still good."""
+    end = gizzi.check_output(f"{of} | openssl x509 -noout -enddate | cut -d= -f2 | xargs -I END date -d END +%s")
+    return (int(end) - int(gizzi.check_output("date +%s"))) / 86400
+
+
+SERVED = f"openssl s_client -connect 127.0.0.1:{gateway.API} </dev/null 2>/dev/null"
+
+
+@pytest.fixture
+def certificate_ends_soon(lab: Lab, fleet: dict[str, Host]) -> None:
+    """Let the gateway serve a certificate that was made 320 days ago, which the control host has too."""
+    gizzi, folder = fleet[SERVER], Path(f"{lab.inventory}.authority")
+
+    def kept(name: str) -> str:
+        return (folder / name).read_text()
+
+    authority = _authority.Pair(
+        _authority.read_certificate(kept("authority.pem"), "authority.pem"),
+        _authority.read_key(kept("authority.key"), "authority.key"),
+    )
+    present = _authority.read_certificate(kept(f"{SERVER}.pem"), SERVER)
+    names = present.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    aged = _authority.made(authority, SERVER, list(names), _authority.clock() - timedelta(days=320))
+    for end, text, there in (("pem", aged.certificate_pem(), "certificate.pem"), ("key", aged.key_pem(), "key.pem")):
+        (folder / f"{SERVER}.{end}").write_text(text)
+        gizzi.run_expect([0], f"cat > /etc/gizzi-gateway/{there} <<'EOF'\n{text}EOF")
+    gizzi.check_output("systemctl reload gizzi-gateway")
+    wait_until(lambda: 40 < days_left(gizzi, SERVED) < 46, 30, "the gateway serves it")
+
+
+@pytest.mark.usefixtures("certificate_ends_soon")
+def test_an_update_has_a_new_model_from_the_internet_once_and_renews_a_certificate(
+    lab: Lab, fleet: dict[str, Host], tmp_path: Path
+) -> None:
     internet = lab.outside("internet")
     meter = registry.Meter(internet)
-    with registry.moved(internet, "newer") as digest:
+    with registry.moved(internet, "newer") as digest, reading_the_network(lab, fleet[KEEPER]):
         size = registry.size(internet)
         update = lab.playbook("etrid.gizzi.model_update", variables=UPDATE | {"model_update_report_dir": str(tmp_path)})
     assert update.returncode == 0, update.stdout
+    assert days_left(fleet[SERVER], SERVED) > 360
     assert {digests(fleet[name], "127.0.0.1")[MODEL] for name in (SERVER, KEEPER, LOSER)} == {digest}
     sent = registry.downloads(meter.requests())
     # The two models have their template in common.

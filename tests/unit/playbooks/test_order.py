@@ -25,7 +25,7 @@ def plays_with_turns() -> list[Any]:
 
 @pytest.mark.parametrize("play", plays_with_turns())
 def test_turns_are_taken_in_the_inventorys_order(run_play: RunPlay, play: dict[str, Any]) -> None:
-    group = re.findall(r"\w+", play["hosts"])[-1]
+    (group,) = re.findall(r"&(\w+)", play["hosts"])
     hosts = {name: {} for name in ("v1", "v2", "v3", "v4")}
     inventory = {
         "validators": {"hosts": hosts},
