@@ -172,6 +172,35 @@ def test_a_question_waits_for_its_only_server_while_that_is_restarted(
     assert one.query("?") == "yes"
 
 
+def test_a_question_that_came_as_its_only_server_was_stopped_is_asked_again(
+    serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = serve(fake_ollama.hang_up)
+    one = client(server)
+    with pytest.raises(errors.UnreachableError, match="the connection broke before the first token"):
+        one.query("?")
+    assert len(server.asked) == 1
+    monkeypatch.setattr("ollama_client.endpoints.RESTART", 10.0)
+
+    def start(_seconds: float) -> None:
+        server.behave = say("yes")
+
+    monkeypatch.setattr("ollama_client.endpoints.time.sleep", start)
+    assert one.query("?") == "yes"
+    assert len(server.asked) == 3
+
+
+@pytest.mark.parametrize("behave", [fake_ollama.cut, fake_ollama.html, fake_ollama.status(500)])
+def test_what_is_no_restart_is_not_waited_for(
+    serve: Serve, client: MakeClient, monkeypatch: pytest.MonkeyPatch, behave: fake_ollama.Behaviour
+) -> None:
+    server = serve(behave)
+    monkeypatch.setattr("ollama_client.endpoints.RESTART", 10.0)
+    with pytest.raises(errors.OllamaError):
+        client(server).query("?")
+    assert len(server.asked) == 1
+
+
 def test_one_that_failed_is_left_alone_and_then_asked_again(serve: Serve, client: MakeClient) -> None:
     first, second = serve(fake_ollama.status(500)), serve(say("yes"))
     one = client(first, second, failover={"cooldown": 0.3})

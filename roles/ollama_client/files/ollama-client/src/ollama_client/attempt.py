@@ -125,7 +125,7 @@ class Attempt:
         except (httpx.ConnectError, httpx.ConnectTimeout, ConnectionError) as error:
             text = f"no connection to {self.endpoint.address}: {cause.of(error)}"
             unreachable = self._error(errors.UnreachableError, text, own, cause.hint(error))
-            unreachable.refused = cause.is_refusal(error)
+            unreachable.restarts = cause.is_refusal(error)
             raise unreachable from error
         except (TimeoutError, httpx.TimeoutException) as error:
             waited = "the answer stopped coming" if self._equal else "no token came, as from a server that is busy"
@@ -133,7 +133,9 @@ class Attempt:
         except httpx.HTTPError as error:
             if self._equal:
                 raise self._cut_off(own) from error
-            raise self._error(errors.UnreachableError, "the connection broke before the first token", own) from error
+            broken = self._error(errors.UnreachableError, "the connection broke before the first token", own)
+            broken.restarts = isinstance(error, httpx.NetworkError)
+            raise broken from error
         except ValueError as error:
             # Lines that are no JSON, or not Ollama's.
             raise self._cut_off(own) from error

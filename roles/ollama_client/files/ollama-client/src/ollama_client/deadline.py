@@ -71,6 +71,9 @@ class LimitedStream(httpcore.NetworkStream):
 
     def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
         data = self._inner.read(max_bytes, _least(timeout, self._limit))
+        if not data and not self._bytes:
+            # Else httpcore calls it a fault of the protocol, as if something had come.
+            raise httpcore.ReadError("it was closed before a word came")
         self._bytes += len(data)
         if self._bytes > MAX_BYTES:
             raise ValueError(f"an answer of more than {MAX_BYTES} bytes")

@@ -16,7 +16,7 @@ from ollama_client.settings import Endpoint, Failover
 
 # Between two rounds while every queue is full, in seconds.
 BUSY_WAIT = (0.5, 1.5)
-# For so many seconds a question waits for servers of which none listens: one that is restarted takes a few.
+# For so many seconds a question waits for servers that are restarted, all of them: that takes a few.
 RESTART = 10.0
 RESTART_WAIT = 0.5
 
@@ -84,7 +84,7 @@ class Pool:
                 failures[endpoint.name] = attempt.error
                 if isinstance(attempt.error, BusyError):
                     busy.append(attempt.error.after or 0.0)
-            if restarted.remaining() > RESTART_WAIT and all(_refused(error) for error in failures.values()):
+            if restarted.remaining() > RESTART_WAIT and all(_restarts(error) for error in failures.values()):
                 time.sleep(RESTART_WAIT)
                 continue
             # So that those who wait do not all come back at once.
@@ -123,8 +123,8 @@ class Pool:
             return ready + sorted(rest, key=lambda one: self._cooling[one.name])
 
 
-def _refused(error: OllamaError) -> bool:
-    return isinstance(error, UnreachableError) and error.refused
+def _restarts(error: OllamaError) -> bool:
+    return isinstance(error, UnreachableError) and error.restarts
 
 
 def _late(failures: Mapping[str, OllamaError], deadline: Deadline) -> DeadlineError:

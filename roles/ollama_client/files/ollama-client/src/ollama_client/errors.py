@@ -111,9 +111,9 @@ class OllamaError(GizziError):
 
 
 class UnreachableError(OllamaError):
-    """``refused``: the host is there and nobody listens, as while its server is restarted."""
+    """``restarts``: nobody listens, or the connection was closed, as while the server of a host is restarted."""
 
-    refused = False
+    restarts = False
     hint = "See whether Ollama runs there (systemctl status ollama) and whether the firewall lets this host in."
 
 
