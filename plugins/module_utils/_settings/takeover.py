@@ -31,8 +31,10 @@ def host_problems(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[st
 
 
 def host_derived(values: Mapping[str, Any], host: Mapping[str, Any]) -> dict[str, Any]:
-    """Return whether rules are to be removed."""
-    return {"closes": bool(values["close_open_rules"] and host["takeover"]["rules"])}
+    """Return the ports whose open rules are to be removed."""
+    rules = host["takeover"]["rules"]
+    wanted = rules if values["close_open_rules"] and "unseen" not in rules else []
+    return {"closes": sorted({rule["port"] for rule in wanted})}
 
 
 def host_notes(values: Mapping[str, Any], host: Mapping[str, Any]) -> list[str]:

@@ -52,7 +52,7 @@ class ActionModule(real.ActionModule):
         alone = task_vars.get("listens") != "everywhere"
         left, meanwhile = task_vars.get("has_gateway", False), task_vars.get("meanwhile", {{}})
         old = task_vars.get("old_python", False)
-        seen = {{"current": task_vars.get("current", "0.34.1"), "closes": False}}
+        seen = {{"current": task_vars.get("current", "0.34.1"), "closes": []}}
         return {{"before": {{"on_loopback": alone}}, "left": left, "meanwhile": meanwhile, "old": old, **seen}}
 
     def _told(self, role, values):

@@ -127,16 +127,17 @@ def site(closes: bool = False, **seen: Any) -> tuple[list[str], list[str], dict[
 
 
 def test_on_a_host_without_anything_nothing_is_said() -> None:
-    assert site() == ([], [], {"closes": False})
+    assert site() == ([], [], {"closes": []})
 
 
 def test_an_open_rule_is_named_with_the_variable_that_removes_it() -> None:
     problems, (note,), found = site(rules=[RULE])
     assert f"(iptables: {RULE['rule']}). Remove them with -e gizzi_close_open_rules=true." in note
-    assert (problems, found) == ([], {"closes": False})
-    _problems, (note,), found = site(closes=True, rules=[RULE])
+    assert (problems, found) == ([], {"closes": []})
+    other = {"tool": "ufw", "port": 8080, "rule": "allow 8080/tcp"}
+    _problems, (note,), found = site(closes=True, rules=[RULE, other, RULE | {"tool": "/etc/iptables/rules.v4"}])
     assert note.endswith("They are removed.")
-    assert found == {"closes": True}
+    assert found == {"closes": [8080, 11434]}
 
 
 def test_rules_that_cannot_be_seen_are_a_problem_only_where_they_are_to_go() -> None:
